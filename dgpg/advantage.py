@@ -1,0 +1,86 @@
+"""Step 3 of 4: from rewards and values to advantages, and the one place where alpha mixes.
+
+Guidance enters the advantage only: never the reward, the return or the value target.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Scope = Literal["batch", "agent", "none"]
+
+
+def gae(
+    reward_t: Tensor, value_t: Tensor, value_tp1: Tensor, terminated_t: Tensor, done_t: Tensor,
+    gamma: float, lambda_: float,
+) -> Tensor:  # fmt: skip
+    """Generalised advantage estimation (Schulman et al. 2016, eq. 16), `[T, ...]`.
+
+        delta_t = r_t + gamma (1 - terminated_t) V_{t+1} - V_t
+        A_t     = delta_t + gamma lambda (1 - done_t) A_{t+1}
+
+    An episode that is only cut keeps the value of its final observation in `value_tp1`; lambda is
+    cut at every episode end (Pardo et al. 2018).
+    """
+    delta_t = reward_t + gamma * value_tp1 * (~terminated_t) - value_t
+    decay_t = gamma * lambda_ * (~done_t)
+    advantage_t = torch.empty_like(delta_t)
+    running = torch.zeros_like(delta_t[0])
+    for t in reversed(range(len(delta_t))):
+        running = delta_t[t] + decay_t[t] * running
+        advantage_t[t] = running
+    return advantage_t
+
+
+def normalise(advantage: Tensor, active: Tensor, scope: Scope) -> Tensor:
+    """Zero mean and unit deviation over the entries that act.
+
+    Args:
+        advantage: `[T, B, N]`.
+        active: True where an agent had something to decide, `[T, B, N]`.
+        scope: over everything (`batch`), over time and environments of each agent (`agent`), or not.
+
+    Returns:
+        `[T, B, N]`; zero where inactive. Safe for none or one active entry.
+    """
+    weight = active.to(advantage.dtype)
+    if scope == "none":
+        return advantage * weight
+    dims = (0, 1, 2) if scope == "batch" else (0, 1)
+    count = weight.sum(dims, keepdim=True).clamp(min=1)
+    mean = (advantage * weight).sum(dims, keepdim=True) / count
+    variance = ((advantage - mean).square() * weight).sum(dims, keepdim=True) / count
+    return (advantage - mean) * weight / (variance.sqrt() + 1e-8)
+
+
+def centre(potential: Tensor, probability: Tensor) -> Tensor:
+    """Guidance advantage of every choice, u_i(k) - sum_j pi_i(j) u_i(j) with u = -phi, `[..., K]`."""
+    mean = (potential * probability).sum(-1, keepdim=True)
+    return (mean - potential) * (probability > 0)
+
+
+def scale_guidance(u: Tensor, probability: Tensor, active: Tensor, own: Tensor | None) -> Tensor:
+    """Divide by the agent's own scale, then by the root mean square over the batch, under the policy.
+
+    Heavy-tailed influences (job sizes) would otherwise decide the normaliser alone (theory.md
+    section 2, "scale before you mix").
+
+    Args:
+        u: centred guidance, `[T, B, N, K]`.
+        probability: pi_old(k), `[T, B, N, K]`.
+        active: `[T, B, N]`.
+        own: each agent's own scale, `[T, B, N]`, or None.
+    """
+    if own is not None:
+        u = u / own.clamp(min=1e-8).unsqueeze(-1)
+    weight = probability * active.unsqueeze(-1)
+    power = (u.square() * weight).sum() / weight.sum().clamp(min=1)
+    return u / (power.sqrt() + 1e-8)
+
+
+def mix(advantage: Tensor, u: Tensor, alpha: float) -> Tensor:
+    """(1 - alpha) A + alpha u: one number an agent and step, both parts normalised before."""
+    return (1 - alpha) * advantage + alpha * u

@@ -1,0 +1,50 @@
+"""The algorithms: one trainer, different parts. Each is a row, not a loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from dgpg.config import TrainConfig, merge, validate
+from dgpg.errors import ConfigError, unknown
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """Which critic, which reward, whether guided; and the settings it was tuned to."""
+
+    name: str
+    critic: Literal["central", "local"]
+    """`central` sees the whole system (MAPPO), `local` what an agent sees (IPPO)."""
+    reward: Literal["shared", "local"] = "shared"
+    """`local` pays each agent its own cost, where the domain offers one."""
+    guided: bool = False
+    tuned: Mapping[str, Any] = field(default_factory=dict)
+    """Departures from `TrainConfig`'s defaults, found with the same budget for each algorithm."""
+
+
+ALGORITHMS = {
+    algorithm.name: algorithm
+    for algorithm in (
+        Algorithm("dg-pg", critic="central", guided=True),
+        Algorithm("mappo", critic="central"),
+        Algorithm("ippo", critic="local"),
+        Algorithm("ippo-local", critic="local", reward="local"),
+    )
+}
+
+
+def find(name: str) -> Algorithm:
+    """The algorithm of that name; a wrong one shows the nearest."""
+    if name not in ALGORITHMS:
+        raise ConfigError(unknown("algorithm", name, ALGORITHMS))
+    return ALGORITHMS[name]
+
+
+def train_config(algorithm: Algorithm, settings: Mapping[str, Any], estimators: tuple[str, ...]) -> TrainConfig:
+    """The algorithm's tuned settings with the user's on top."""
+    config = validate(TrainConfig, merge(algorithm.tuned, settings), "train")
+    if config.estimator not in estimators:
+        raise ConfigError("train.estimator: " + unknown("estimator", config.estimator, estimators))
+    return config

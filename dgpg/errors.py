@@ -1,0 +1,42 @@
+"""Errors a user can act on: what happened, where, what was expected, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DgpgError(Exception):
+    """Base of every error that dgpg raises on purpose; the command line prints it without a traceback."""
+
+
+class ConfigError(DgpgError):
+    """A setting is unknown, has the wrong type or is out of range."""
+
+
+class PluginError(DgpgError):
+    """A plugin cannot be imported, lacks a member, or does not fit this version of dgpg."""
+
+
+class DataError(DgpgError):
+    """A data file is missing, malformed or holds impossible values."""
+
+
+class RunError(DgpgError):
+    """A run folder cannot be created, read, written or resumed."""
+
+
+class DivergenceError(DgpgError):
+    """Training produced a loss that is not finite."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """Message for an unknown name, with the nearest valid one first.
+
+    >>> unknown("domain", "clod", ["cloud", "power"])
+    "unknown domain 'clod': did you mean 'cloud'? Valid: cloud, power"
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    return f"unknown {kind} '{name}': {hint}Valid: {', '.join(names) or 'none'}"

@@ -1,0 +1,89 @@
+"""Step 2 of 4: the analytical model's signal for each choice of each agent, phi_i(k).
+
+Both functions return the rise of the potential that choice k of agent i causes; u_i(k) = -phi_i(k)
+is what an agent is guided by. Neither sees the effect of today's action on tomorrow's states:
+that is the return's job. Cost O(B N K P) in time and memory; the dense influence is never built.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dgpg.protocols import AnalyticalModel, SupportsBlockPotential
+from dgpg.types import Context, Influence
+
+
+def marginal_potential(
+    model: AnalyticalModel,
+    state: Tensor,
+    context: Context,
+    influence: Influence,
+    actions: Tensor,
+    active: Tensor,
+) -> Tensor:
+    """Exact marginal potential, phi(x_-i + z_i(k)) - phi(x_-i), theory.md section 2.2.
+
+    x_-i is the state with agent i's own part removed, so other agents' choices of the same step
+    count and its own does not count twice. A potential that is no sum over blocks falls back to
+    `linear_potential`.
+
+    Args:
+        model: the potential phi.
+        state: x_t, after the joint action, `[B, G, m]`.
+        context: c_t.
+        influence: z_i(k).
+        actions: a_t, `[B, N]`.
+        active: agents whose action is part of x_t, `[B, N]`.
+
+    Returns:
+        phi_i(k), `[B, N, K]`.
+    """
+    if not isinstance(model, SupportsBlockPotential):
+        return linear_potential(model, state, context, influence)
+    index = influence.index.flatten(1)
+    without = gather_blocks(state, influence.index) - own_part(influence, actions, active)
+    both = torch.cat([without + influence.value, without], 1).flatten(1, 3)
+    cost = model.block_potential(both, torch.cat([index, index], 1), context)
+    with_choice, without_choice = cost.unflatten(1, (2, *influence.index.shape[1:])).unbind(1)
+    return (with_choice - without_choice).sum(-1)
+
+
+def linear_potential(model: AnalyticalModel, state: Tensor, context: Context, influence: Influence) -> Tensor:
+    """First order, <grad phi(x), z_i(k)>, the paper's form (theory.md section 2.1), `[B, N, K]`.
+
+    x contains agent i's own action: for the quadratic phi its own effect is counted as ||z||_W^2
+    instead of half of that, which biases agents whose choices differ in size.
+    """
+    with torch.enable_grad():
+        x = state.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(model.potential(x, context).sum(), x)
+    return (gather_blocks(gradient, influence.index) * influence.value).sum((-1, -2))
+
+
+def gather_blocks(state: Tensor, index: Tensor) -> Tensor:
+    """Blocks `index` `[B, N, K, P]` of a state `[B, G, m]`, as `[B, N, K, P, m]`."""
+    flat = index.flatten(1)
+    blocks = state.gather(1, flat.unsqueeze(-1).expand(-1, -1, state.shape[-1]))
+    return blocks.unflatten(1, index.shape[1:])
+
+
+def own_part(influence: Influence, actions: Tensor, active: Tensor) -> Tensor:
+    """z_i(a_i) where it lies on the blocks that choice k touches, `[B, N, K, P, m]`."""
+    taken = actions[..., None, None].expand(-1, -1, 1, influence.index.shape[-1])
+    own_index = influence.index.gather(2, taken)
+    own_value = influence.value.gather(
+        2, taken.unsqueeze(-1).expand(-1, -1, -1, -1, influence.value.shape[-1])
+    )
+    own_value = own_value * active[..., None, None, None]
+    total = torch.zeros_like(influence.value)
+    for p in range(own_index.shape[-1]):  # P blocks of one choice: a handful
+        same = influence.index == own_index[..., p : p + 1]
+        total += same.unsqueeze(-1) * own_value[..., p : p + 1, :]
+    return total
+
+
+def own_scale(influence: Influence, mask: Tensor) -> Tensor:
+    """Size of what an agent can move: mean of ||z_i(k)|| over its allowed choices, `[B, N]`."""
+    size = influence.value.square().sum((-1, -2)).sqrt()
+    return (size * mask).sum(-1) / mask.sum(-1).clamp(min=1)

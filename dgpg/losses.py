@@ -1,0 +1,57 @@
+"""Losses as pure functions of a minibatch; M rows, each an agent that acted once."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def clipped_policy(log_prob: Tensor, log_prob_old: Tensor, advantage: Tensor, clip: float) -> Tensor:
+    """-mean min(rho A, clip(rho) A), rho = pi / pi_old of the sampled action (Schulman et al. 2017, eq. 7).
+
+    All arguments `[M]`; the ratio is one agent's own.
+    """
+    ratio = (log_prob - log_prob_old).exp()
+    return -torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage).mean()
+
+
+def clipped_all_action(logs: Tensor, logs_old: Tensor, u: Tensor, clip: float) -> Tensor:
+    """-mean_M sum_k pi_old(k) min(rho_k u_k, clip(rho_k) u_k): the clipped loss with its expectation
+    over the agent's own action taken in closed form (theory.md section 2.3).
+
+    Args:
+        logs: log pi(k), `[M, K]`, -inf where not allowed.
+        logs_old: log pi_old(k), `[M, K]`.
+        u: guidance advantage of each choice, `[M, K]`.
+        clip: width of the trust region.
+    """
+    allowed = logs_old > -torch.inf
+    # -inf - -inf is NaN, and so is its gradient even under a mask: replace before subtracting.
+    gap = torch.where(allowed, logs, 0.0) - torch.where(allowed, logs_old, 0.0)
+    ratio = gap.exp()
+    gain = torch.minimum(ratio * u, ratio.clamp(1 - clip, 1 + clip) * u)
+    return -(logs_old.exp() * gain).sum(-1).mean()
+
+
+def clipped_value(value: Tensor, value_old: Tensor, target: Tensor, clip: float, delta: float) -> Tensor:
+    """Huber loss of the worse of the value and its move clipped around the old value, mean over `[M]`.
+
+    All in normalised units (Yu et al. 2022, section 5.1).
+    """
+    moved = value_old + (value - value_old).clamp(-clip, clip)
+    loss = torch.nn.functional.huber_loss(value, target, reduction="none", delta=delta)
+    loss_moved = torch.nn.functional.huber_loss(moved, target, reduction="none", delta=delta)
+    return torch.maximum(loss, loss_moved).mean()
+
+
+def approximate_kl(log_prob: Tensor, log_prob_old: Tensor) -> Tensor:
+    """Mean of (rho - 1) - log rho, an unbiased, non-negative estimate of KL(pi_old, pi)."""
+    log_ratio = log_prob - log_prob_old
+    return (log_ratio.exp() - 1 - log_ratio).mean()
+
+
+def explained_variance(value: Tensor, target: Tensor) -> Tensor:
+    """1 - Var[target - value] / Var[target]; 0 where the target does not vary."""
+    variance = target.var(correction=0)
+    rest = (target - value).var(correction=0)
+    return torch.where(variance > 0, 1 - rest / variance, torch.zeros_like(variance))

@@ -1,0 +1,91 @@
+"""Actor and critics. One set of weights serves any number of agents and choices."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from dgpg.types import Observation
+
+
+def linear(inputs: int, outputs: int, gain: float, seed: torch.Generator) -> nn.Linear:
+    """A layer with orthogonal weights of the given gain and zero bias."""
+    layer = nn.Linear(inputs, outputs)
+    with torch.no_grad():
+        nn.init.orthogonal_(layer.weight, gain, generator=seed)
+        layer.bias.zero_()
+    return layer
+
+
+def mlp(sizes: Sequence[int], last_gain: float, seed: torch.Generator) -> nn.Sequential:
+    """LayerNorm on the input, then ReLU layers."""
+    layers: list[nn.Module] = [nn.LayerNorm(sizes[0])]
+    for inputs, outputs in zip(sizes[:-2], sizes[1:-1], strict=True):
+        layers += [linear(inputs, outputs, math.sqrt(2), seed), nn.ReLU()]
+    return nn.Sequential(*layers, linear(sizes[-2], sizes[-1], last_gain, seed))
+
+
+class ScoringActor(nn.Module):
+    """Scores each choice by itself from its own features and the agent's: logits `[..., K]`.
+
+    The agent's part of the first layer is computed once, not once a choice.
+    """
+
+    def __init__(self, agent: int, choice: int, hidden: int, seed: torch.Generator) -> None:
+        super().__init__()
+        self.agent_norm = nn.LayerNorm(agent)
+        self.choice_norm = nn.LayerNorm(choice)
+        self.agent_in = linear(agent, hidden, math.sqrt(2), seed)
+        self.choice_in = linear(choice, hidden, math.sqrt(2), seed)
+        self.middle = linear(hidden, hidden, math.sqrt(2), seed)
+        self.score = linear(hidden, 1, 0.01, seed)
+
+    def forward(self, agent: Tensor, choices: Tensor) -> Tensor:
+        """Logits `[..., K]` from features `[..., F]` and `[..., K, C]`."""
+        own = self.agent_in(self.agent_norm(agent)).unsqueeze(-2)
+        hidden = torch.relu(own + self.choice_in(self.choice_norm(choices)))
+        hidden = torch.relu(self.middle(hidden))
+        logits: Tensor = self.score(hidden).squeeze(-1)
+        return logits
+
+
+class CentralCritic(nn.Module):
+    """V(s) of the shared return from the central features."""
+
+    def __init__(self, central: int, hidden: int, seed: torch.Generator) -> None:
+        super().__init__()
+        self.net = mlp([central, hidden, hidden, 1], 1.0, seed)
+
+    @staticmethod
+    def features(observation: Observation) -> Tensor:
+        """`[..., S]`: one value an environment."""
+        return observation.central
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Normalised value, `[...]`."""
+        value: Tensor = self.net(features).squeeze(-1)
+        return value
+
+
+class LocalCritic(nn.Module):
+    """V_i(o_i) from what agent i sees: its own features and the mean over its choices."""
+
+    def __init__(self, agent: int, choice: int, hidden: int, seed: torch.Generator) -> None:
+        super().__init__()
+        self.net = mlp([agent + choice, hidden, hidden, 1], 1.0, seed)
+
+    @staticmethod
+    def features(observation: Observation) -> Tensor:
+        """`[..., N, F + C]`: one value an agent."""
+        return torch.cat([observation.agent, observation.choices.mean(-2)], -1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Normalised value, `[..., N]`."""
+        value: Tensor = self.net(features).squeeze(-1)
+        return value
+
+
+Critic = CentralCritic | LocalCritic

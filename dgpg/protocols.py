@@ -1,0 +1,150 @@
+"""What a plugin supplies. Four members are required of a domain; the rest is optional.
+
+An author needs no base class: an object with these members fits. `dgpg.models` has two small
+bases that turn a reference or a cost into a complete analytical model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import torch
+from gymnasium import spaces
+from pydantic import BaseModel
+from torch import Tensor
+
+from dgpg.types import Context, Decision, Influence, Observation, Step
+
+API_VERSION = 1
+"""Version of this contract. A plugin may declare `api_version`; another number is refused at load."""
+
+Information = Literal["same", "more"]
+
+
+class Environment(Protocol):
+    """B environments stepped together on one device; ended episodes restart inside `step`.
+
+    Environment b depends on `seed + b` and its own actions alone, never on the batch around it.
+    """
+
+    num_envs: int
+    num_agents: int
+    horizon: int
+    """Length of an episode, steps."""
+    device: torch.device
+    observation_space: spaces.Dict
+    """One environment's `agent`, `choices`, `mask` and `central`, as in `Observation`."""
+    action_space: spaces.Space[Any]
+    """One environment's joint action: `MultiDiscrete([K] * N)`."""
+    cost_unit: str
+    """Unit of -reward, for tables and figures."""
+
+    def reset(self) -> Decision:
+        """Start new episodes everywhere."""
+        ...
+
+    def step(self, actions: Tensor) -> Step:
+        """Take the joint action `[B, N]`; entries of agents with nothing to decide are ignored."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to go on bit for bit, random streams included."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> Decision:
+        """Restore; returns the moment of decision that the environment was saved in."""
+        ...
+
+
+@runtime_checkable
+class AnalyticalModel(Protocol):
+    """Says how far a state is from efficient: phi(x; c) >= 0, theory.md section 1."""
+
+    def potential(self, state: Tensor, context: Context) -> Tensor:
+        """phi, `[B]`, of states `[B, G, m]`. Differentiable in the state."""
+        ...
+
+
+@runtime_checkable
+class SupportsBlockPotential(Protocol):
+    """A potential that is a sum over blocks: guidance is then exact and sparse."""
+
+    def block_potential(self, block: Tensor, index: Tensor, context: Context) -> Tensor:
+        """phi_g, `[B, A]`, of blocks `index` `[B, A]` if their coordinates were `block` `[B, A, m]`."""
+        ...
+
+
+class AgentMapping(Protocol):
+    """Says what each agent's choices do to the system state: x = x_0 + sum_i z_i(a_i)."""
+
+    def base_state(self, context: Context) -> Tensor:
+        """x_0, `[B, G, m]`: the state if no agent acted."""
+        ...
+
+    def influence(self, observation: Observation, context: Context) -> Influence:
+        """z_i(k) for every choice, sparse."""
+        ...
+
+
+class Policy(Protocol):
+    """Anything that acts: a trained network or a rule."""
+
+    def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
+        """Joint action `[B, N]` from uniform `noise` `[B, N]`, the only source of chance.
+
+        `coordination` is the seam for rounds of intent messages; today it is always None.
+        """
+        ...
+
+
+class Baseline(Policy, Protocol):
+    """A rule to compare with."""
+
+    name: str
+    information: Information
+    """`same`: sees what an agent sees, decides at the same moment. `more`: anything else."""
+
+
+@runtime_checkable
+class SupportsOwnConfig(Protocol):
+    """A baseline that runs in a variant of the instance (say, every machine as a candidate)."""
+
+    config: BaseModel
+
+
+class Domain(Protocol):
+    """A kind of system to train policies for: the object an entry point of `dgpg.domains` names."""
+
+    Config: type[BaseModel]
+    """Frozen pydantic model, `extra="forbid"`; its defaults alone give a runnable instance."""
+
+    def make_env(self, config: Any, num_envs: int, device: torch.device, seed: int) -> Environment:
+        """A batch of environments."""
+        ...
+
+    def analytical_model(self, config: Any) -> AnalyticalModel:
+        """The model used unless another is named."""
+        ...
+
+    def agent_mapping(self, config: Any) -> AgentMapping:
+        """What choices do to the state."""
+        ...
+
+
+@runtime_checkable
+class SupportsBaselines(Protocol):
+    """A domain that brings rules to compare with."""
+
+    def baselines(self, config: Any) -> Sequence[Baseline]:
+        """Rules of both groups of information."""
+        ...
+
+
+@runtime_checkable
+class SupportsDescription(Protocol):
+    """A domain that can say what it made of its configuration and files."""
+
+    def describe(self, config: Any) -> Sequence[str]:
+        """Lines a user should read before a run: sizes, what was skipped or estimated."""
+        ...

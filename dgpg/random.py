@@ -1,0 +1,53 @@
+"""Own random streams: nothing in dgpg touches a global generator."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def derive(seed: int, *keys: str | int) -> int:
+    """A 48-bit seed for one purpose, independent of the seeds for other purposes.
+
+    48 bits leave room for `seed + b`, the stream of environment b, in every library's seed type.
+    """
+    text = "/".join(str(part) for part in (seed, *keys))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
+
+
+def generator(seed: int) -> torch.Generator:
+    """A CPU generator of its own; results on another device start from the same numbers."""
+    return torch.Generator().manual_seed(seed)
+
+
+class Streams:
+    """One random stream per environment, so that a batch never changes what an environment draws.
+
+    Environment b draws from `seed + b`, as in Gymnasium's vector environments: environment b of a
+    batch and a single environment made with `seed + b` see the same numbers.
+    """
+
+    def __init__(self, seed: int, num_envs: int) -> None:
+        self.generators = [np.random.default_rng(seed + b) for b in range(num_envs)]
+
+    def __len__(self) -> int:
+        return len(self.generators)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Uniform numbers in [0, 1), float32 `[B, *shape]`: one call per environment, not per number."""
+        return torch.from_numpy(np.stack([g.random(shape, dtype=np.float32) for g in self.generators]))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Exact state, made of numbers and strings only."""
+        return {"streams": [g.bit_generator.state for g in self.generators]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        states: Sequence[dict[str, Any]] = state["streams"]
+        for g, one in zip(self.generators, states, strict=True):
+            g.bit_generator.state = one

@@ -1,0 +1,50 @@
+"""Step 1 of 4: run the policy in the environments."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dgpg.actions import kind_of
+from dgpg.networks import ScoringActor
+from dgpg.protocols import Environment
+from dgpg.types import Decision, Observation, Step, Trajectory, stack
+
+
+@torch.no_grad()
+def collect(
+    env: Environment, actor: ScoringActor, decision: Decision, noise: Tensor
+) -> tuple[Trajectory, Decision]:
+    """T steps from `decision` on, T given by `noise` `[B, T, N]`; returns also where they led."""
+    kind = kind_of(env.action_space)
+    decisions: list[Decision] = []
+    steps: list[Step] = []
+    actions: list[Tensor] = []
+    log_policy: list[Tensor] = []
+    for noise_t in noise.unbind(1):
+        observation = decision.observation
+        logs = kind.log_probs(actor(observation.agent, observation.choices), observation.mask)
+        log_policy.append(logs)
+        actions.append(kind.sample(logs, noise_t))
+        decisions.append(decision)
+        steps.append(env.step(actions[-1]))
+        decision = steps[-1].decision
+    return _trajectory(decisions, actions, log_policy, steps, decision.observation), decision
+
+
+def _trajectory(
+    decisions: list[Decision], actions: list[Tensor], logs: list[Tensor], steps: list[Step], last: Observation
+) -> Trajectory:
+    local = [step.local_reward for step in steps if step.local_reward is not None]
+    return Trajectory(
+        decision=stack(decisions),
+        actions=torch.stack(actions),
+        log_policy=torch.stack(logs),
+        reward=torch.stack([step.reward for step in steps]),
+        state=torch.stack([step.state for step in steps]),
+        terminated=torch.stack([step.terminated for step in steps]),
+        done=torch.stack([step.terminated | step.truncated for step in steps]),
+        local_reward=torch.stack(local) if local else None,
+        last=last,
+        finals={t: step.final.observation for t, step in enumerate(steps) if step.final is not None},
+    )

@@ -1,0 +1,230 @@
+"""The only loop: rollout, guidance, advantage, update. Owns parameters, optimisers and random state."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dgpg import advantage as adv
+from dgpg import random
+from dgpg.actions import kind_of
+from dgpg.algorithms import Algorithm
+from dgpg.config import RunConfig
+from dgpg.errors import ConfigError, DivergenceError
+from dgpg.networks import CentralCritic, Critic, LocalCritic, ScoringActor
+from dgpg.normalise import ValueNormaliser
+from dgpg.protocols import AgentMapping, AnalyticalModel, Environment
+from dgpg.rollout import collect
+from dgpg.types import Trajectory
+from dgpg.update import PolicyBatch, ValueBatch, update_policy, update_value
+
+Metrics = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What there is to learn: the parts a domain made for one configuration."""
+
+    env: Environment
+    model: AnalyticalModel
+    mapping: AgentMapping
+
+
+def make_actor(env: Environment, hidden: int, seed: int) -> ScoringActor:
+    """The policy network for an environment's observations; the same seed gives the same weights."""
+    choices = env.observation_space["choices"].shape
+    agent = env.observation_space["agent"].shape
+    assert choices is not None and agent is not None  # boxes have shapes
+    init = random.generator(random.derive(seed, "actor"))
+    return ScoringActor(agent[-1], choices[-1], hidden, init).to(env.device)
+
+
+def make_critic(env: Environment, algorithm: Algorithm, hidden: int, seed: int) -> Critic:
+    """The value network that the algorithm asks for."""
+    sizes = {name: (env.observation_space[name].shape or (0,))[-1] for name in ("agent", "choices", "central")}
+    init = random.generator(random.derive(seed, "critic"))
+    if algorithm.critic == "central":
+        return CentralCritic(sizes["central"], hidden, init).to(env.device)
+    return LocalCritic(sizes["agent"], sizes["choices"], hidden, init).to(env.device)
+
+
+class Trainer:
+    """State of a run; `iterate` takes it one iteration further."""
+
+    def __init__(self, config: RunConfig, algorithm: Algorithm, task: Task) -> None:
+        self.config, self.algorithm, self.task = config, algorithm, task
+        train, env = config.train, task.env
+        self.kind = kind_of(env.action_space)
+        self.horizon = train.horizon or env.horizon
+        self.actor = make_actor(env, train.actor_hidden, config.seed)
+        self.critic = make_critic(env, algorithm, train.critic_hidden, config.seed)
+        self.actor_optimiser = torch.optim.Adam(self.actor.parameters(), train.actor_lr, eps=1e-5)
+        self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), train.critic_lr, eps=1e-5)
+        self.normaliser = ValueNormaliser().to(env.device)
+        self.streams = random.Streams(random.derive(config.seed, "actions"), env.num_envs)
+        self.shuffle = random.generator(random.derive(config.seed, "minibatches"))
+        self.decision = env.reset()
+        self.iteration, self.episodes, self.wall_s = 0, 0, 0.0
+        self._spent: dict[str, float] = {}
+
+    def iterate(self) -> Metrics:
+        """One iteration. Raises DivergenceError when a loss is not finite."""
+        start, self._spent = time.perf_counter(), {}
+        train, iteration = self.config.train, self.iteration
+        alpha = train.alpha.at(iteration, self.config.iterations) if self.algorithm.guided else 0.0
+        self._anneal(iteration)
+        with self._timed("rollout"):
+            noise = self.streams.uniform(self.horizon, self.task.env.num_agents).to(self.task.env.device)
+            trajectory, self.decision = collect(self.task.env, self.actor, self.decision, noise)
+        u = None
+        if alpha > 0:
+            with self._timed("guidance"):
+                u = self.kind.guide(
+                    train.estimator, self.task.model, self.task.mapping, trajectory,
+                    train.guidance_scale == "influence",
+                )  # fmt: skip
+        with self._timed("update"):
+            logged = self._learn(trajectory, u, alpha)
+        self.iteration += 1
+        self.episodes += int(trajectory.done.sum())
+        self.wall_s += time.perf_counter() - start
+        metrics = self._count(trajectory, alpha) | {name: float(value) for name, value in logged.items()}
+        bad = [name for name, value in metrics.items() if value != value or abs(value) == float("inf")]
+        if bad:
+            raise DivergenceError(f"iteration {self.iteration}: {', '.join(bad)} is not a finite number")
+        return metrics
+
+    def _learn(self, trajectory: Trajectory, u: Tensor | None, alpha: float) -> dict[str, Tensor]:
+        """Advantage and update; at alpha = 1 no return is needed."""
+        train, active = self.config.train, trajectory.decision.observation.active
+        values, advantage = self._returns(trajectory)
+        normal = adv.normalise(advantage.expand(active.shape), active, train.normalise)
+        if u is not None and u.dim() == normal.dim():
+            normal, u = adv.mix(normal, u, alpha), None
+        logged = {"return_advantage": advantage.square().mean().sqrt()}
+        batch = policy_batch(trajectory, normal, u)
+        logged |= update_policy(
+            self.kind, self.actor, self.actor_optimiser, batch, alpha, train, self.shuffle
+        )
+        logged |= update_value(self.critic, self.critic_optimiser, values, train, self.shuffle)
+        return logged
+
+    @torch.no_grad()
+    def _returns(self, trajectory: Trajectory) -> tuple[ValueBatch, Tensor]:
+        """Values, targets and the advantage: `[T, B, 1]` from a central critic, `[T, B, N]` from a local one."""
+        train, local = self.config.train, self.algorithm.critic == "local"
+        features = self.critic.features(trajectory.decision.observation)
+        normal_t = self.critic(features)
+        value_t = self.normaliser.denormalise(normal_t)
+        last = self._value(trajectory.last)
+        value_tp1 = torch.cat([value_t[1:], last.unsqueeze(0)])
+        column = (lambda x: x.unsqueeze(-1)) if local else (lambda x: x)
+        for t, final in trajectory.finals.items():
+            value_tp1[t] = torch.where(column(trajectory.done[t]), self._value(final), value_tp1[t])
+        reward = column(trajectory.reward)
+        if self.algorithm.reward == "local":
+            if trajectory.local_reward is None:
+                raise ConfigError(
+                    f"algorithm {self.algorithm.name} needs each agent's own reward, "
+                    f"which domain {self.config.domain} does not offer; use ippo"
+                )
+            reward = trajectory.local_reward
+        reward = reward.expand(value_t.shape)
+        done, end = column(trajectory.done), column(trajectory.terminated)
+        advantage = adv.gae(reward, value_t, value_tp1, end, done, train.gamma, train.lambda_)
+        target = advantage + value_t
+        self.normaliser.update(target)
+        batch = ValueBatch(
+            features.flatten(0, -2), normal_t.flatten(), self.normaliser.normalise(target).flatten()
+        )
+        return batch, advantage if local else advantage.unsqueeze(-1)
+
+    def _value(self, observation: Any) -> Tensor:
+        return self.normaliser.denormalise(self.critic(self.critic.features(observation)))
+
+    def _anneal(self, iteration: int) -> None:
+        train = self.config.train
+        left = 1 - (1 - train.lr_end) * iteration / max(self.config.iterations - 1, 1)
+        for optimiser, rate in (
+            (self.actor_optimiser, train.actor_lr),
+            (self.critic_optimiser, train.critic_lr),
+        ):
+            for group in optimiser.param_groups:
+                group["lr"] = rate * left
+
+    def _count(self, trajectory: Trajectory, alpha: float) -> Metrics:
+        env, steps = self.task.env, self.iteration * self.horizon * self.task.env.num_envs
+        adam = self.iteration * self.config.train.epochs * self.config.train.minibatches
+        total = sum(self._spent.values())
+        return {
+            "iteration": self.iteration,
+            "episodes": self.episodes,
+            "env_steps": steps,
+            "agent_steps": steps * env.num_agents,
+            "updates": adam,
+            "wall_s": self.wall_s,
+            "cost": float(-trajectory.reward.mean()) / env.num_agents,
+            "alpha": alpha,
+        } | {f"share_{name}": self._spent.get(name, 0.0) / total for name in ("rollout", "guidance", "update")}
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        if self.task.env.device.type == "cuda":
+            torch.cuda.synchronize()
+        self._spent[name] = time.perf_counter() - start
+
+    def _modules(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
+        return {
+            "actor": self.actor,
+            "critic": self.critic,
+            "actor_optimiser": self.actor_optimiser,
+            "critic_optimiser": self.critic_optimiser,
+            "normaliser": self.normaliser,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next iteration depends on."""
+        return {name: part.state_dict() for name, part in self._modules().items()} | {
+            "streams": self.streams.state_dict(),
+            "shuffle": self.shuffle.get_state(),
+            "env": self.task.env.state_dict(),
+            "counters": {"iteration": self.iteration, "episodes": self.episodes, "wall_s": self.wall_s},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned, bit for bit."""
+        for name, part in self._modules().items():
+            part.load_state_dict(state[name])
+        self.streams.load_state_dict(state["streams"])
+        self.shuffle.set_state(state["shuffle"].cpu())
+        self.decision = self.task.env.load_state_dict(state["env"])
+        counters = state["counters"]
+        self.iteration, self.episodes = counters["iteration"], counters["episodes"]
+        self.wall_s = counters["wall_s"]
+
+
+def policy_batch(trajectory: Trajectory, advantage: Tensor, u: Tensor | None) -> PolicyBatch:
+    """Rows of the agents that had something to decide."""
+    observation = trajectory.decision.observation
+    rows = observation.active.flatten().nonzero().squeeze(-1)
+
+    def pick(x: Tensor) -> Tensor:
+        return x.flatten(0, 2)[rows]
+
+    return PolicyBatch(
+        agent=pick(observation.agent),
+        choices=pick(observation.choices),
+        mask=pick(observation.mask),
+        actions=pick(trajectory.actions),
+        log_policy=pick(trajectory.log_policy),
+        advantage=pick(advantage),
+        u=None if u is None else pick(u),
+    )

@@ -1,0 +1,133 @@
+"""The arrivals of an episode: everything exogenous, drawn before the first action and the same for any policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dgpg_cloud.instance import Instance
+from dgpg_cloud.workload import FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """Jobs of one episode in the order in which each dispatcher gets them, one environment.
+
+    A dispatcher's list starts with what it placed before the episode: the jobs that still run at its start.
+    """
+
+    dispatcher: IntArray
+    """`[J]`, ascending."""
+    row: IntArray
+    """Row of the pool, `[J]`."""
+    arrival: IntArray
+    """Step, negative for jobs from before the episode, `[J]`."""
+    base_steps: IntArray
+    """Steps to run at speed 1, `[J]`; of older jobs only what is left at step 0."""
+    rank: IntArray
+    """Order in which jobs that reach a machine in the same step queue, `[T, N]`: a random permutation."""
+
+
+def draw(rng: np.random.Generator, instance: Instance) -> Jobs:
+    """Arrivals of steps 0 to T (the last is what the final observation shows) and what runs before them."""
+    config = instance.config
+    history = config.workload.longest
+    span = history + config.horizon + 1
+    if instance.pool.gap is None:
+        time, dispatcher, row = _cycle(rng, instance, span)
+    else:
+        time, dispatcher, row = _window(rng, instance, span, instance.pool.gap)
+    dispatcher = _rehost(rng, instance, dispatcher, row)
+    arrival = time - history
+    steps = instance.base_steps[row]
+    left = np.where(arrival < 0, steps + arrival, steps)
+    order = np.lexsort((arrival, dispatcher))
+    order = order[left[order] > 0]
+    rank = np.argsort(rng.random((config.horizon, config.num_agents)), axis=1)
+    return Jobs(dispatcher[order], row[order], arrival[order], left[order], rank)
+
+
+def _cycle(rng: np.random.Generator, instance: Instance, span: int) -> tuple[IntArray, IntArray, IntArray]:
+    """Synthetic jobs: at most one a dispatcher and step, more by day than by night, random phase."""
+    work = instance.config.workload
+    phase = 2 * np.pi * (np.arange(span) / work.period + rng.random())
+    rate = work.arrivals * (1 + work.swing * np.sin(phase))
+    time, dispatcher = np.nonzero(rng.random((span, instance.config.num_agents)) < rate[:, None])
+    return time, dispatcher, rng.integers(len(instance.base_steps), size=len(time))
+
+
+def _window(
+    rng: np.random.Generator, instance: Instance, span: int, gap: FloatArray
+) -> tuple[IntArray, IntArray, IntArray]:
+    """A window of consecutive trace jobs, its time compressed to `span` steps; the trace repeats at its end."""
+    config = instance.config
+    count = max(round(config.workload.arrivals * config.num_agents * span), 1)
+    row = (rng.integers(len(gap)) + np.arange(count)) % len(gap)
+    moment = np.cumsum(gap[row])
+    moment = moment / (moment[-1] * (1 + 1e-9)) if moment[-1] > 0 else np.arange(count) / count
+    return (moment * span).astype(np.int64), rng.integers(config.num_agents, size=count), row
+
+
+def _rehost(rng: np.random.Generator, instance: Instance, dispatcher: IntArray, row: IntArray) -> IntArray:
+    """Give jobs that no candidate of their dispatcher can run to a random dispatcher that has one."""
+    shape = instance.shape[row]
+    lost = ~instance.reach[shape, dispatcher]
+    count = instance.host_count[shape]
+    pick = (rng.random(len(row)) * count).astype(np.int64)
+    return np.where(lost, instance.hosts[shape, pick], dispatcher)
+
+
+@dataclass(frozen=True)
+class Tape:
+    """Arrivals of B environments as tensors on the device; job n, l of environment b is row (b N + n) L + l."""
+
+    demand: Tensor
+    """int32 `[B N L, R + 1]`: the resources and one run slot."""
+    base_steps: Tensor
+    """int32 `[B N L]`."""
+    kind: Tensor
+    """int64 `[B N L]`."""
+    arrived: Tensor
+    """Jobs that each dispatcher has got by step t, `[T + 1, B, N]`, int64, older ones included."""
+    older: Tensor
+    """Jobs from before the episode, `[B, N]`."""
+    rank: Tensor
+    """int64 `[T, B, N]`."""
+    length: int
+    """L, places in a dispatcher's list."""
+
+
+def tape(jobs: list[Jobs], instance: Instance, device: torch.device) -> Tape:
+    """Lay out the jobs of B environments on a grid of N dispatchers by L places."""
+    agents, steps = instance.config.num_agents, instance.config.horizon
+    counts = [np.bincount(j.dispatcher, minlength=agents) for j in jobs]
+    length = max(1, *(int(c.max()) for c in counts))
+    size = len(jobs) * agents * length
+    row, base = np.zeros(size, np.int64), np.ones(size, np.int64)
+    arrived = np.zeros((steps + 1, len(jobs), agents), np.int64)
+    older = np.zeros((len(jobs), agents), np.int64)
+    for b, (job, count) in enumerate(zip(jobs, counts, strict=True)):  # once an episode, not a step
+        place = np.arange(len(job.row)) - np.repeat(np.cumsum(count) - count, count)
+        at = (b * agents + job.dispatcher) * length + place
+        row[at], base[at] = job.row, job.base_steps
+        when = np.maximum(job.arrival, 0)
+        np.add.at(arrived[:, b], (when, job.dispatcher), 1)
+        older[b] = np.bincount(job.dispatcher[job.arrival < 0], minlength=agents)
+    demand = np.concatenate([instance.pool.demand[row], np.ones((size, 1), np.int64)], 1)
+    rank = np.stack([j.rank for j in jobs], 1)
+
+    def put(array: IntArray, dtype: torch.dtype) -> Tensor:
+        return torch.from_numpy(array).to(device, dtype)
+
+    return Tape(
+        demand=put(demand, torch.int32),
+        base_steps=put(base, torch.int32),
+        kind=put(instance.pool.kind[row], torch.int64),
+        arrived=put(arrived.cumsum(0), torch.int64),
+        older=put(older, torch.int64),
+        rank=put(rank, torch.int64),
+        length=length,
+    )

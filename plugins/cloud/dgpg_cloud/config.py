@@ -1,0 +1,101 @@
+"""Configuration of a cloud instance; the defaults alone give one that needs no file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from dgpg.config import Settings, merge
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "waiting": {
+        "workload": {"load": 0.6, "swing": 0.2},
+        "weights": {"waiting": 1.0, "price": 1.0, "stranded": 2.0},
+    },
+}
+"""Settings that a preset changes; anything set beside it wins."""
+
+
+class Workload(Settings):
+    """Where jobs come from and how many."""
+
+    trace: Path | None = Field(
+        None, description="job trace: openb_pod_list*.csv, .swf, .swf.gz or an Azure slice; synthetic if absent"
+    )
+    load: float = Field(
+        0.5, gt=0, lt=1, description="work offered / capacity of the bottleneck resource, rounding of steps counted"
+    )
+    arrivals: float = Field(0.5, gt=0, le=0.9, description="mean jobs a dispatcher gets each step")
+    swing: float = Field(
+        0.3, ge=0, lt=1, description="relative amplitude of the daily cycle of arrivals (synthetic jobs)"
+    )
+    period: int = Field(64, ge=2, description="steps of one daily cycle")
+    longest: int = Field(64, ge=1, description="steps after which a job is cut")
+    memory_per_vcpu: float = Field(4.0, gt=0, description="GiB a vCPU, for traces that do not record memory")
+    start: float = Field(0.0, ge=0, lt=1, description="share of the trace at which its used part starts")
+    end: float = Field(1.0, gt=0, le=1, description="share of the trace at which its used part ends")
+
+    @model_validator(mode="after")
+    def _check(self) -> Workload:
+        if self.start >= self.end:
+            raise ValueError(f"start = {self.start} must be below end = {self.end}")
+        if self.arrivals * (1 + self.swing) > 1:
+            raise ValueError(
+                f"arrivals = {self.arrivals} with swing = {self.swing} asks for more than one job a dispatcher "
+                "and step at the peak; lower one of them"
+            )
+        return self
+
+
+class Machines(Settings):
+    """Which machines there are."""
+
+    file: Path | None = Field(
+        None, description="machine table: openb_node_list*.csv or EC2 catalogue CSV; a dozen EC2 types if absent"
+    )
+    run_slots: int = Field(16, ge=1, description="jobs a machine runs at most at once")
+    queue_places: int = Field(32, ge=1, description="jobs that can wait at a machine")
+
+
+class Weights(Settings):
+    """Prices of the three terms of the shared cost."""
+
+    waiting: float = Field(0.2, ge=0, description="cost of one job waiting for one step")
+    price: float = Field(1.0, ge=0, description="cost of one USD per hour of switched-on machine, a step")
+    stranded: float = Field(
+        3.0, ge=0, description="cost of one USD per hour of capacity that cannot be used, a step"
+    )
+
+
+class Config(Settings):
+    """N dispatchers place jobs on M machines through K candidates each."""
+
+    preset: Literal["default", "waiting"] = Field("default", description="a named set of load and weights")
+    num_agents: int = Field(50, ge=1, description="dispatchers, N")
+    num_machines: int | None = Field(None, ge=1, description="machines, M; as many as dispatchers by default")
+    candidates: int = Field(8, ge=1, description="machines each dispatcher can reach, K")
+    horizon: int = Field(64, ge=1, description="steps of an episode")
+    seed: int = Field(0, ge=0, description="seed of the instance: machines, graph and synthetic job types")
+    workload: Workload = Workload()
+    machines: Machines = Machines()
+    weights: Weights = Weights()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return merge(PRESETS.get(values.get("preset", "default"), {}), values)
+
+    @property
+    def machine_count(self) -> int:
+        """M."""
+        return self.num_machines or self.num_agents
+
+    @property
+    def candidate_count(self) -> int:
+        """K, at most M."""
+        return min(self.candidates, self.machine_count)

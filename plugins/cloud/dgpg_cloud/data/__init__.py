@@ -1,0 +1,7 @@
+"""Real machine tables and job traces: `load_machines`, `load_jobs` and an embedded set of EC2 types."""
+
+from .jobs import load_jobs
+from .machines import EC2_DEFAULT, load_machines
+from .tables import JobTable, MachineTable
+
+__all__ = ["EC2_DEFAULT", "JobTable", "MachineTable", "load_jobs", "load_machines"]

@@ -1,0 +1,144 @@
+"""Slices of the Azure VM trace 2017 (v1), as prepared by Bergsma et al., SOSP 2021.
+
+A slice has a line per 300 s: the time in seconds, then a letter per VM that arrived; "|" ends the batch of
+a tenant. Its partner `<slice>.c<seconds>.txt` has, in the same places, "U" (finished) or "C" (still running
+at that second) with the number of a duration bin. `flav_map.txt` maps letters to sizes,
+`<version>.interval_map.txt` seconds to bins.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from dgpg.errors import DataError
+
+from .tables import FloatArray, JobTable, ordered_jobs
+from .text import count, field_rows, read_text, wrong
+
+BIN_S = 300.0
+"""Length of an arrival bin, and resolution of every time in the trace, seconds."""
+
+Bin = tuple[int, float, list[str]]  # line in the file, time in seconds, one token per VM
+_FIRST_LINE = re.compile(r"\d+ +[a-z|](,|\s|$)")
+
+
+def is_azure(text: str) -> bool:
+    """Tell whether the text starts like a slice: seconds, then flavours."""
+    return _FIRST_LINE.match(text) is not None
+
+
+def is_azure_durations(text: str) -> bool:
+    """Tell whether the text starts like the duration partner of a slice."""
+    return re.match(r"\d+ +[UC]\d+,", text) is not None
+
+
+def azure_jobs(path: Path, text: str) -> JobTable:
+    """Return the VMs of a slice. Its partner and its two maps are read from the same folder.
+
+    The VMs of a line arrive in order, evenly over its 300 s. A finished VM runs for the middle of its
+    duration bin; one still running at the end for the lower edge of its bin: its duration is a lower bound.
+    GB are read as GiB.
+    """
+    partner = _partner(path)
+    arrivals, durations = _bins(path, text), _bins(partner, read_text(partner))
+    _check_aligned(path, arrivals, partner, durations)
+    flavour = _decode(path, arrivals, _flavours(path.with_name("flav_map.txt")), "VM size", "flav_map.txt")
+    interval_map = path.with_name(f"{path.name.split('.')[0]}.interval_map.txt")
+    seconds = _decode(partner, durations, _durations(interval_map), "duration", interval_map.name)
+    submit = [time + BIN_S * np.arange(len(vms)) / len(vms) for _, time, vms in arrivals if vms]
+    censored = sum(token.startswith("C") for _, _, tokens in durations for token in tokens)
+    notes = ["durations are known by bins only: the middle of the bin is used"]
+    if censored:
+        notes.append(f"{count(censored, 'VM')} still running at the end: the lower edge of the bin is used")
+    jobs = len(seconds)
+    return ordered_jobs(
+        path,
+        np.ones(jobs, dtype=bool),
+        submit_s=np.concatenate(submit) if submit else np.zeros(0),
+        duration_s=seconds[:, 0],
+        vcpu_milli=flavour[:, 0],
+        memory_mib=flavour[:, 1],
+        gpu_milli=np.zeros(jobs),
+        gpu_models=[()] * jobs,
+        line=np.repeat([line for line, _, _ in arrivals], [len(vms) for _, _, vms in arrivals]),
+        notes=notes,
+    )
+
+
+def _partner(path: Path) -> Path:
+    pattern = re.compile(re.escape(path.stem) + r"\.c\d+\.txt(\.gz)?")
+    found = sorted(other for other in path.parent.iterdir() if pattern.fullmatch(other.name))
+    if len(found) != 1:
+        what = ", ".join(other.name for other in found) or "none"
+        raise DataError(
+            f"{path}: duration partner: found {what}, expected one file {path.stem}.c<seconds>.txt "
+            f"in {path.parent}: put the one that belongs to this slice there"
+        )
+    return found[0]
+
+
+def _bins(path: Path, text: str) -> list[Bin]:
+    bins = []
+    for line, content in enumerate(text.split("\n"), start=1):
+        if content.strip():
+            time, _, tokens = content.strip().partition(" ")
+            if not time.isdecimal():
+                raise wrong(path, line, "time", time, "whole seconds", "fetch the file again")
+            bins.append((line, float(time), [t for t in tokens.split(",") if t.strip("| ")]))
+    return bins
+
+
+def _check_aligned(path: Path, arrivals: list[Bin], partner: Path, durations: list[Bin]) -> None:
+    advice = "the two files do not belong together or one is truncated; fetch both again"
+    for (line, time, vms), (other, other_time, tokens) in zip(arrivals, durations, strict=False):
+        if time != other_time:
+            raise wrong(partner, other, "time", f"{other_time:.0f}", f"{time:.0f} as in {path.name}", advice)
+        if len(vms) != len(tokens):
+            expected = f"{len(vms)} as in {path.name}, line {line}"
+            raise wrong(partner, other, "number of durations", str(len(tokens)), expected, advice)
+    if len(arrivals) != len(durations):
+        short, long = (arrivals, durations) if len(arrivals) < len(durations) else (durations, arrivals)
+        name, other_name = (path, partner.name) if short is arrivals else (partner, path.name)
+        found, expected = f"{len(short)} lines", f"{len(long)} as in {other_name}"
+        raise wrong(name, short[-1][0], "end of file", found, expected, advice)
+
+
+def _decode(
+    path: Path, bins: list[Bin], codes: dict[str, tuple[float, ...]], field: str, map_name: str
+) -> FloatArray:
+    """Return what each token stands for, a row a VM."""
+    try:
+        return np.array([codes[token] for _, _, tokens in bins for token in tokens], dtype=float)
+    except KeyError as error:
+        token = error.args[0]
+    line = next(line for line, _, tokens in bins if token in tokens)
+    raise wrong(path, line, field, token, f"a code of {map_name}", "correct it or fetch both files again")
+
+
+def _flavours(path: Path) -> dict[str, tuple[float, ...]]:
+    """Return 1/1000 vCPU and MiB by letter; a line is "vCPU,GB letter"."""
+    lines = read_text(path).replace(",", " ").split("\n")
+    rows = field_rows(path, lines, ("vcpu", "memory_gb", "letter"))
+    vcpu_milli, memory_mib = np.rint(1000 * rows.numbers("vcpu")), np.rint(1024 * rows.numbers("memory_gb"))
+    rows.check(vcpu_milli > 0, "vcpu", "a number above 0")
+    sizes = zip(vcpu_milli.tolist(), memory_mib.tolist(), strict=True)
+    return dict(zip(rows.column("letter"), sizes, strict=True))
+
+
+def _durations(path: Path) -> dict[str, tuple[float, ...]]:
+    """Return seconds by code; a line is "seconds bin".
+
+    Times in the trace are multiples of 300 s. A VM of 0 s ended in the 300 s it started in: 150 s are used.
+    """
+    rows = field_rows(path, read_text(path).split("\n"), ("seconds", "bin"))
+    seconds, bins = rows.numbers("seconds"), rows.whole("bin")
+    codes: dict[str, tuple[float, ...]] = {}
+    for bin_ in np.unique(bins):
+        inside = seconds[bins == bin_]
+        low, high = float(inside.min()), float(inside.max())
+        codes[f"U{bin_}"] = (max((low + high) / 2, BIN_S / 2),)
+        codes[f"C{bin_}"] = (max(low, BIN_S / 2),)
+    return codes

@@ -1,0 +1,37 @@
+"""The domain object that the entry point `cloud` names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from dgpg.protocols import Baseline
+from dgpg_cloud.config import Config
+from dgpg_cloud.env import CloudEnv
+from dgpg_cloud.instance import build
+from dgpg_cloud.mapping import PlacementMapping
+from dgpg_cloud.models import CapacityModel
+
+
+class CloudDomain:
+    """Dispatchers place jobs on machines."""
+
+    api_version = 1
+    Config = Config
+    default_model = "cloud.capacity"
+
+    def make_env(self, config: Config, num_envs: int, device: torch.device, seed: int) -> CloudEnv:
+        """B environments; environment b depends on `seed + b` alone."""
+        return CloudEnv(build(config), num_envs, device, seed)
+
+    def analytical_model(self, config: Config) -> CapacityModel:
+        """`cloud.capacity`."""
+        return CapacityModel(build(config))
+
+    def agent_mapping(self, config: Config) -> PlacementMapping:
+        """What placements do to requested resources and work."""
+        return PlacementMapping(build(config))
+
+
+domain = CloudDomain()

@@ -1,0 +1,144 @@
+"""B environments in one: draws the arrivals, steps the cluster, says what it cost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+from dgpg import random
+from dgpg.types import Context, Decision, Step
+from dgpg_cloud import dynamics
+from dgpg_cloud.arrivals import Tape, draw, tape
+from dgpg_cloud.instance import Instance
+from dgpg_cloud.observation import choice_mask, decide, make_context, near, sizes
+from dgpg_cloud.plant import Plant, make
+from dgpg_cloud.reward import own_cost, step_cost
+
+
+class CloudEnv:
+    """Dispatchers place jobs on machines; see `dgpg.protocols.Environment` for the contract.
+
+    An action is a candidate's number. A choice that is not allowed places nothing: the job stays in its
+    dispatcher's buffer and goes on waiting. All environments are in the same step of their episodes.
+    """
+
+    cost_unit = "cost of a step"
+
+    def __init__(self, instance: Instance, num_envs: int, device: torch.device, seed: int) -> None:
+        self.instance, self.num_envs, self.device = instance, num_envs, device
+        self.num_agents, self.horizon = instance.config.num_agents, instance.config.horizon
+        self.plant = make(instance, device)
+        self.streams = random.Streams(seed, num_envs)
+        agents, choices = self.num_agents, instance.config.candidate_count
+        agent, choice, central = sizes(instance.capacity.shape[1])
+        self.observation_space = spaces.Dict(
+            {
+                "agent": _box(agents, agent),
+                "choices": _box(agents, choices, choice),
+                "mask": spaces.MultiBinary([agents, choices]),
+                "central": _box(central),
+            }
+        )
+        self.action_space = spaces.MultiDiscrete([choices] * agents)
+
+    def reset(self) -> Decision:
+        """New episodes, warm: jobs from before are placed by least requested share, then started."""
+        self.t = 0
+        self.tape: Tape = tape([draw(g, self.instance) for g in self.streams.generators], self.instance, self.device)
+        self.cluster = dynamics.empty(self.tape, self.plant.hardware, self.num_envs, self.num_agents)
+        before = replace(self.tape, arrived=self.tape.older.unsqueeze(0))
+        for _ in range(int(self.tape.older.max())):
+            context = make_context(self.cluster, before, self.plant, 0)
+            mask = choice_mask(self.cluster, before, self.plant, context)
+            self._place(least_requested(context, mask, self.plant), mask)
+            dynamics.start(self.cluster, self.tape, self.plant.hardware, 0)
+        self.decision = decide(self.cluster, self.tape, self.plant, 0)
+        return self.decision
+
+    def step(self, actions: Tensor) -> Step:
+        """Place, start, charge, go on; a new episode when this one is over."""
+        plant, before = self.plant, self.decision.context
+        machine, taken = self._place(actions.to(self.device), self.decision.observation.mask)
+        state = self._state()
+        dynamics.start(self.cluster, self.tape, plant.hardware, self.t)
+        reward, local = self._rewards(before, machine, taken)
+        self.t += 1
+        dynamics.release(self.cluster, self.t)
+        self.decision = final = decide(self.cluster, self.tape, plant, self.t)
+        over = self.t == self.horizon
+        if over:
+            self.reset()
+        flags = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
+        return Step(
+            reward=reward,
+            state=state,
+            terminated=flags,
+            truncated=flags | over,
+            decision=self.decision,
+            final=final if over else None,
+            local_reward=local,
+        )
+
+    def _place(self, choice: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        at = choice.unsqueeze(-1)
+        machine = self.plant.candidates.expand(self.num_envs, -1, -1).gather(-1, at).squeeze(-1)
+        send = mask.gather(-1, at).squeeze(-1)
+        rank = self.tape.rank[self.t]
+        return machine, dynamics.place(self.cluster, self.tape, self.plant.hardware, machine, send, rank)
+
+    def _state(self) -> Tensor:
+        """x_t: requested resources and work left on each machine, `[B, M, 2 R]`."""
+        requested = (self.cluster.used + self.cluster.waiting)[:, :-1] * self.plant.unit
+        state = torch.cat([requested, self.cluster.work * self.plant.unit], -1)
+        return state.unflatten(0, (self.num_envs, -1))
+
+    def _rewards(self, before: Context, machine: Tensor, taken: Tensor) -> tuple[Tensor, Tensor]:
+        plant, weights = self.plant, self.instance.config.weights
+        buffered = self.tape.arrived[self.t] - self.cluster.placed
+        queued = self.cluster.length.unflatten(0, (self.num_envs, -1))
+        running = self.cluster.used[:, -1].unflatten(0, (self.num_envs, -1))
+        waiting = (buffered.sum(-1) + queued.sum(-1)).float()
+        used = (self.cluster.used[:, :-1] * plant.unit).unflatten(0, (self.num_envs, -1))
+        on = (running > 0) | (queued > 0)
+        shared = step_cost(waiting, on, used, plant.inverse, plant.price, weights)
+        share = (before["demand"] * plant.inverse[machine]).amax(-1)
+        steps = (before["steps"] / plant.speed[machine]).ceil()
+        own = (buffered + self.cluster.own_waiting).float()
+        return -shared, -own_cost(own, taken, share, steps, plant.price[machine], weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Exact state: streams, arrivals, machines."""
+        fields = {name: x for name, x in vars(self.tape).items() if isinstance(x, Tensor)}
+        return {
+            "t": self.t,
+            "streams": self.streams.state_dict(),
+            "length": self.tape.length,
+            "tape": {name: x.clone() for name, x in fields.items()},
+            "cluster": {name: x.clone() for name, x in self.cluster.tensors().items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> Decision:
+        """Restore what `state_dict` returned."""
+        self.t = state["t"]
+        self.streams.load_state_dict(state["streams"])
+        on_device = {part: {k: x.to(self.device) for k, x in state[part].items()} for part in ("tape", "cluster")}
+        self.tape = Tape(length=state["length"], **on_device["tape"])
+        self.cluster = dynamics.Cluster(**on_device["cluster"])
+        self.decision = decide(self.cluster, self.tape, self.plant, self.t)
+        return self.decision
+
+
+def least_requested(context: Context, mask: Tensor, plant: Plant) -> Tensor:
+    """The candidate whose largest requested share would be least, `[B, N]`."""
+    share = near(context["requested"] * plant.inverse, plant)
+    share = share + context["demand"].unsqueeze(-2) * plant.near_inverse
+    return share.amax(-1).masked_fill(~mask, torch.inf).argmin(-1)
+
+
+def _box(*shape: int) -> spaces.Box:
+    return spaces.Box(-np.inf, np.inf, shape, np.float32)

@@ -1,0 +1,189 @@
+"""One instance: machines, the graph of candidates, the pool of jobs and their time scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgpg.errors import DataError
+from dgpg_cloud.config import Config
+from dgpg_cloud.data import EC2_DEFAULT, MachineTable, load_jobs, load_machines
+from dgpg_cloud.workload import (
+    FloatArray,
+    IntArray,
+    Pool,
+    base_steps,
+    fit_scale,
+    offered_load,
+    synthetic_pool,
+    trace_pool,
+)
+
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Instance:
+    """Everything that stays the same over episodes."""
+
+    config: Config
+    capacity: IntArray
+    """`[M, R]`: milli-vCPU, MiB and, where any job asks for it, milli-GPU."""
+    speed_permille: IntArray
+    price: FloatArray
+    """USD per hour, `[M]`."""
+    candidates: IntArray
+    """Machines each dispatcher can reach, distinct, `[N, K]`."""
+    pool: Pool
+    base_steps: IntArray
+    """Whole steps of each pool row at speed 1, `[J]`."""
+    allowed: BoolArray
+    """May a job of this kind run on this machine (GPU model), `[kinds, M]`."""
+    shape: IntArray
+    """Distinct combinations of demand and kind, one number a pool row, `[J]`."""
+    reach: BoolArray
+    """Has the dispatcher a candidate that can run the shape, `[shapes, N]`."""
+    hosts: IntArray
+    """Dispatchers with a candidate that can run the shape, those first, `[shapes, N]`."""
+    host_count: IntArray
+    """How many they are, at least one, `[shapes]`."""
+    notes: tuple[str, ...]
+
+    @property
+    def load(self) -> float:
+        """Offered load that the durations were scaled to."""
+        return offered_load(
+            self.pool, self.base_steps, self.capacity, self.speed_permille,
+            self.config.workload.arrivals, self.config.num_agents,
+        )  # fmt: skip
+
+
+@lru_cache(maxsize=8)
+def build(config: Config) -> Instance:
+    """The instance of a configuration; the environment, the model and the mapping share it."""
+    rng = np.random.default_rng(config.seed)
+    work, notes = config.workload, list[str]()
+    if work.trace is None:
+        pool = synthetic_pool(config.seed)
+        lines = np.zeros(len(pool.kind), np.int64)
+    else:
+        jobs = load_jobs(work.trace, work.memory_per_vcpu * 1024)
+        pool = trace_pool(jobs, work)
+        lines = jobs.line[int(len(jobs.line) * work.start) :]
+        notes += jobs.notes
+    table = EC2_DEFAULT if config.machines.file is None else load_machines(config.machines.file)
+    notes += table.notes
+    shapes, first_row, shape = _shapes(pool)
+    fits = _fits(shapes, table, pool)
+    _refuse_impossible(fits, shape, shapes, lines, config)
+    rows = _choose(rng, config.machine_count, fits, config.machines.file is not None)
+    machines, fits = table.take(rows), fits[:, rows]
+    candidates = _graph(rng, config, fits)
+    reach = fits[:, candidates].any(-1)
+    capacity = _capacity(machines, pool)
+    permille = np.maximum((machines.speed * 1000).round().astype(np.int64), 1)
+    scale = fit_scale(pool, work, capacity, permille, config.num_agents)
+    steps = base_steps(pool.duration, scale, work.longest)
+    if work.trace is not None:
+        notes.append(f"one step is {1 / scale:.4g} s of the trace's run times; mean run {steps.mean():.2f} steps")
+        cut = int((pool.duration * scale > work.longest).sum())
+        notes += [f"{cut} jobs cut at workload.longest = {work.longest} steps"] if cut else []
+    return Instance(
+        config=config,
+        capacity=capacity,
+        speed_permille=permille,
+        price=machines.price,
+        candidates=candidates,
+        pool=pool,
+        base_steps=steps,
+        allowed=_allowed(machines, pool),
+        shape=shape,
+        reach=reach,
+        hosts=np.argsort(~reach, axis=1, kind="stable"),
+        host_count=reach.sum(1),
+        notes=tuple(notes),
+    )
+
+
+def _shapes(pool: Pool) -> tuple[IntArray, IntArray, IntArray]:
+    table = np.concatenate([pool.demand, pool.kind[:, None]], 1)
+    shapes, first, inverse = np.unique(table, axis=0, return_index=True, return_inverse=True)
+    return shapes, first, inverse.reshape(-1)
+
+
+def _capacity(machines: MachineTable, pool: Pool) -> IntArray:
+    columns = (machines.vcpu_milli, machines.memory_mib, machines.gpu_milli)
+    return np.stack(columns[: pool.demand.shape[1]], 1).astype(np.int64)
+
+
+def _allowed(machines: MachineTable, pool: Pool) -> BoolArray:
+    models = np.array(machines.gpu_model)
+    return np.stack([np.isin(models, kind) if kind else np.ones(len(models), bool) for kind in pool.gpu_models])
+
+
+def _fits(shapes: IntArray, machines: MachineTable, pool: Pool) -> BoolArray:
+    """Which machine can run which shape when empty, `[shapes, M]`."""
+    capacity = _capacity(machines, pool)
+    fits = _allowed(machines, pool)[shapes[:, -1]]
+    for r in range(capacity.shape[1]):
+        fits &= shapes[:, r, None] <= capacity[None, :, r]
+    return fits
+
+
+def _refuse_impossible(fits: BoolArray, shape: IntArray, shapes: IntArray, lines: IntArray, config: Config) -> None:
+    impossible = ~fits.any(1)[shape]
+    if not impossible.any():
+        return
+    row = int(np.argmax(impossible))
+    vcpu, memory, *gpu = shapes[shape[row], :-1]
+    asks = f"{vcpu / 1000:g} vCPU, {memory / 1024:g} GiB" + (f", {gpu[0] / 1000:g} GPU" if gpu else "")
+    raise DataError(
+        f"{config.workload.trace or 'synthetic jobs'}: {int(impossible.sum())} of {len(shape)} jobs fit on no machine "
+        f"of {config.machines.file or 'the built-in EC2 table'}; the first is line {lines[row]} ({asks}). "
+        "Use larger machines (machines.file) or remove these jobs"
+    )
+
+
+def _choose(rng: np.random.Generator, count: int, fits: BoolArray, file: bool) -> IntArray:
+    """Rows of the machine table: every type in turn for the built-in table, a sample of a file.
+
+    Shapes that no chosen machine can run pull in one that can, in place of a random other.
+    """
+    total = fits.shape[1]
+    order = rng.permutation(total)
+    rows = np.concatenate([rng.permutation(total) for _ in range(-(-count // total))])[:count] if file else (
+        order[np.arange(count) % total]
+    )  # fmt: skip
+    for position in range(count):
+        missing = np.flatnonzero(~fits[:, rows].any(1))
+        if len(missing) == 0:
+            return rows
+        best = np.argmax(fits[missing].sum(0))
+        rows[position] = best
+    raise DataError(
+        f"{count} machines cannot host every kind of job: {len(missing)} kinds are left; raise num_machines"
+    )
+
+
+def _graph(rng: np.random.Generator, config: Config, fits: BoolArray) -> IntArray:
+    """K distinct candidates a dispatcher: its own machine (n mod M), a roomy one, and others at random.
+
+    A roomy machine is one of the quarter that can run the most shapes: without one, a dispatcher would
+    have to send large jobs away.
+    """
+    machines, choices = config.machine_count, config.candidate_count
+    room = fits.sum(0)
+    roomy = np.flatnonzero(room >= np.quantile(room, 0.75))
+    result = np.empty((config.num_agents, choices), np.int64)
+    for n in range(config.num_agents):
+        first = [n % machines, int(rng.choice(roomy))][:choices]
+        rest = rng.permutation(machines)
+        result[n] = list(dict.fromkeys([*first, *rest.tolist()]))[:choices]
+    covered = fits[:, result.reshape(-1)].any(1)
+    for shape in np.flatnonzero(~covered):  # a rare shape: one dispatcher gets a machine for it
+        machine, n = int(np.argmax(fits[shape])), int(rng.integers(config.num_agents))
+        result[n, -1] = machine
+    return result

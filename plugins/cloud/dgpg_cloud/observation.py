@@ -1,0 +1,121 @@
+"""What a dispatcher sees before it acts, what the model may look at, and what a central critic sees.
+
+A dispatcher sees its job, its candidates' free capacity, backlog, type and price, and one coarse figure of the load.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dgpg.types import Context, Decision, Observation
+from dgpg_cloud.arrivals import Tape
+from dgpg_cloud.dynamics import Cluster, next_job
+from dgpg_cloud.plant import Plant
+
+LARGE_JOB = (8.0, 32.0, 4.0)
+LARGE_MACHINE = (16.0, 64.0, 8.0)
+"""vCPU, GiB, GPU that features are divided by, so that they are of order one."""
+
+
+def decide(cluster: Cluster, tape: Tape, plant: Plant, t: int) -> Decision:
+    """The moment of decision at the start of step t, after releases, before placing."""
+    context = make_context(cluster, tape, plant, t)
+    return Decision(make_observation(cluster, tape, plant, t, context), context)
+
+
+def make_context(cluster: Cluster, tape: Tape, plant: Plant, t: int) -> Context:
+    """What models may look at, by name; resources in vCPU, GiB and GPU.
+
+    requested `[B, M, R]` (running + queued), work `[B, M, R]` (resource x base steps left), used `[B, M, R]`,
+    queued `[B, M]` jobs, has_job `[B, N]`, demand `[B, N, R]` and steps `[B, N]` (base) of the job to place.
+    """
+    envs = cluster.placed.shape[0]
+    job = next_job(cluster, tape.length)
+    used = cluster.used[:, :-1] * plant.unit
+    requested = used + cluster.waiting[:, :-1] * plant.unit
+    return {
+        "requested": requested.unflatten(0, (envs, -1)),
+        "work": (cluster.work * plant.unit).unflatten(0, (envs, -1)),
+        "used": used.unflatten(0, (envs, -1)),
+        "queued": cluster.length.unflatten(0, (envs, -1)).float(),
+        "has_job": cluster.placed < tape.arrived[t],
+        "demand": tape.demand[job][..., :-1] * plant.unit,
+        "steps": tape.base_steps[job].float(),
+    }
+
+
+def sizes(resources: int) -> tuple[int, int, int]:
+    """Numbers of agent, choice and central features, F, C and S, for R resources."""
+    agent, machine = resources + 3, 3 * resources + 2
+    return agent, machine + (resources + 2) + (resources + 4), 3 * machine + agent + 1
+
+
+def near(x: Tensor, plant: Plant) -> Tensor:
+    """What belongs to each dispatcher's candidates: `[B, M, ...]` to `[B, N, K, ...]`."""
+    return x.index_select(1, plant.near).unflatten(1, plant.candidates.shape)
+
+
+def choice_mask(cluster: Cluster, tape: Tape, plant: Plant, context: Context) -> Tensor:
+    """True where a waiting job could ever run on the candidate and its queue has a place, `[B, N, K]`."""
+    room = (cluster.length < plant.hardware.queue_places).unflatten(0, (-1, plant.hardware.count))
+    fits = (context["demand"].unsqueeze(-2) <= plant.near_capacity).all(-1)
+    mask = fits & near(room, plant) & context["has_job"].unsqueeze(-1)
+    if len(plant.allowed) > 1:
+        kind = tape.kind[next_job(cluster, tape.length)]
+        mask &= plant.allowed[kind.unsqueeze(-1), plant.candidates]
+    return mask
+
+
+def make_observation(cluster: Cluster, tape: Tape, plant: Plant, t: int, context: Context) -> Observation:
+    """Features of order one; every choice of a dispatcher has the same features in the same order."""
+    machine = _machines(context, plant)
+    mask = choice_mask(cluster, tape, plant, context)
+    backlog = (tape.arrived[t] - cluster.placed).float()
+    load = (context["used"] * plant.inverse).amax(-1).mean(-1)
+    agent = torch.cat(
+        [
+            context["demand"] / _scale(LARGE_JOB, plant),
+            context["steps"].log1p().unsqueeze(-1),
+            backlog.log1p().unsqueeze(-1),
+            ((10 * load).round() / 10)[:, None, None].expand(*backlog.shape, 1),
+        ],
+        -1,
+    )
+    return Observation(agent, _choices(machine, context, plant), mask, _central(machine, agent, mask))
+
+
+def _scale(size: tuple[float, ...], plant: Plant) -> Tensor:
+    return torch.tensor(size[: plant.capacity.shape[1]], device=plant.capacity.device)
+
+
+def _machines(context: Context, plant: Plant) -> Tensor:
+    """Free and requested share of each resource, time to drain, queue, switched on; `[B, M, 3 R + 2]`."""
+    free = 1 - context["used"] * plant.inverse
+    requested = context["requested"] * plant.inverse
+    drain = context["work"] * plant.inverse / plant.speed.unsqueeze(-1)
+    queued = context["queued"].unsqueeze(-1)
+    on = (requested.amax(-1, keepdim=True) > 0).float()
+    return torch.cat([free, requested.clamp(max=3.0), drain.log1p(), queued.log1p(), on], -1)
+
+
+def _choices(machine: Tensor, context: Context, plant: Plant) -> Tensor:
+    """Each candidate's state and type, then the job against it: share, fits now, excess, run time."""
+    resources = plant.capacity.shape[1]
+    state = near(machine, plant)
+    free, requested, queued = state[..., :resources], state[..., resources : 2 * resources], state[..., -2]
+    share = context["demand"].unsqueeze(-2) * plant.near_inverse
+    excess = (requested + share).amax(-1) - 1
+    now = (share <= free + 1e-6).all(-1) & (queued == 0)
+    steps = (context["steps"].unsqueeze(-1) / plant.near_speed).log1p()
+    kind = [plant.near_price.unsqueeze(-1), plant.near_speed.unsqueeze(-1)]
+    kind = torch.cat([*kind, plant.near_capacity / _scale(LARGE_MACHINE, plant)], -1)
+    rest = torch.stack([now.float(), excess.clamp(-1, 2), excess.clamp(0, 2), steps], -1)
+    return torch.cat([state, kind.expand(len(state), -1, -1, -1), share, rest], -1)
+
+
+def _central(machine: Tensor, agent: Tensor, mask: Tensor) -> Tensor:
+    """Mean, deviation and maximum over machines, mean over dispatchers, share of those with a job, `[B, S]`."""
+    deviation = machine.std(1, correction=0)
+    active = mask.any(-1).float().mean(-1, keepdim=True)
+    return torch.cat([machine.mean(1), deviation, machine.amax(1), agent.mean(1), active], -1)

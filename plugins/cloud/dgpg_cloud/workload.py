@@ -1,0 +1,129 @@
+"""Jobs: a pool of rows, synthetic or from a trace, and the arrivals of one episode drawn from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgpg.errors import ConfigError, DataError
+from dgpg_cloud.config import Workload
+from dgpg_cloud.data import JobTable
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+# Sizes sold and bought: vCPU, GiB, share. The first mode is the mix of a slice of Azure's 2017 trace
+# (Cortez et al., SOSP 2017; CC-BY-4.0), where 98 % of the virtual machines have 1.75 GiB a vCPU; the second
+# its memory-heavy sizes, 7 GiB a vCPU, as in that catalogue, at shares of our own.
+GENERAL = ((1, 1.75, 0.62), (2, 3.5, 0.19), (4, 7.0, 0.10), (8, 14.0, 0.09))
+MEMORY = ((2, 14.0, 0.6), (4, 28.0, 0.3), (8, 56.0, 0.1))
+MEMORY_SHARE = 0.15
+LOGNORMAL_SIGMA = 1.0
+"""Spread of general jobs' durations: the slice's quartiles are 15 minutes and 2 hours, that is sigma 1.5; the
+tail beyond is left to the second mode."""
+PARETO_SHAPE = 1.8
+"""Tail of memory-heavy jobs' durations (heavy tails of cloud jobs: Reiss et al., SoCC 2012)."""
+POOL_ROWS = 16384
+SQUEEZED_GAPS = 0.99
+"""Gaps between a trace's arrivals longer than this quantile are cut to it: nights and holes in the
+recording would otherwise put a whole window's jobs into one step."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """J kinds of job to draw from. Resources R: milli-vCPU, MiB and, where any job asks for it, milli-GPU."""
+
+    demand: IntArray
+    """`[J, R]`."""
+    duration: FloatArray
+    """Run time at speed 1 before scaling, any unit, `[J]`."""
+    gpu_models: tuple[tuple[str, ...], ...]
+    """Allowed GPU models of each kind, empty = any; `kind` points into it."""
+    kind: IntArray
+    """`[J]`."""
+    gap: FloatArray | None
+    """Time since the row before, for a trace; None for synthetic jobs, which arrive by a random cycle."""
+
+
+def synthetic_pool(seed: int) -> Pool:
+    """Bimodal sizes, lognormal and Pareto durations."""
+    rng = np.random.default_rng(seed)
+    sizes = np.array([row[:2] for row in (*GENERAL, *MEMORY)])
+    shares = [(1 - MEMORY_SHARE) * row[2] for row in GENERAL] + [MEMORY_SHARE * row[2] for row in MEMORY]
+    which = rng.choice(len(sizes), size=POOL_ROWS, p=np.array(shares) / np.sum(shares))
+    body = rng.lognormal(0.0, LOGNORMAL_SIGMA, POOL_ROWS)
+    tail = 1.0 + rng.pareto(PARETO_SHAPE, POOL_ROWS)
+    duration = np.where(which < len(GENERAL), body, tail)
+    demand = np.stack([sizes[which, 0] * 1000, sizes[which, 1] * 1024], 1).round().astype(np.int64)
+    return Pool(demand, duration, ((),), np.zeros(POOL_ROWS, np.int64), None)
+
+
+def trace_pool(jobs: JobTable, workload: Workload) -> Pool:
+    """The used part of a trace, in its order."""
+    first, last = int(len(jobs.line) * workload.start), int(len(jobs.line) * workload.end)
+    if last - first < 2:
+        raise DataError(f"{jobs.source}: {last - first} jobs between workload.start and workload.end; 2 are needed")
+    part = slice(first, last)
+    columns = [jobs.vcpu_milli, jobs.memory_mib]
+    if jobs.gpu_milli.any():
+        columns.append(jobs.gpu_milli)
+    models = jobs.gpu_models[part]
+    kinds = sorted(set(models))
+    number = {kind: i for i, kind in enumerate(kinds)}
+    gap = np.diff(jobs.submit_s[part], prepend=jobs.submit_s[first])
+    return Pool(
+        demand=np.stack(columns, 1)[part],
+        duration=jobs.duration_s[part],
+        gpu_models=tuple(kinds),
+        kind=np.array([number[m] for m in models], np.int64),
+        gap=np.minimum(gap, np.quantile(gap, SQUEEZED_GAPS)),
+    )
+
+
+def base_steps(duration: FloatArray, scale: float, longest: int) -> IntArray:
+    """Whole steps at speed 1: rounded up, at least one, cut at `longest`."""
+    return np.clip(np.ceil(duration * scale), 1, longest).astype(np.int64)
+
+
+def steps_on(base: IntArray, speed_permille: IntArray) -> IntArray:
+    """Whole steps on a machine, base / speed rounded up, exact in integers."""
+    return -(-base * 1000 // speed_permille)
+
+
+def offered_load(
+    pool: Pool, base: IntArray, capacity: IntArray, speed_permille: IntArray, arrivals: float, num_agents: int
+) -> float:
+    """Work that arrives in a step over capacity, of the resource where this is largest.
+
+    Jobs are taken to land on machines in proportion to capacity.
+    """
+    load = 0.0
+    for r in range(pool.demand.shape[1]):
+        share = np.bincount(speed_permille, capacity[:, r]) / capacity[:, r].sum()
+        steps = sum(share[s] * steps_on(base, np.int64(s)) for s in np.unique(speed_permille))
+        load = max(load, arrivals * num_agents * float((pool.demand[:, r] * steps).mean()) / capacity[:, r].sum())
+    return load
+
+
+def fit_scale(
+    pool: Pool, workload: Workload, capacity: IntArray, speed_permille: IntArray, num_agents: int
+) -> float:
+    """Steps a unit of duration so that the offered load is what was asked; by bisection."""
+
+    def load(scale: float) -> float:
+        base = base_steps(pool.duration, scale, workload.longest)
+        return offered_load(pool, base, capacity, speed_permille, workload.arrivals, num_agents)
+
+    low, high = 1.0 / pool.duration.max(), workload.longest / pool.duration.min()
+    if not load(low) <= workload.load <= load(high):
+        raise ConfigError(
+            f"workload.load = {workload.load}: with workload.arrivals = {workload.arrivals} and "
+            f"workload.longest = {workload.longest} these jobs and machines can be loaded from {load(low):.3f} "
+            f"to {load(high):.3f}; change workload.arrivals or the machines"
+        )
+    for _ in range(50):
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if load(middle) < workload.load else (low, middle)
+    return high
