@@ -30,6 +30,10 @@ class DivergenceError(DgpgError):
     """Training produced a loss that is not finite."""
 
 
+class SolverError(DgpgError):
+    """A convex program has no solution (infeasible or unbounded), or the solver did not find it."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """Message for an unknown name, with the nearest valid one first.
 

@@ -77,6 +77,9 @@ class Config(Settings):
     num_agents: int = Field(50, ge=1, description="dispatchers, N")
     num_machines: int | None = Field(None, ge=1, description="machines, M; as many as dispatchers by default")
     candidates: int = Field(8, ge=1, description="machines each dispatcher can reach, K")
+    everywhere: bool = Field(
+        False, description="every machine is a candidate of every dispatcher; arrivals stay as they are without"
+    )
     horizon: int = Field(64, ge=1, description="steps of an episode")
     seed: int = Field(0, ge=0, description="seed of the instance: machines, graph and synthetic job types")
     workload: Workload = Workload()
@@ -98,4 +101,4 @@ class Config(Settings):
     @property
     def candidate_count(self) -> int:
         """K, at most M."""
-        return min(self.candidates, self.machine_count)
+        return self.machine_count if self.everywhere else min(self.candidates, self.machine_count)

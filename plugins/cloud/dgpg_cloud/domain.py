@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from dgpg.protocols import Baseline
+from dgpg_cloud.baselines import baselines
 from dgpg_cloud.config import Config
 from dgpg_cloud.env import CloudEnv
 from dgpg_cloud.instance import build
@@ -32,6 +33,14 @@ class CloudDomain:
     def agent_mapping(self, config: Config) -> PlacementMapping:
         """What placements do to requested resources and work."""
         return PlacementMapping(build(config))
+
+    def baselines(self, config: Config) -> Sequence[Baseline]:
+        """Rules that see what a dispatcher sees, and rules that see more."""
+        return baselines(config)
+
+    def describe(self, config: Config) -> Sequence[str]:
+        """Sizes, the time scale, and what loaders skipped or estimated."""
+        return build(config).notes
 
 
 domain = CloudDomain()

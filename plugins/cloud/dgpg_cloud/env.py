@@ -27,12 +27,15 @@ class CloudEnv:
     dispatcher's buffer and goes on waiting. All environments are in the same step of their episodes.
     """
 
-    cost_unit = "cost of a step"
-
     def __init__(self, instance: Instance, num_envs: int, device: torch.device, seed: int) -> None:
         self.instance, self.num_envs, self.device = instance, num_envs, device
         self.num_agents, self.horizon = instance.config.num_agents, instance.config.horizon
         self.plant = make(instance, device)
+        weights = instance.config.weights
+        self.cost_unit = (
+            f"{weights.waiting:g} x jobs waiting + {weights.price:g} x USD/h switched on "
+            f"+ {weights.stranded:g} x USD/h stranded"
+        )
         self.streams = random.Streams(seed, num_envs)
         agents, choices = self.num_agents, instance.config.candidate_count
         agent, choice, central = sizes(instance.capacity.shape[1])
@@ -141,4 +144,5 @@ def least_requested(context: Context, mask: Tensor, plant: Plant) -> Tensor:
 
 
 def _box(*shape: int) -> spaces.Box:
-    return spaces.Box(-np.inf, np.inf, shape, np.float32)
+    """No feature is below -1 (excess) nor near 1e4 (GiB of the largest machine sold over 64 is 384)."""
+    return spaces.Box(-1, 1e4, shape, np.float32)

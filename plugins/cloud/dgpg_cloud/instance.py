@@ -25,7 +25,7 @@ from dgpg_cloud.workload import (
 BoolArray = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Instance:
     """Everything that stays the same over episodes."""
 
@@ -75,7 +75,7 @@ def build(config: Config) -> Instance:
         lines = jobs.line[int(len(jobs.line) * work.start) :]
         notes += jobs.notes
     table = EC2_DEFAULT if config.machines.file is None else load_machines(config.machines.file)
-    notes += table.notes
+    notes += table.notes if config.machines.file else ()
     shapes, first_row, shape = _shapes(pool)
     fits = _fits(shapes, table, pool)
     _refuse_impossible(fits, shape, shapes, lines, config)
@@ -83,6 +83,8 @@ def build(config: Config) -> Instance:
     machines, fits = table.take(rows), fits[:, rows]
     candidates = _graph(rng, config, fits)
     reach = fits[:, candidates].any(-1)
+    if config.everywhere:
+        candidates = np.tile(np.arange(config.machine_count), (config.num_agents, 1))
     capacity = _capacity(machines, pool)
     permille = np.maximum((machines.speed * 1000).round().astype(np.int64), 1)
     scale = fit_scale(pool, work, capacity, permille, config.num_agents)
@@ -174,7 +176,7 @@ def _graph(rng: np.random.Generator, config: Config, fits: BoolArray) -> IntArra
     A roomy machine is one of the quarter that can run the most shapes: without one, a dispatcher would
     have to send large jobs away.
     """
-    machines, choices = config.machine_count, config.candidate_count
+    machines, choices = config.machine_count, min(config.candidates, config.machine_count)
     room = fits.sum(0)
     roomy = np.flatnonzero(room >= np.quantile(room, 0.75))
     result = np.empty((config.num_agents, choices), np.int64)

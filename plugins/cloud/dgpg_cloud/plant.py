@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -44,9 +45,22 @@ class Plant:
     allowed: Tensor
     """By kind of job and dispatcher's candidate, `[kinds, M]`."""
 
+    def only(self, n: int) -> Plant:
+        """The same machines seen by dispatcher n alone."""
+        return replace(
+            self,
+            candidates=self.candidates[n : n + 1],
+            near=self.candidates[n],
+            near_inverse=self.near_inverse[n : n + 1],
+            near_capacity=self.near_capacity[n : n + 1],
+            near_speed=self.near_speed[n : n + 1],
+            near_price=self.near_price[n : n + 1],
+        )
 
+
+@lru_cache(maxsize=8)
 def make(instance: Instance, device: torch.device) -> Plant:
-    """Tensors of an instance."""
+    """Tensors of an instance; the environment, the model and the rules share them."""
     whole = torch.from_numpy(instance.capacity).to(device)
     slots = torch.full((len(whole), 1), instance.config.machines.run_slots, device=device)
     permille = torch.from_numpy(instance.speed_permille).to(device)

@@ -1,0 +1,142 @@
+"""The command line: dgpg domains | train | evaluate | compare."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from dgpg import launch, registry, report
+from dgpg.config import merge, parse_overrides, read_file
+from dgpg.errors import ConfigError, DgpgError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Train cooperative multi-agent policies guided by an analytical model.",
+)
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="a.b=v", help="A setting of the domain, or of the trainer as train.x=v."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
+Runs = Annotated[list[Path], typer.Argument(metavar="RUN RUN ...", help="Run folders.")]
+Episodes = Annotated[int, typer.Option(min=1, help="Episodes each row is measured on.")]
+EvaluationSeed = Annotated[int, typer.Option(min=0, help="Seed of the arrivals, the same for every row.")]
+
+
+@app.command()
+def domains(as_json: AsJson = False) -> None:
+    """List installed domains and analytical models, broken ones with their error."""
+    entries = registry.listing()
+    if as_json:
+        print(json.dumps({"plugins": [entry.json() for entry in entries]}, indent=2))
+    else:
+        report.plugins(entries)
+
+
+@app.command()
+def train(
+    domain: Annotated[str | None, typer.Argument(help="Name of a domain, see `dgpg domains`.")] = None,
+    algorithm: Annotated[str | None, typer.Option(help="dg-pg (default), mappo, ippo or ippo-local.")] = None,
+    iterations: Annotated[int | None, typer.Option(help="Total that schedules are laid over; 40.")] = None,
+    num_envs: Annotated[int | None, typer.Option(help="Parallel environments; 8, or 2 from 1000 agents.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random; 0.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto (default), cpu or cuda.")] = None,
+    model: Annotated[str | None, typer.Option(help="Analytical model; the domain's own by default.")] = None,
+    sets: Sets = None,
+    config: Annotated[Path | None, typer.Option(help="Settings from a file, JSON or TOML.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; a new one under runs/ by default.")] = None,
+    stop_after: Annotated[int | None, typer.Option(min=1, help="End after this many iterations.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+) -> None:
+    """Train a policy, or go on with a run that was interrupted."""
+    named = {
+        "algorithm": algorithm,
+        "iterations": iterations,
+        "num_envs": num_envs,
+        "seed": seed,
+        "device": device,
+        "model": model,
+    }
+    asked = _asked(domain, named, config, sets or [])
+    if resume:
+        if out is None:
+            raise ConfigError("--resume needs --out RUN, the folder of the run to go on with")
+        plan, trainer, folder = launch.resume(out, asked)
+    else:
+        name = asked.pop("domain", None)
+        if name is None:
+            raise ConfigError(f"which domain? Installed: {', '.join(registry.find(registry.DOMAINS)) or 'none'}")
+        plan = launch.resolve(name, asked)
+        trainer, folder = launch.start(plan, out or _fresh(name, plan.run.algorithm), _plugin(name))
+    report.opening(plan, folder, trainer)
+    with report.progress(plan.run.iterations, trainer.iteration) as show:
+        launch.train(trainer, folder, stop_after, show)
+    report.closing(folder, trainer)
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    episodes: Episodes = 32,
+    seed: EvaluationSeed = 1,
+    sets: Sets = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a policy against its untrained self and every baseline on the same arrivals."""
+    report.evaluation(run, episodes, seed, _domain_only(sets or []), as_json)
+
+
+@app.command()
+def compare(runs: Runs, episodes: Episodes = 32, seed: EvaluationSeed = 1, as_json: AsJson = False) -> None:
+    """Measure several runs on the same arrivals, and average runs that differ in seed alone."""
+    report.comparison(runs, episodes, seed, as_json)
+
+
+def _asked(domain: str | None, named: dict[str, Any], file: Path | None, sets: list[str]) -> dict[str, Any]:
+    """What the user said, in the shape of RunConfig: the file, then --set, then options."""
+    values = read_file(file) if file else {}
+    known = {"domain", "settings", "train", *named}
+    unknown = [key for key in values if key not in known]
+    if unknown:
+        raise ConfigError(f"--config {file}: unknown field '{unknown[0]}'; valid: {', '.join(sorted(known))}")
+    overrides = parse_overrides(sets)
+    trainer = overrides.pop("train", {})
+    values = merge(values, {key: part for key, part in (("settings", overrides), ("train", trainer)) if part})
+    return values | {key: value for key, value in {**named, "domain": domain}.items() if value is not None}
+
+
+def _domain_only(sets: list[str]) -> dict[str, Any]:
+    overrides = parse_overrides(sets)
+    if "train" in overrides:
+        raise ConfigError("--set train....: an evaluation does not train; only the domain's settings can change")
+    return overrides
+
+
+def _fresh(domain: str, algorithm: str) -> Path:
+    root = Path("runs")
+    taken = [int(p.name.rpartition("-")[2]) for p in root.glob(f"{domain}-{algorithm}-[0-9][0-9][0-9]")]
+    return root / f"{domain}-{algorithm}-{max(taken, default=0) + 1:03d}"
+
+
+def _plugin(domain: str) -> str | None:
+    point = registry.find(registry.DOMAINS)[domain][0]
+    return point.dist.name if point.dist else None
+
+
+def main() -> None:
+    """Entry point: mistakes are one message, not a traceback."""
+    try:
+        app()
+    except DgpgError as error:
+        Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="red", markup=False, highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted; `dgpg train --resume --out RUN` goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(130)

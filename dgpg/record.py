@@ -1,0 +1,162 @@
+"""The folder of a run: written atomically, read back with clear errors. The only place that writes files."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+
+from dgpg.config import RunConfig, validate
+from dgpg.errors import RunError
+
+KEEP = 2
+"""Checkpoints kept; one is enough to resume, the one before is for a disk that lied."""
+PACKAGES = ("dgpg", "torch", "numpy", "pydantic", "stevedore", "gymnasium")
+
+
+@contextmanager
+def _writing(what: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"cannot write {what}: {error.strerror or error}. What was complete before is untouched"
+        ) from error
+    except RuntimeError as error:  # torch.save turns a full disk into a RuntimeError
+        raise RunError(f"cannot write {what}: {error}. What was complete before is untouched") from error
+
+
+def write_atomic(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """The whole file or none of it: write beside it, flush to disk, rename over."""
+    with _writing(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Readable JSON, atomically."""
+    text = json.dumps(value, indent=2) + "\n"
+    write_atomic(path, lambda file: file.write(text.encode()))
+
+
+def versions(plugin: str | None = None) -> dict[str, str]:
+    """Versions that a result depends on."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in (*PACKAGES, *([plugin] if plugin else [])):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+class RunFolder:
+    """config.json, versions.json, metrics.jsonl, checkpoints/ and TensorBoard events."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.metrics = path / "metrics.jsonl"
+        self._events: Any = None
+
+    @classmethod
+    def create(cls, path: Path, config: RunConfig, plugin: str | None = None) -> RunFolder:
+        """A new folder; one that holds anything is refused, so no run is ever overwritten."""
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise RunError(f"{path} exists: add --resume to go on with that run, or choose another --out")
+        folder = cls(path)
+        with _writing(path):
+            folder.checkpoints.mkdir(parents=True, exist_ok=True)
+        write_json(path / "versions.json", versions(plugin))
+        write_json(path / "config.json", config.model_dump(mode="json"))
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> tuple[RunFolder, RunConfig]:
+        """An existing run and its configuration."""
+        file = path / "config.json"
+        if not path.is_dir():
+            raise RunError(f"{path}: no such run folder")
+        try:
+            values = json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise RunError(f"{path} is not a run: it has no config.json") from None
+        except (OSError, ValueError) as error:
+            raise RunError(f"{file} cannot be read: {error}") from None
+        return cls(path), validate(RunConfig, values, str(file))
+
+    def save(self, iteration: int, state: Mapping[str, Any]) -> None:
+        """A complete checkpoint; older ones beyond KEEP go afterwards."""
+        target = self.checkpoints / f"iteration-{iteration:06d}.pt"
+        write_atomic(target, lambda file: torch.save(dict(state), file))
+        for old in self._saved()[KEEP:]:
+            old.unlink(missing_ok=True)
+
+    def load(self, device: torch.device) -> dict[str, Any]:
+        """The newest checkpoint that reads back whole."""
+        problems = []
+        for file in self._saved():
+            try:
+                state: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
+                return state
+            except Exception as error:  # a damaged file fails in many ways; the one before may be whole
+                problems.append(f"{file.name}: {error}")
+        detail = f" ({'; '.join(problems)})" if problems else ""
+        raise RunError(f"{self.path} has no complete checkpoint{detail}; start it again in a new folder")
+
+    def _saved(self) -> list[Path]:
+        return sorted(self.checkpoints.glob("iteration-*.pt"), reverse=True)
+
+    def start_log(self, iteration: int) -> None:
+        """Open the log after `iteration`: lines beyond the checkpoint are from work that is done again."""
+        kept = [line for line in self.read_log() if line["iteration"] <= iteration]
+        text = "".join(json.dumps(line) + "\n" for line in kept)
+        write_atomic(self.metrics, lambda file: file.write(text.encode()))
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            return
+        with _writing(self.path):
+            self._events = SummaryWriter(str(self.path / "events"), purge_step=iteration + 1)  # type: ignore[no-untyped-call]
+
+    def log(self, metrics: Mapping[str, float]) -> None:
+        """One line for one iteration, on disk before this returns."""
+        with _writing(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(dict(metrics)) + "\n")
+        if self._events is not None:
+            with _writing(self.path / "events"):
+                for name, value in metrics.items():
+                    self._events.add_scalar(name, value, metrics["iteration"])
+
+    def close(self) -> None:
+        """Flush the events."""
+        if self._events is not None:
+            self._events.close()
+
+    def read_log(self) -> list[dict[str, float]]:
+        """Complete lines of metrics.jsonl; a line cut by a crash ends the list."""
+        lines: list[dict[str, float]] = []
+        if not self.metrics.exists():
+            return lines
+        for text in self.metrics.read_text(encoding="utf-8").splitlines():
+            try:
+                lines.append(json.loads(text))
+            except ValueError:
+                break
+        return lines

@@ -1,0 +1,158 @@
+"""Plugins by entry point: names without importing, a check at the door, and no plugin lost in silence."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from pydantic import BaseModel
+from stevedore import DriverManager
+from stevedore.exception import NoMatches
+
+from dgpg.errors import PluginError, unknown
+from dgpg.protocols import API_VERSION, AnalyticalModel, Domain
+
+DOMAINS = "dgpg.domains"
+MODELS = "dgpg.analytical_models"
+CALLS = {
+    "make_env": ("config", "num_envs", "device", "seed"),
+    "analytical_model": ("config",),
+    "agent_mapping": ("config",),
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered plugin object and how it fared."""
+
+    name: str
+    group: str
+    distribution: str
+    version: str
+    error: str | None = None
+    summary: str = ""
+
+    def json(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self) | {"status": "error" if self.error else "ok"}
+
+
+def find(group: str) -> dict[str, list[EntryPoint]]:
+    """Entry points of a group by name, without importing any plugin."""
+    found: dict[str, list[EntryPoint]] = {}
+    for point in sorted(entry_points(group=group), key=lambda p: p.name):
+        found.setdefault(point.name, []).append(point)
+    return found
+
+
+def load_domain(name: str) -> Domain:
+    """The domain of that name, checked; PluginError says what does not fit."""
+    domain: Domain = _load(DOMAINS, "domain", name)
+    _check_domain(name, domain)
+    return domain
+
+
+def load_model(name: str, config: BaseModel) -> AnalyticalModel:
+    """Another analytical model for a domain: its entry point is a function of the domain's configuration."""
+    factory: Callable[[BaseModel], AnalyticalModel] = _load(MODELS, "analytical model", name)
+    model = factory(config)
+    if not isinstance(model, AnalyticalModel):
+        raise PluginError(
+            f"analytical model '{name}' ({type(model).__name__}) lacks the method potential(state, context)"
+        )
+    return model
+
+
+def models_of(domain: str) -> list[str]:
+    """Names of the models registered for a domain, `DOMAIN.MODEL`."""
+    return [name for name in find(MODELS) if name.partition(".")[0] == domain]
+
+
+def listing() -> list[Entry]:
+    """Every plugin of both groups, broken ones with their error."""
+    entries = []
+    for group, kind in ((DOMAINS, "domain"), (MODELS, "analytical model")):
+        for name, points in find(group).items():
+            error, summary = None, ""
+            try:
+                plugin = _load(group, kind, name)
+                if group == DOMAINS:
+                    _check_domain(name, plugin)
+                summary = (inspect.getdoc(plugin) or "").partition("\n")[0]
+            except PluginError as problem:
+                error = str(problem)
+            for point in points:
+                entries.append(Entry(name, group, *_distribution(point), error=error, summary=summary))
+    return entries
+
+
+def _load(group: str, kind: str, name: str) -> Any:
+    found = find(group)
+    if name not in found:
+        raise PluginError(
+            unknown(kind, name, found) + ". Plugins are packages such as dgpg-plugin-NAME; see `dgpg domains`"
+        )
+    points = found[name]
+    if len(points) > 1:
+        owners = ", ".join(_distribution(p)[0] for p in points)
+        raise PluginError(f"{kind} '{name}' is registered {len(points)} times (by {owners}); uninstall all but one")
+    point = points[0]
+    try:
+        return DriverManager(group, name, invoke_on_load=False, on_load_failure_callback=_reraise).driver
+    except NoMatches:  # stevedore's cache on disk can be minutes old; the entry point itself is not
+        loader = point.load
+    except Exception as error:  # a plugin may raise anything on import; all of it is shown
+        raise _broken(kind, point, error) from error
+    try:
+        return loader()
+    except Exception as error:
+        raise _broken(kind, point, error) from error
+
+
+def _reraise(manager: Any, point: EntryPoint, error: Exception) -> None:
+    raise error
+
+
+def _broken(kind: str, point: EntryPoint, error: Exception) -> PluginError:
+    owner, version = _distribution(point)
+    return PluginError(
+        f"{kind} '{point.name}' of {owner} {version} cannot be imported from {point.value}: "
+        f"{type(error).__name__}: {error}"
+    )
+
+
+def _distribution(point: EntryPoint) -> tuple[str, str]:
+    return (point.dist.name, point.dist.version) if point.dist else ("unknown", "unknown")
+
+
+def _check_domain(name: str, domain: Any) -> None:
+    """Name the member, what was expected and what came (docs/concepts.md has the contract)."""
+    version = getattr(domain, "api_version", API_VERSION)
+    if version != API_VERSION:
+        older = "update the plugin" if version < API_VERSION else "update dgpg"
+        raise PluginError(
+            f"domain '{name}' is written for api_version {version}, this dgpg has {API_VERSION}: {older}"
+        )
+    settings = getattr(domain, "Config", None)
+    if not (inspect.isclass(settings) and issubclass(settings, BaseModel)):
+        raise PluginError(f"domain '{name}' lacks Config: expected a pydantic model class, got {settings!r}")
+    for key in ("frozen", "extra"):
+        if settings.model_config.get(key) not in (True, "forbid"):
+            raise PluginError(
+                f"domain '{name}': Config must be frozen and forbid extra fields; "
+                "derive it from dgpg.config.Settings"
+            )
+    for member, arguments in CALLS.items():
+        method = getattr(domain, member, None)
+        if not callable(method):
+            raise PluginError(f"domain '{name}' lacks {member}({', '.join(arguments)})")
+        try:
+            inspect.signature(method).bind(*arguments)
+        except TypeError as error:
+            raise PluginError(
+                f"domain '{name}': {member} must accept ({', '.join(arguments)}), "
+                f"its signature is {inspect.signature(method)} ({error})"
+            ) from None

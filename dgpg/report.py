@@ -1,0 +1,136 @@
+"""What a person sees: tables and progress on a terminal, plain lines in a pipe, one object with --json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from dgpg import figures
+from dgpg.compare import compare_runs
+from dgpg.evaluate import Row, evaluate_run
+from dgpg.launch import Plan, open_trained
+from dgpg.record import RunFolder
+from dgpg.registry import Entry
+from dgpg.train import Metrics, Trainer
+
+console = Console()
+if not console.is_terminal:
+    console = Console(width=120)
+
+
+def plugins(entries: Sequence[Entry]) -> None:
+    """Domains and models, one a line, with errors in full."""
+    if not entries:
+        console.print("no plugin is installed; try: pip install dgpg-plugin-cloud")
+        return
+    table = Table("name", "kind", "distribution", "status")
+    for entry in entries:
+        kind = "domain" if entry.group.endswith("domains") else "model"
+        status = "error, see below" if entry.error else "ok"
+        table.add_row(entry.name, kind, f"{entry.distribution} {entry.version}", status)
+    console.print(table)
+    for entry in entries:
+        if entry.error:
+            console.print(f"{entry.name}: {entry.error}", markup=False, soft_wrap=True)
+
+
+def opening(plan: Plan, folder: RunFolder, trainer: Trainer) -> None:
+    """What is about to run."""
+    run = plan.run
+    for line in plan.description:
+        console.print(f"note: {line}", markup=False, soft_wrap=True)
+    begin = f"from iteration {trainer.iteration} " if trainer.iteration else ""
+    console.print(
+        f"{run.algorithm} on {run.domain} {begin}to {run.iterations}: {trainer.task.env.num_agents} agents, "
+        f"{run.num_envs} environments, seed {run.seed}, {run.device}, in {folder.path}",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+@contextmanager
+def progress(total: int, done: int) -> Iterator[Callable[[Metrics], None]]:
+    """A bar on a terminal, a line an iteration elsewhere."""
+    if not console.is_terminal:
+        yield lambda metrics: print(_line(metrics), flush=True)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("training", total=total, completed=done)
+        yield lambda metrics: bar.update(task, completed=metrics["iteration"], description=_line(metrics))
+
+
+def _line(metrics: Metrics) -> str:
+    return (
+        f"iteration {metrics['iteration']:.0f}  cost {metrics['cost']:.4f}  alpha {metrics['alpha']:.2f}  "
+        f"entropy {metrics['entropy']:.2f}  {metrics['agent_steps'] / metrics['wall_s']:,.0f} agent-steps/s"
+    )
+
+
+def closing(folder: RunFolder, trainer: Trainer) -> None:
+    """Where things are and what to do next."""
+    if trainer.iteration < trainer.config.iterations:
+        next_step = f"dgpg train --resume --out {folder.path}"
+    else:
+        next_step = f"dgpg evaluate {folder.path}"
+    console.print(f"iteration {trainer.iteration} saved; next: {next_step}", soft_wrap=True, highlight=False)
+
+
+def evaluation(path: Path, episodes: int, seed: int, overrides: Mapping[str, Any], as_json: bool) -> None:
+    """Table of all rows and a figure, or one JSON object."""
+    trained = open_trained(path, overrides)
+    unit, rows = evaluate_run(trained, episodes, seed)
+    if as_json:
+        print(json.dumps({"cost_unit": unit, "results": [r.json() for r in rows]}, indent=2))
+        return
+    table = Table(title=f"cost = {unit}\n{episodes} episodes, the same arrivals for all", title_justify="left")
+    for column in ("name", "kind", "information", "mode"):
+        table.add_column(column, no_wrap=True)
+    for column in ("cost", "95 % interval"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for r in rows:
+        low, high = r.ci95
+        style = "bold" if r.kind == "policy" else None
+        table.add_row(
+            r.name, r.kind, r.information, r.mode or "", f"{r.cost:.4f}", f"{low:.4f} - {high:.4f}", style=style
+        )
+    console.print(table)
+    _show_figure(path, unit, rows)
+
+
+def _show_figure(path: Path, unit: str, rows: Sequence[Row]) -> None:
+    log = RunFolder(path).read_log()
+    drawn = figures.evaluation(path / "evaluation.svg", log, unit, rows)
+    console.print(f"figure: {drawn}" if drawn else "no figure: pip install 'dgpg[figures]'", soft_wrap=True)
+
+
+def comparison(paths: Sequence[Path], episodes: int, seed: int, as_json: bool) -> None:
+    """One row a run, then means over seeds."""
+    result = compare_runs(paths, episodes, seed)
+    if as_json:
+        print(json.dumps(result, indent=2))
+        return
+    console.print(_plain(f"{result['cost_unit']}, {episodes} episodes, lower is better", result["runs"]))
+    console.print(_plain("means over seeds", result["groups"]))
+
+
+def _plain(title: str, records: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(*records[0].keys(), title=title, title_justify="left")
+    for record in records:
+        table.add_row(*(_cell(value) for value in record.values()))
+    return table
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return " to ".join(_cell(part) for part in value)
+    return f"{value:,}" if isinstance(value, int) else str(value)

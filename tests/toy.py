@@ -1,0 +1,170 @@
+"""A congestion game as small as a domain can be: each agent picks a route, a route costs slope/2 load^2.
+
+`still` leaves out every chance (prior load, closed routes, idle agents, early ends, unequal agents). The
+game is then separable and convex with equal agents, so each of its Nash equilibria is an optimum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from pydantic import BaseModel
+from torch import Tensor
+
+from dgpg import algorithms
+from dgpg.actions import categorical
+from dgpg.config import RunConfig
+from dgpg.models import CostModel, DistanceModel
+from dgpg.random import Streams
+from dgpg.train import Task, Trainer
+from dgpg.types import Context, Decision, Influence, Observation, Step
+
+SLOPES = (1.0, 2.0, 4.0)
+
+
+class Env:
+    """Environments end early with probability 0.2 a step, else after `horizon` steps."""
+
+    cost_unit = "cost of a step"
+    device = torch.device("cpu")
+
+    def __init__(self, num_envs: int = 4, seed: int = 0, horizon: int = 3, still: bool = False) -> None:
+        self.num_envs, self.num_agents, self.horizon, self.still = num_envs, 4, horizon, still
+        self.slopes = torch.tensor(SLOPES)
+        self.weight = torch.ones(4) if still else torch.tensor([1.0, 2.0, 0.5, 1.0])
+        agents, routes = self.num_agents, len(SLOPES)
+        self.streams = Streams(seed, num_envs)
+        self.observation_space = spaces.Dict(
+            {
+                "agent": spaces.Box(-np.inf, np.inf, (agents, agents + 2)),
+                "choices": spaces.Box(-np.inf, np.inf, (agents, routes, routes + 1)),
+                "mask": spaces.MultiBinary([agents, routes]),
+                "central": spaces.Box(-np.inf, np.inf, (routes + 1,)),
+            }
+        )
+        self.action_space = spaces.MultiDiscrete([routes] * agents)
+
+    def reset(self) -> Decision:
+        self.t = torch.zeros(self.num_envs, dtype=torch.long)
+        self.noise = self._draw()
+        self.decision = self._decide()
+        return self.decision
+
+    def _draw(self) -> Tensor:
+        return self.streams.uniform(self.num_agents + 1, len(SLOPES))
+
+    def _decide(self) -> Decision:
+        batch, (agents, routes) = self.num_envs, (self.num_agents, len(SLOPES))
+        prior = 0.0 * self.noise[:, -1] if self.still else self.noise[:, -1]
+        # An open route for nobody, now and then: the agent has nothing to decide.
+        mask = torch.ones(batch, agents, routes, dtype=torch.bool) if self.still else self.noise[:, :-1] < 0.7
+        clock = (self.t / self.horizon).unsqueeze(-1)
+        own = torch.cat([torch.eye(agents), self.weight.unsqueeze(-1)], -1).expand(batch, -1, -1)
+        route = torch.eye(routes).expand(batch, agents, -1, -1)
+        observation = Observation(
+            agent=torch.cat([own, clock.unsqueeze(1).expand(-1, agents, 1)], -1),
+            choices=torch.cat([route, prior[:, None, :, None].expand(-1, agents, -1, 1)], -1),
+            mask=mask,
+            central=torch.cat([prior, clock], -1),
+        )
+        return Decision(observation, {"prior": prior, "weight": self.weight.expand(batch, -1)})
+
+    def step(self, actions: Tensor) -> Step:
+        observation, prior = self.decision.observation, self.decision.context["prior"]
+        taken = torch.nn.functional.one_hot(actions, len(SLOPES)) * observation.active.unsqueeze(-1)
+        load = prior + (taken * self.weight.unsqueeze(-1)).sum(1)
+        local = -(taken * (self.slopes * load).unsqueeze(1)).sum(-1) * self.weight
+        self.t = self.t + 1
+        # Drawn whether needed or not: what environment b draws must not depend on the batch around it.
+        after, restart = self._draw(), self._draw()
+        terminated = torch.zeros_like(self.t, dtype=torch.bool) if self.still else after[:, -1, 0] < 0.2
+        truncated = (self.t == self.horizon) & ~terminated
+        done = terminated | truncated
+        self.noise = after
+        final = self._decide()
+        self.t = self.t.where(~done, 0)
+        self.noise = after.where(~done[:, None, None], restart)
+        self.decision = self._decide()
+        return Step(
+            reward=-0.5 * (self.slopes * load.square()).sum(-1),
+            state=load.unsqueeze(-1),
+            terminated=terminated,
+            truncated=truncated,
+            decision=self.decision,
+            final=final if bool(done.any()) else None,
+            local_reward=local,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"t": self.t.clone(), "noise": self.noise.clone(), "streams": self.streams.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> Decision:
+        self.t, self.noise = state["t"].clone(), state["noise"].clone()
+        self.streams.load_state_dict(state["streams"])
+        self.decision = self._decide()
+        return self.decision
+
+
+class RouteCost(CostModel):
+    """The true cost of a step."""
+
+    def block_potential(self, block: Tensor, index: Tensor, context: Context) -> Tensor:
+        return 0.5 * torch.tensor(SLOPES)[index] * block[..., 0].square()
+
+
+class EvenSplit(DistanceModel):
+    """Distance to the loads that equalise slope times load, prior load and total weight kept."""
+
+    def reference(self, context: Context) -> Tensor:
+        total = context["prior"].sum(-1) + context["weight"].sum(-1)
+        share = 1 / torch.tensor(SLOPES)
+        return (total.unsqueeze(-1) * share / share.sum()).unsqueeze(-1)
+
+    def weight(self) -> Tensor:
+        return torch.tensor(SLOPES).unsqueeze(-1)
+
+
+class Routes:
+    """Choice k puts an agent's weight on route k."""
+
+    def base_state(self, context: Context) -> Tensor:
+        return context["prior"].unsqueeze(-1)
+
+    def influence(self, observation: Observation, context: Context) -> Influence:
+        routes = torch.arange(len(SLOPES))
+        return Influence(
+            index=routes.view(1, 1, -1, 1).expand(*observation.mask.shape, 1),
+            value=context["weight"][..., None, None, None].expand(*observation.mask.shape, 1, 1),
+        )
+
+
+class Domain:
+    Config = BaseModel
+
+    def make_env(self, config: Any, num_envs: int, device: torch.device, seed: int) -> Env:
+        return Env(num_envs, seed)
+
+    def analytical_model(self, config: Any) -> RouteCost:
+        return RouteCost()
+
+    def agent_mapping(self, config: Any) -> Routes:
+        return Routes()
+
+
+def trainer(
+    name: str, *, num_envs: int = 4, seed: int = 0, iterations: int = 6, still: bool = False,
+    wrap: Callable[[Env], Any] = lambda env: env, **settings: Any,
+) -> Trainer:  # fmt: skip
+    """A trainer on the toy; 5 steps an iteration, so that episodes end in the middle of one."""
+    algorithm = algorithms.find(name)
+    small = {"horizon": 5, "minibatches": 2, "actor_hidden": 8, "critic_hidden": 8}
+    train = algorithms.train_config(algorithm, small | settings, categorical.ESTIMATORS)
+    config = RunConfig(
+        domain="toy", algorithm=name, iterations=iterations, num_envs=num_envs, seed=seed, train=train
+    )
+    env = wrap(Env(num_envs, seed, still=still))
+    return Trainer(config, algorithm, Task(env, RouteCost(), Routes()))
