@@ -19,9 +19,9 @@ $(STAMP): pyproject.toml $(PLUGINS:%=%/pyproject.toml) constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,dev]" $(PLUGINS:%=-e %)
 	touch $@
 
-demo: $(STAMP) ## train on the cloud domain for 20 iterations and evaluate (replaces runs/demo)
+demo: $(STAMP) ## train on the cloud domain, evaluate, print the table and the figure's path (replaces runs/demo)
 	rm -rf runs/demo
-	$(BIN)/dgpg train cloud --iterations 20 --out runs/demo
+	$(BIN)/dgpg train cloud --out runs/demo
 	$(BIN)/dgpg evaluate runs/demo
 
 test: $(STAMP) ## run every test; PYTEST_ARGS="-m 'not learning'" leaves out the slow learning tests

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from dgpg.errors import SolverError
 
 if TYPE_CHECKING:
     import cvxpy as cp
@@ -17,8 +20,8 @@ class Check:
     Args:
         problem: A cvxpy problem; its parameters and variables are given values here.
         parameters: Its parameters, in the order of their values.
-        tolerance: Largest violation of a constraint, relative to the largest magnitude among its own constants
-            and parameters (at least 1).
+        tolerance: Largest violation of a constraint, relative to the largest magnitude among its own
+            constants and parameters (at least 1).
     """
 
     def __init__(self, problem: cp.Problem, parameters: Sequence[cp.Parameter], tolerance: float) -> None:
@@ -30,6 +33,19 @@ class Check:
         self.sign = 1 if problem.objective.NAME == "minimize" else -1
         goal: Any = problem.objective.args[0]
         self.goal, self.bounded = goal, goal.is_nonneg() if self.sign > 0 else goal.is_nonpos()
+
+    def __call__(self, batch: tuple[int, ...], values: Sequence[Any], solutions: Sequence[Any]) -> None:
+        """Check n = prod(batch) instances, `[n, ...]` for each parameter and each of `variables`.
+
+        Raises:
+            SolverError: the first instance at fault, by its place in the batch, and what its fault is.
+        """
+        for i in range(math.prod(batch)):
+            fault = self.fault([x[i] for x in values], [x[i] for x in solutions])
+            if fault:
+                at = ", ".join(str(k) for k in np.unravel_index(i, batch))
+                where = f"instance [{at}] of batch {list(batch)}" if batch else "its only instance"
+                raise SolverError(f"convex program, {where}: {fault}")
 
     def fault(self, values: Sequence[Any], solution: Sequence[Any]) -> str | None:
         """What is wrong with a solution, one array for each of `variables`; None if nothing is."""

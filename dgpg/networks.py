@@ -20,9 +20,14 @@ def linear(inputs: int, outputs: int, gain: float, seed: torch.Generator) -> nn.
     return layer
 
 
+def input_norm(features: int) -> nn.LayerNorm:
+    """LayerNorm without weights of its own: the layer after it has them, and nothing flows back through it."""
+    return nn.LayerNorm(features, elementwise_affine=False)
+
+
 def mlp(sizes: Sequence[int], last_gain: float, seed: torch.Generator) -> nn.Sequential:
     """LayerNorm on the input, then ReLU layers."""
-    layers: list[nn.Module] = [nn.LayerNorm(sizes[0])]
+    layers: list[nn.Module] = [input_norm(sizes[0])]
     for inputs, outputs in zip(sizes[:-2], sizes[1:-1], strict=True):
         layers += [linear(inputs, outputs, math.sqrt(2), seed), nn.ReLU()]
     return nn.Sequential(*layers, linear(sizes[-2], sizes[-1], last_gain, seed))
@@ -36,8 +41,8 @@ class ScoringActor(nn.Module):
 
     def __init__(self, agent: int, choice: int, hidden: int, seed: torch.Generator) -> None:
         super().__init__()
-        self.agent_norm = nn.LayerNorm(agent)
-        self.choice_norm = nn.LayerNorm(choice)
+        self.agent_norm = input_norm(agent)
+        self.choice_norm = input_norm(choice)
         self.agent_in = linear(agent, hidden, math.sqrt(2), seed)
         self.choice_in = linear(choice, hidden, math.sqrt(2), seed)
         self.middle = linear(hidden, hidden, math.sqrt(2), seed)
@@ -46,8 +51,8 @@ class ScoringActor(nn.Module):
     def forward(self, agent: Tensor, choices: Tensor) -> Tensor:
         """Logits `[..., K]` from features `[..., F]` and `[..., K, C]`."""
         own = self.agent_in(self.agent_norm(agent)).unsqueeze(-2)
-        hidden = torch.relu(own + self.choice_in(self.choice_norm(choices)))
-        hidden = torch.relu(self.middle(hidden))
+        hidden = (self.choice_in(self.choice_norm(choices)) + own).relu_()
+        hidden = self.middle(hidden).relu_()
         logits: Tensor = self.score(hidden).squeeze(-1)
         return logits
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -36,16 +35,17 @@ def _writing(what: Path) -> Iterator[None]:
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     """The whole file or none of it: write beside it, flush to disk, rename over."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
     with _writing(path):
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with beside.open("wb") as file:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(name, path)
+            os.replace(beside, path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            with suppress(OSError):
+                beside.unlink()
             raise
 
 
@@ -73,15 +73,18 @@ class RunFolder:
         self.path = path
         self.checkpoints = path / "checkpoints"
         self.metrics = path / "metrics.jsonl"
+        self.damaged: list[str] = []
+        """Checkpoints that `load` had to pass over, and why."""
         self._events: Any = None
 
     @classmethod
     def create(cls, path: Path, config: RunConfig, plugin: str | None = None) -> RunFolder:
         """A new folder; one that holds anything is refused, so no run is ever overwritten."""
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise RunError(f"{path} exists: add --resume to go on with that run, or choose another --out")
         folder = cls(path)
         with _writing(path):
+            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+                way = "add --resume to go on with that run, or " if (path / "config.json").is_file() else ""
+                raise RunError(f"{path} exists: {way}choose another --out")
             folder.checkpoints.mkdir(parents=True, exist_ok=True)
         write_json(path / "versions.json", versions(plugin))
         write_json(path / "config.json", config.model_dump(mode="json"))
@@ -91,9 +94,9 @@ class RunFolder:
     def open(cls, path: Path) -> tuple[RunFolder, RunConfig]:
         """An existing run and its configuration."""
         file = path / "config.json"
-        if not path.is_dir():
-            raise RunError(f"{path}: no such run folder")
         try:
+            if not path.is_dir():
+                raise RunError(f"{path}: no such run folder")
             values = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise RunError(f"{path} is not a run: it has no config.json") from None
@@ -102,22 +105,28 @@ class RunFolder:
         return cls(path), validate(RunConfig, values, str(file))
 
     def save(self, iteration: int, state: Mapping[str, Any]) -> None:
-        """A complete checkpoint; older ones beyond KEEP go afterwards."""
+        """A complete checkpoint; older ones beyond KEEP go afterwards, and those of work that is done again."""
         target = self.checkpoints / f"iteration-{iteration:06d}.pt"
+        if self._events is not None:
+            with _writing(self.path / "events"):
+                self._events.flush()
         write_atomic(target, lambda file: torch.save(dict(state), file))
-        for old in self._saved()[KEEP:]:
-            old.unlink(missing_ok=True)
+        saved = self._saved()
+        done = saved.index(target)
+        for old in (*saved[:done], *saved[done + KEEP :], *self.checkpoints.glob(".iteration-*")):
+            with suppress(OSError):
+                old.unlink()
 
     def load(self, device: torch.device) -> dict[str, Any]:
         """The newest checkpoint that reads back whole."""
-        problems = []
+        self.damaged = []
         for file in self._saved():
             try:
                 state: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
                 return state
             except Exception as error:  # a damaged file fails in many ways; the one before may be whole
-                problems.append(f"{file.name}: {error}")
-        detail = f" ({'; '.join(problems)})" if problems else ""
+                self.damaged.append(f"{file.name} cannot be read: {(str(error) or repr(error)).splitlines()[0]}")
+        detail = f" ({'; '.join(self.damaged)})" if self.damaged else ""
         raise RunError(f"{self.path} has no complete checkpoint{detail}; start it again in a new folder")
 
     def _saved(self) -> list[Path]:
@@ -139,6 +148,8 @@ class RunFolder:
         """One line for one iteration, on disk before this returns."""
         with _writing(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(dict(metrics)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
         if self._events is not None:
             with _writing(self.path / "events"):
                 for name, value in metrics.items():
@@ -147,14 +158,15 @@ class RunFolder:
     def close(self) -> None:
         """Flush the events."""
         if self._events is not None:
-            self._events.close()
+            with _writing(self.path / "events"):
+                self._events.close()
 
     def read_log(self) -> list[dict[str, float]]:
         """Complete lines of metrics.jsonl; a line cut by a crash ends the list."""
         lines: list[dict[str, float]] = []
         if not self.metrics.exists():
             return lines
-        for text in self.metrics.read_text(encoding="utf-8").splitlines():
+        for text in self.metrics.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 lines.append(json.loads(text))
             except ValueError:

@@ -10,7 +10,6 @@ from typing import Any
 
 from pydantic import BaseModel
 from stevedore import DriverManager
-from stevedore.exception import NoMatches
 
 from dgpg.errors import PluginError, unknown
 from dgpg.protocols import API_VERSION, AnalyticalModel, Domain
@@ -58,6 +57,7 @@ def load_domain(name: str) -> Domain:
 def load_model(name: str, config: BaseModel) -> AnalyticalModel:
     """Another analytical model for a domain: its entry point is a function of the domain's configuration."""
     factory: Callable[[BaseModel], AnalyticalModel] = _load(MODELS, "analytical model", name)
+    _check_model(name, factory)
     model = factory(config)
     if not isinstance(model, AnalyticalModel):
         raise PluginError(
@@ -79,11 +79,12 @@ def listing() -> list[Entry]:
             error, summary = None, ""
             try:
                 plugin = _load(group, kind, name)
-                if group == DOMAINS:
-                    _check_domain(name, plugin)
+                (_check_domain if group == DOMAINS else _check_model)(name, plugin)
                 summary = (inspect.getdoc(plugin) or "").partition("\n")[0]
             except PluginError as problem:
                 error = str(problem)
+            except Exception as problem:  # code of the plugin that the checks have run
+                error = f"{kind} '{name}': {type(problem).__name__}: {problem}"
             for point in points:
                 entries.append(Entry(name, group, *_distribution(point), error=error, summary=summary))
     return entries
@@ -101,14 +102,14 @@ def _load(group: str, kind: str, name: str) -> Any:
         raise PluginError(f"{kind} '{name}' is registered {len(points)} times (by {owners}); uninstall all but one")
     point = points[0]
     try:
-        return DriverManager(group, name, invoke_on_load=False, on_load_failure_callback=_reraise).driver
-    except NoMatches:  # stevedore's cache on disk can be minutes old; the entry point itself is not
-        loader = point.load
-    except Exception as error:  # a plugin may raise anything on import; all of it is shown
-        raise _broken(kind, point, error) from error
+        cached = DriverManager(group, name, invoke_on_load=False, on_load_failure_callback=_reraise).extensions[0]
+        if cached.entry_point.value == point.value:
+            return cached.plugin
+    except (Exception, SystemExit):  # stevedore's cache can be minutes old: the entry point itself decides
+        pass
     try:
-        return loader()
-    except Exception as error:
+        return point.load()
+    except (Exception, SystemExit) as error:  # a plugin may raise anything on import; all of it is shown
         raise _broken(kind, point, error) from error
 
 
@@ -131,6 +132,8 @@ def _distribution(point: EntryPoint) -> tuple[str, str]:
 def _check_domain(name: str, domain: Any) -> None:
     """Name the member, what was expected and what came (docs/concepts.md has the contract)."""
     version = getattr(domain, "api_version", API_VERSION)
+    if not isinstance(version, int):
+        raise PluginError(f"domain '{name}': api_version is {version!r}, expected a number such as {API_VERSION}")
     if version != API_VERSION:
         older = "update the plugin" if version < API_VERSION else "update dgpg"
         raise PluginError(
@@ -139,20 +142,33 @@ def _check_domain(name: str, domain: Any) -> None:
     settings = getattr(domain, "Config", None)
     if not (inspect.isclass(settings) and issubclass(settings, BaseModel)):
         raise PluginError(f"domain '{name}' lacks Config: expected a pydantic model class, got {settings!r}")
-    for key in ("frozen", "extra"):
-        if settings.model_config.get(key) not in (True, "forbid"):
-            raise PluginError(
-                f"domain '{name}': Config must be frozen and forbid extra fields; "
-                "derive it from dgpg.config.Settings"
-            )
+    if settings.model_config.get("frozen") is not True or settings.model_config.get("extra") != "forbid":
+        raise PluginError(
+            f"domain '{name}': Config must be frozen and forbid extra fields; derive it from dgpg.config.Settings"
+        )
     for member, arguments in CALLS.items():
         method = getattr(domain, member, None)
         if not callable(method):
             raise PluginError(f"domain '{name}' lacks {member}({', '.join(arguments)})")
-        try:
-            inspect.signature(method).bind(*arguments)
-        except TypeError as error:
-            raise PluginError(
-                f"domain '{name}': {member} must accept ({', '.join(arguments)}), "
-                f"its signature is {inspect.signature(method)} ({error})"
-            ) from None
+        _check_signature(f"domain '{name}': {member}", method, arguments)
+
+
+def _check_model(name: str, factory: Any) -> None:
+    if not callable(factory):
+        raise PluginError(
+            f"analytical model '{name}' is {factory!r}: its entry point must name a function of the domain's config"
+        )
+    _check_signature(f"analytical model '{name}'", factory, ("config",))
+
+
+def _check_signature(what: str, call: Callable[..., Any], arguments: tuple[str, ...]) -> None:
+    try:
+        signature = inspect.signature(call)
+    except ValueError:  # written in C: it does not say
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        raise PluginError(
+            f"{what} must accept ({', '.join(arguments)}), its signature is {signature} ({error})"
+        ) from None

@@ -17,6 +17,7 @@ from dgpg.actions import kind_of
 from dgpg.algorithms import Algorithm
 from dgpg.config import RunConfig
 from dgpg.errors import ConfigError, DivergenceError
+from dgpg.losses import explained_variance
 from dgpg.networks import CentralCritic, Critic, LocalCritic, ScoringActor
 from dgpg.normalise import ValueNormaliser
 from dgpg.protocols import AgentMapping, AnalyticalModel, Environment
@@ -105,9 +106,13 @@ class Trainer:
         train, active = self.config.train, trajectory.decision.observation.active
         values, advantage = self._returns(trajectory)
         normal = adv.normalise(advantage.expand(active.shape), active, train.normalise)
+        logged = {
+            "explained_variance": explained_variance(values.value, values.target),
+            "return_part": (1 - alpha) * _size(normal, active),
+            "guidance_part": alpha * (_size(u, active) if u is not None else torch.zeros(())),
+        }
         if u is not None and u.dim() == normal.dim():
             normal, u = adv.mix(normal, u, alpha), None
-        logged = {"return_advantage": advantage.square().mean().sqrt()}
         batch = policy_batch(trajectory, normal, u)
         logged |= update_policy(
             self.kind, self.actor, self.actor_optimiser, batch, alpha, train, self.shuffle
@@ -211,13 +216,18 @@ class Trainer:
         self.wall_s = counters["wall_s"]
 
 
+def _size(signal: Tensor, active: Tensor) -> Tensor:
+    """Mean absolute size of a signal where agents act, to see what alpha weighs."""
+    return signal[active].abs().mean() if bool(active.any()) else torch.zeros(())
+
+
 def policy_batch(trajectory: Trajectory, advantage: Tensor, u: Tensor | None) -> PolicyBatch:
     """Rows of the agents that had something to decide."""
     observation = trajectory.decision.observation
     rows = observation.active.flatten().nonzero().squeeze(-1)
 
     def pick(x: Tensor) -> Tensor:
-        return x.flatten(0, 2)[rows]
+        return x.flatten(0, 2).index_select(0, rows)
 
     return PolicyBatch(
         agent=pick(observation.agent),

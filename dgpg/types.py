@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -16,7 +16,8 @@ from torch import Tensor
 Context = Mapping[str, Tensor]
 """What an analytical model may look at, by name; every tensor is `[B, ...]`, fixed before a_t is drawn."""
 
-Record = TypeVar("Record", "Observation", "Influence", "Decision")
+Record = TypeVar("Record")
+"""A frozen dataclass of tensors, mappings of tensors or such dataclasses."""
 
 
 @dataclass(frozen=True)
@@ -106,15 +107,15 @@ def map_tensors(function: Callable[..., Tensor], *records: Record) -> Record:
     """Apply `function` to each field of some records of one type, field by field."""
     first = records[0]
     changes: dict[str, Any] = {}
-    for field in fields(first):
+    for field in fields(cast(Any, first)):
         values = [getattr(record, field.name) for record in records]
         if isinstance(values[0], Tensor):
             changes[field.name] = function(*values)
         elif isinstance(values[0], Mapping):
             changes[field.name] = {k: function(*(v[k] for v in values)) for k in values[0]}
-        else:
+        elif values[0] is not None:
             changes[field.name] = map_tensors(function, *values)
-    return replace(first, **changes)
+    return cast(Record, replace(cast(Any, first), **changes))
 
 
 def stack(records: Sequence[Record]) -> Record:

@@ -12,6 +12,7 @@ from torch import Tensor
 from dgpg import losses
 from dgpg.config import TrainConfig
 from dgpg.networks import Critic, ScoringActor
+from dgpg.types import map_tensors
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,10 @@ class PolicyBatch:
     advantage: Tensor
     u: Tensor | None
     """Guidance of every choice, `[M, K]`, for the all-action estimator."""
+
+    def select(self, rows: Tensor) -> PolicyBatch:
+        """The given rows."""
+        return map_tensors(lambda x: x.index_select(0, rows), self)
 
 
 @dataclass(frozen=True)
@@ -59,14 +64,15 @@ def update_policy(
         if len(rows) == 0:
             continue
         rows = rows.to(batch.actions.device)
-        actions, old = batch.actions[rows], batch.log_policy[rows]
-        logs = kind.log_probs(actor(batch.agent[rows], batch.choices[rows]), batch.mask[rows])
-        u = None if batch.u is None else batch.u[rows]
-        policy = kind.policy_loss(logs, old, actions, batch.advantage[rows], u, alpha, config.clip)
+        part = batch.select(rows)
+        logs = kind.log_probs(actor(part.agent, part.choices), part.mask)
+        policy = kind.policy_loss(
+            logs, part.log_policy, part.actions, part.advantage, part.u, alpha, config.clip
+        )
         entropy = kind.entropy(logs).mean()
         norm = _descend(policy - config.entropy * entropy, actor, optimiser, config.max_grad_norm)
         with torch.no_grad():
-            new, before = kind.log_prob(logs, actions), kind.log_prob(old, actions)
+            new, before = (kind.log_prob(x, part.actions) for x in (logs, part.log_policy))
             clipped = (((new - before).exp() - 1).abs() > config.clip).float().mean()
             kl = losses.approximate_kl(new, before)
         logged.append(torch.stack([policy.detach(), entropy.detach(), kl, clipped, norm]))
@@ -87,10 +93,9 @@ def update_value(
         if len(rows) == 0:
             continue
         rows = rows.to(batch.target.device)
-        value = critic(batch.features[rows])
-        loss = losses.clipped_value(
-            value, batch.value[rows], batch.target[rows], config.value_clip, config.huber
-        )
+        part = map_tensors(lambda x: x.index_select(0, rows), batch)  # noqa: B023 (called at once)
+        value = critic(part.features)
+        loss = losses.clipped_value(value, part.value, part.target, config.value_clip, config.huber)
         norm = _descend(loss, critic, optimiser, config.max_grad_norm)
         logged.append(torch.stack([loss.detach(), norm]))
     return _means(("value_loss", "value_grad_norm"), logged)

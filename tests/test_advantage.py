@@ -63,7 +63,8 @@ def test_gae_is_the_weighted_sum_of_n_step_advantages(
     value_tp1 = np.where(done, final, following)
     got = gae(reward, value_t, value_tp1, terminated, done, gamma, lambda_)
     expected = brute_force(reward, value_t, value_tp1, terminated, done, gamma, lambda_)
-    np.testing.assert_allclose(got.numpy(), expected, atol=1e-10)
+    # `gamma * lambda_ * (~done)` is float32 whatever the rewards are, hence no closer than this.
+    np.testing.assert_allclose(got.numpy(), expected, atol=1e-6)
 
 
 @given(seeds, st.integers(1, 6))

@@ -1,6 +1,7 @@
 """What each choice does to the potential, against the dense influence that only tests build."""
 
 from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
@@ -41,7 +42,8 @@ def gap_by_hand(x: Tensor, context: Context) -> Tensor:
 
 def delay_by_hand(x: Tensor, context: Context) -> Tensor:
     return sum(
-        context["price"][:, g] * torch.exp(0.3 * sum(x[:, g, j] for j in range(x.shape[-1]))) + x[:, g, 0] ** 4
+        context["price"][:, g] * torch.exp(0.3 * sum(x[:, g, j] for j in range(x.shape[-1])))
+        + x[:, g, 0] ** 4
         for g in range(x.shape[1])
     )
 
@@ -88,7 +90,9 @@ class Case:
     @property
     def own(self) -> Tensor:
         """z_i(a_i), zero of inactive agents, `[B, N, G, m]`."""
-        z = torch.stack([row[torch.arange(len(a)), a] for row, a in zip(self.dense, self.actions, strict=True)])
+        z = torch.stack(
+            [row[torch.arange(len(a)), a] for row, a in zip(self.dense, self.actions, strict=True)]
+        )
         return z * self.active[..., None, None]
 
     @property
@@ -96,9 +100,7 @@ class Case:
         return self.base + self.own.sum(1)
 
     def exact(self, model: CostModel) -> Tensor:
-        return marginal_potential(
-            model, self.state, self.context, self.influence, self.actions, self.active
-        )
+        return marginal_potential(model, self.state, self.context, self.influence, self.actions, self.active)
 
     def linear(self, model: CostModel) -> Tensor:
         return linear_potential(model, self.state, self.context, self.influence)
@@ -218,7 +220,7 @@ def test_own_part_and_gather_against_the_dense_form(size: Size) -> None:
     index = case.influence.index
     own = own_part(case.influence, case.actions, case.active)
     blocks = gather_blocks(case.state, index)
-    for b, i, k, p in torch.cartesian_prod(*(torch.arange(n) for n in index.shape)).tolist() if index.numel() > 1 else []:
+    for b, i, k, p in product(*map(range, index.shape)):
         g = index[b, i, k, p]
         assert torch.equal(blocks[b, i, k, p], case.state[b, g])
         torch.testing.assert_close(own[b, i, k, p], case.own[b, i, g])

@@ -62,6 +62,6 @@ def test_a_state_of_another_batch_size_is_refused() -> None:
 
 def test_uniform_is_uniform() -> None:
     drawn = Streams(3, 4).uniform(25_000)
-    assert 0 <= drawn.min() and drawn.max() < 1
+    assert drawn.min() >= 0 and drawn.max() < 1
     # Standard error of a mean of 100,000 uniform numbers is 0.0009; five of them.
     assert abs(drawn.mean().item() - 0.5) < 0.005

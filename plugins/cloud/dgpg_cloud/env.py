@@ -60,19 +60,13 @@ class CloudEnv:
             mask = choice_mask(self.cluster, before, self.plant, context)
             self._place(least_requested(context, mask, self.plant), mask)
             dynamics.start(self.cluster, self.tape, self.plant.hardware, 0)
-        self.decision = decide(self.cluster, self.tape, self.plant, 0)
+        self.decision = self.observe()
         return self.decision
 
     def step(self, actions: Tensor) -> Step:
         """Place, start, charge, go on; a new episode when this one is over."""
-        plant, before = self.plant, self.decision.context
-        machine, taken = self._place(actions.to(self.device), self.decision.observation.mask)
-        state = self._state()
-        dynamics.start(self.cluster, self.tape, plant.hardware, self.t)
-        reward, local = self._rewards(before, machine, taken)
-        self.t += 1
-        dynamics.release(self.cluster, self.t)
-        self.decision = final = decide(self.cluster, self.tape, plant, self.t)
+        reward, local, state = self.advance(actions)
+        self.decision = final = self.observe()
         over = self.t == self.horizon
         if over:
             self.reset()
@@ -86,6 +80,21 @@ class CloudEnv:
             final=final if over else None,
             local_reward=local,
         )
+
+    def advance(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The machines' part of a step: shared reward `[B]`, own rewards `[B, N]`, x_t `[B, M, 2 R]`."""
+        before = self.decision
+        machine, taken = self._place(actions.to(self.device), before.observation.mask)
+        state = self._state()
+        dynamics.start(self.cluster, self.tape, self.plant.hardware, self.t)
+        reward, local = self._rewards(before.context, machine, taken)
+        self.t += 1
+        dynamics.release(self.cluster, self.t)
+        return reward, local, state
+
+    def observe(self) -> Decision:
+        """The moment of decision that the machines are in."""
+        return decide(self.cluster, self.tape, self.plant, self.t)
 
     def _place(self, choice: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         at = choice.unsqueeze(-1)
@@ -132,7 +141,7 @@ class CloudEnv:
         on_device = {part: {k: x.to(self.device) for k, x in state[part].items()} for part in ("tape", "cluster")}
         self.tape = Tape(length=state["length"], **on_device["tape"])
         self.cluster = dynamics.Cluster(**on_device["cluster"])
-        self.decision = decide(self.cluster, self.tape, self.plant, self.t)
+        self.decision = self.observe()
         return self.decision
 
 

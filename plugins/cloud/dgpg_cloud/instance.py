@@ -90,9 +90,7 @@ def build(config: Config) -> Instance:
     scale = fit_scale(pool, work, capacity, permille, config.num_agents)
     steps = base_steps(pool.duration, scale, work.longest)
     if work.trace is not None:
-        notes.append(f"one step is {1 / scale:.4g} s of the trace's run times; mean run {steps.mean():.2f} steps")
-        cut = int((pool.duration * scale > work.longest).sum())
-        notes += [f"{cut} jobs cut at workload.longest = {work.longest} steps"] if cut else []
+        notes += _time_notes(pool, config, scale, steps)
     return Instance(
         config=config,
         capacity=capacity,
@@ -108,6 +106,20 @@ def build(config: Config) -> Instance:
         host_count=reach.sum(1),
         notes=tuple(notes),
     )
+
+
+def _time_notes(pool: Pool, config: Config, scale: float, steps: IntArray) -> list[str]:
+    """How the trace's time was treated."""
+    work = config.workload
+    assert pool.gap is not None  # a trace's pool has gaps
+    recorded = len(pool.gap) / max(float(pool.gap.sum()), 1e-9)
+    faster = work.arrivals * config.num_agents * scale / recorded
+    notes = [
+        f"one step is {1 / scale:.4g} s of run time, mean run {steps.mean():.2f} steps; arrivals are compressed "
+        f"{faster:.3g} times, each episode's window alike, for load {work.load:g}"
+    ]
+    cut = int((pool.duration * scale > work.longest).sum())
+    return notes + ([f"{cut} jobs cut at workload.longest = {work.longest} steps"] if cut else [])
 
 
 def _shapes(pool: Pool) -> tuple[IntArray, IntArray, IntArray]:

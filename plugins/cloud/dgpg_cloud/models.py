@@ -26,29 +26,27 @@ class CapacityModel(CostModel):
     price term is the time until the machine is empty, the stranded term the difference of the two resources' times.
     """
 
-    inverse: Tensor
-    rate: Tensor
-    price: Tensor
-    jobs: Tensor
+    table: Tensor
+    """By machine: 1 / C, 1 / (C s), price, w_q (C_c / c) d; one row to gather, `[M, 2 R + 2]`."""
 
     def __init__(self, instance: Instance) -> None:
         super().__init__()
         plant = make(instance, CPU)
-        self.weights = instance.config.weights
-        self.register_buffer("inverse", plant.inverse)
-        self.register_buffer("rate", plant.inverse / plant.speed.unsqueeze(-1))
-        self.register_buffer("price", plant.price)
-        mean_vcpu = float(instance.pool.demand[:, 0].mean()) / 1000
-        self.register_buffer("jobs", plant.capacity[:, 0] / mean_vcpu * float(instance.base_steps.mean()))
+        self.weights, self.resources = instance.config.weights, plant.capacity.shape[1]
+        jobs = plant.capacity[:, :1] / (float(instance.pool.demand[:, 0].mean()) / 1000)
+        waiting = self.weights.waiting * jobs * float(instance.base_steps.mean())
+        rate = plant.inverse / plant.speed.unsqueeze(-1)
+        self.register_buffer("table", torch.cat([plant.inverse, rate, plant.price.unsqueeze(-1), waiting], -1))
 
     def block_potential(self, block: Tensor, index: Tensor, context: Context) -> Tensor:
         """phi_m of machines `index` `[B, A]` with coordinates (D, W) `[B, A, 2 R]`."""
-        requested, work = block.chunk(2, -1)
-        excess = ((requested * self.inverse[index]).amax(-1) - 1).clamp(min=0)
-        time = work * self.rate[index]
+        row = self.table.index_select(0, index.flatten()).unflatten(0, index.shape)
+        share, time = (block * row[..., : 2 * self.resources]).unflatten(-1, (2, -1)).unbind(-2)
+        price, waiting = row[..., -2], row[..., -1]
+        excess = (share.amax(-1) - 1).clamp(min=0)
         stranded = (time[..., 0] - time[..., 1]).abs()
-        price = self.price[index] * (self.weights.price * time.amax(-1) + self.weights.stranded * stranded)
-        return self.weights.waiting * self.jobs[index] * excess.square() + price
+        empty_in = self.weights.price * time.amax(-1)
+        return waiting * excess.square() + price * (empty_in + self.weights.stranded * stranded)
 
 
 class WaterFilling(DistanceModel):

@@ -14,7 +14,6 @@ from dgpg_cloud.dynamics import Cluster, next_job
 from dgpg_cloud.plant import Plant
 
 LARGE_JOB = (8.0, 32.0, 4.0)
-LARGE_MACHINE = (16.0, 64.0, 8.0)
 """vCPU, GiB, GPU that features are divided by, so that they are of order one."""
 
 
@@ -108,10 +107,9 @@ def _choices(machine: Tensor, context: Context, plant: Plant) -> Tensor:
     excess = (requested + share).amax(-1) - 1
     now = (share <= free + 1e-6).all(-1) & (queued == 0)
     steps = (context["steps"].unsqueeze(-1) / plant.near_speed).log1p()
-    kind = [plant.near_price.unsqueeze(-1), plant.near_speed.unsqueeze(-1)]
-    kind = torch.cat([*kind, plant.near_capacity / _scale(LARGE_MACHINE, plant)], -1)
-    rest = torch.stack([now.float(), excess.clamp(-1, 2), excess.clamp(0, 2), steps], -1)
-    return torch.cat([state, kind.expand(len(state), -1, -1, -1), share, rest], -1)
+    kind = plant.near_type.expand(len(state), -1, -1, -1)
+    single = (now.float(), excess.clamp(-1, 2), excess.clamp(0, 2), steps)
+    return torch.cat([state, kind, share, *(x.unsqueeze(-1) for x in single)], -1)
 
 
 def _central(machine: Tensor, agent: Tensor, mask: Tensor) -> Tensor:

@@ -13,6 +13,8 @@ from dgpg_cloud.instance import Instance
 
 UNITS = (1000, 1024, 1000)
 """Whole-number units in one vCPU, one GiB, one GPU."""
+LARGE_MACHINE = (16.0, 64.0, 8.0)
+"""vCPU, GiB, GPU that capacities are divided by as features, so that they are of order one."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Plant:
     """`[N, K]`."""
     near_price: Tensor
     """`[N, K]`."""
+    near_type: Tensor
+    """What a dispatcher sees of a candidate's type: price, speed, capacity / LARGE_MACHINE, `[N, K, R + 2]`."""
     allowed: Tensor
     """By kind of job and dispatcher's candidate, `[kinds, M]`."""
 
@@ -55,6 +59,7 @@ class Plant:
             near_capacity=self.near_capacity[n : n + 1],
             near_speed=self.near_speed[n : n + 1],
             near_price=self.near_price[n : n + 1],
+            near_type=self.near_type[n : n + 1],
         )
 
 
@@ -66,9 +71,11 @@ def make(instance: Instance, device: torch.device) -> Plant:
     permille = torch.from_numpy(instance.speed_permille).to(device)
     unit = 1.0 / torch.tensor(UNITS[: whole.shape[1]], device=device, dtype=torch.float32)
     capacity = whole * unit
+    large = torch.tensor(LARGE_MACHINE[: whole.shape[1]], device=device)
     inverse = torch.where(capacity > 0, 1 / capacity, torch.zeros_like(capacity))
     price = torch.tensor(instance.price, dtype=torch.float32, device=device)
     candidates = torch.from_numpy(instance.candidates).to(device)
+    kind = torch.cat([price.unsqueeze(-1), (permille / 1000).unsqueeze(-1), capacity / large], -1)
     return Plant(
         hardware=Hardware(
             capacity=torch.cat([whole, slots], 1).int(),
@@ -86,5 +93,6 @@ def make(instance: Instance, device: torch.device) -> Plant:
         near_capacity=capacity[candidates],
         near_speed=(permille / 1000)[candidates],
         near_price=price[candidates],
+        near_type=kind[candidates],
         allowed=torch.from_numpy(instance.allowed).to(device),
     )

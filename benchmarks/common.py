@@ -1,0 +1,93 @@
+"""What the benchmark scripts share: train in memory, measure at marked iterations, print rows."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from dgpg import launch
+from dgpg.algorithms import find
+from dgpg.evaluate import NetworkPolicy, baseline_rows, episode_costs
+from dgpg.train import Trainer
+
+ARRIVALS = 20_000
+"""Seed of the arrivals that published figures are measured on; tuning uses others."""
+
+
+def episodes_for(num_agents: int) -> int:
+    """Episodes a figure is the mean of: fewer where each holds many agents."""
+    return 64 if num_agents < 100 else 16 if num_agents < 1000 else 2
+
+
+@dataclass(frozen=True)
+class Heuristics:
+    """Costs of the rules on the benchmark's arrivals."""
+
+    h: float
+    """The best rule of the same information, greedy-potential left out."""
+    best: str
+    greedy_potential: float
+    more: float
+    """The best rule that sees more."""
+    random: float
+
+
+def heuristics(settings: Mapping[str, Any], arrivals: int = ARRIVALS) -> Heuristics:
+    """Measure every rule."""
+    plan = launch.resolve("cloud", {"settings": settings})
+    agents = plan.task.env.num_agents
+    rows = baseline_rows(
+        plan.domain, plan.config, plan.task.model, episodes_for(agents), arrivals, torch.device("cpu")
+    )
+    cost = {row.name: row.cost for row in rows}
+    same = [r for r in rows if r.information == "same" and r.name != "greedy-potential"]
+    best = min(same, key=lambda r: r.cost)
+    more = min(r.cost for r in rows if r.information == "more")
+    return Heuristics(best.cost, best.name, cost["greedy-potential"], more, cost["random"])
+
+
+def train_and_measure(
+    settings: Mapping[str, Any],
+    marks: Sequence[int],
+    arrivals: int = ARRIVALS,
+    **run: Any,
+) -> dict[str, Any]:
+    """Train as `dgpg train cloud` does; cost of the stochastic policy at each mark, and of the greedy one last.
+
+    The last mark is the total number of iterations. `run` holds fields of RunConfig: algorithm, seed, train, ...
+    """
+    plan = launch.resolve("cloud", {"iterations": max(marks), "settings": settings, "device": "cpu", **run})
+    torch.set_num_threads(plan.run.train.threads or 1)
+    trainer = Trainer(plan.run, find(plan.run.algorithm), plan.task)
+    episodes = episodes_for(plan.task.env.num_agents)
+    curve: dict[int, float] = {}
+    metrics: dict[str, float] = {}
+
+    def measure(mode: Any) -> float:
+        policy = NetworkPolicy(trainer.actor, plan.task.env, mode)
+        costs = episode_costs(plan.domain, plan.config, policy, episodes, arrivals, torch.device("cpu"))
+        return float(costs.mean())
+
+    for iteration in range(1, max(marks) + 1):
+        metrics = trainer.iterate()
+        if iteration in marks:
+            curve[iteration] = measure("stochastic")
+    return {"curve": curve, "greedy": measure("greedy"), "wall_s": trainer.wall_s, **metrics}
+
+
+def mean_over(seeds: Sequence[int], results: Sequence[Mapping[str, Any]]) -> dict[int, float]:
+    """Mean over seeds of the cost at each mark."""
+    marks = results[0]["curve"]
+    return {mark: float(np.mean([r["curve"][mark] for r in results])) for mark in marks}
+
+
+def emit(record: Mapping[str, Any]) -> None:
+    """One JSON line, so that a long run leaves what it has found so far."""
+    print(json.dumps(record), flush=True)
+    sys.stdout.flush()

@@ -1,0 +1,57 @@
+"""How fast and how far each algorithm learns on the cloud domain, against h, the best same-information rule.
+
+    python benchmarks/learning.py --agents 20 50 200 --preset default --seeds 3
+    python benchmarks/learning.py --agents 1500 --preset waiting --marks 4 8 20 --algorithms dg-pg mappo
+
+One iteration is 8 parallel episodes of 64 steps (2 from 1000 agents) and 16 Adam steps. Figures are costs of the
+stochastic policy over h on the same arrivals, mean over seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+from common import emit, heuristics, mean_over, train_and_measure
+
+ALGORITHMS = ("dg-pg", "mappo", "ippo", "ippo-local")
+
+
+def main() -> None:
+    """Print one JSON line a cell, then the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--agents", type=int, nargs="+", default=[20, 50, 200])
+    parser.add_argument("--preset", nargs="+", default=["default", "waiting"])
+    parser.add_argument("--algorithms", nargs="+", default=ALGORITHMS)
+    parser.add_argument("--marks", type=int, nargs="+", default=[4, 10, 20, 40])
+    parser.add_argument("--seeds", type=int, default=3)
+    args = parser.parse_args()
+    lines = []
+    for preset in args.preset:
+        for agents in args.agents:
+            settings = {"num_agents": agents, "preset": preset}
+            rules = heuristics(settings)
+            emit({"preset": preset, "agents": agents, **vars(rules)})
+            others = f"greedy-potential {rules.greedy_potential / rules.h:.2f}, more {rules.more / rules.h:.2f}"
+            lines.append(f"{preset}, N = {agents}: h = {rules.h:.4f} ({rules.best}); over h: {others}")
+            for algorithm in args.algorithms:
+                lines.append(_cell(settings, algorithm, args.marks, args.seeds, rules.h))
+    print("\n".join(lines))
+
+
+def _cell(settings: dict[str, object], algorithm: str, marks: list[int], seeds: int, h: float) -> str:
+    results = [
+        train_and_measure(settings, marks, algorithm=algorithm, seed=seed) for seed in range(seeds)
+    ]
+    curve = {mark: round(cost / h, 3) for mark, cost in mean_over(range(seeds), results).items()}
+    final = [r["curve"][max(marks)] / h for r in results]
+    greedy = float(np.mean([r["greedy"] for r in results])) / h
+    wall = float(np.mean([r["wall_s"] for r in results]))
+    emit({**settings, "algorithm": algorithm, "over_h": curve, "final_by_seed": final, "wall_s": wall})
+    cells = "  ".join(f"{mark}: {value:.3f}" for mark, value in curve.items())
+    spread = f"{min(final):.3f} to {max(final):.3f}"
+    return f"  {algorithm:<11} {cells}   seeds {spread}   greedy {greedy:.3f}   {wall:.0f} s"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,310 @@
+"""Convex programs as differentiable functions: values, derivatives, and what is refused."""
+
+import copy
+import pickle
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from dgpg.convex import ConvexLayer, require
+from dgpg.errors import PluginError, SolverError
+
+cp: Any = pytest.importorskip("cvxpy", reason="cvxpy (extra 'convex') is not installed")
+pytest.importorskip("cvxpylayers", reason="cvxpylayers (extra 'convex') is not installed")
+
+f64 = torch.float64
+
+
+def simplex(n: int = 3, **settings: Any) -> ConvexLayer:
+    """The point of the simplex nearest to p; x = max(p - mu, 0)."""
+    x, p = cp.Variable(n, name="x"), cp.Parameter(n, name="p")
+    problem = cp.Problem(cp.Minimize(0.5 * cp.sum_squares(x - p)), [x >= 0, cp.sum(x) == 1])
+    return ConvexLayer(problem, [p], [x], **settings)
+
+
+def box() -> ConvexLayer:
+    """min 1/2 |x - q|^2 over low <= x, sum x = total: infeasible where the sum of low exceeds total."""
+    x, q, low, total = (
+        cp.Variable(2),
+        cp.Parameter(2),
+        cp.Parameter(2, name="low"),
+        cp.Parameter(name="total"),
+    )
+    goal = cp.Minimize(0.5 * cp.sum_squares(x - q))
+    return ConvexLayer(cp.Problem(goal, [x >= low, x <= 10, cp.sum(x) == total]), [q, low, total], [x])
+
+
+def numeric(
+    layer: ConvexLayer, values: list[Tensor], which: int, weight: Tensor, step: float = 1e-2
+) -> Tensor:
+    """Central differences of <weight, x> in one value."""
+    result = torch.zeros_like(values[which])
+    for at in range(result.numel()):
+        ends = []
+        for sign in (1, -1):
+            moved = [v.detach().clone() for v in values]
+            moved[which].view(-1)[at] += sign * step
+            ends.append((layer(*moved)[0] * weight).sum())
+        result.view(-1)[at] = (ends[0] - ends[1]) / (2 * step)
+    return result
+
+
+@pytest.fixture(scope="module", params=["lsqr", "dense"])
+def nearest(request: pytest.FixtureRequest) -> ConvexLayer:
+    return simplex(derivative=request.param)
+
+
+@pytest.fixture(scope="module")
+def boxed() -> ConvexLayer:
+    return box()
+
+
+@pytest.fixture(autouse=True)
+def warnings_are_errors() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def test_solution_and_gradient_of_a_projection_are_those_by_hand(nearest: ConvexLayer) -> None:
+    p = torch.tensor([0.9, 0.5, -2.0], dtype=f64, requires_grad=True)
+    (x,) = nearest(p)
+    torch.testing.assert_close(x, torch.tensor([0.7, 0.3, 0.0], dtype=f64), atol=1e-6, rtol=0)
+    (x * torch.tensor([1.0, 3.0, 5.0])).sum().backward()
+    # Among the positive coordinates x = p - mean(p) + 1/2, the third stays at zero.
+    torch.testing.assert_close(p.grad, torch.tensor([-1.0, 1.0, 0.0], dtype=f64), atol=1e-5, rtol=0)
+
+
+def test_linear_program_and_its_shadow_price() -> None:
+    x, cost, demand = cp.Variable(2), cp.Parameter(2), cp.Parameter()
+    meets = cp.sum(x) == demand
+    problem = cp.Problem(cp.Minimize(cost @ x), [meets, x >= 0, x[0] <= 3])
+    layer = ConvexLayer(problem, [cost, demand], [x, meets.dual_variables[0]])
+    with torch.no_grad():
+        x_, price = layer(torch.tensor([1.0, 2.0], dtype=f64), torch.tensor([2.0, 5.0], dtype=f64))
+    torch.testing.assert_close(x_, torch.tensor([[2.0, 0.0], [3.0, 2.0]], dtype=f64), atol=1e-6, rtol=0)
+    torch.testing.assert_close(price, torch.tensor([-1.0, -2.0], dtype=f64), atol=1e-6, rtol=0)
+
+
+def test_gradient_agrees_with_finite_differences_in_every_parameter(boxed: ConvexLayer) -> None:
+    values = [
+        torch.tensor(v, dtype=f64) for v in ([[1.0, 2.0], [3.0, -1.0]], [[0.0, 0.5], [0.1, 0.2]], [2.0, 1.5])
+    ]
+    weight = torch.tensor([[1.0, -2.0], [0.5, 3.0]], dtype=f64)
+    leaves = [v.clone().requires_grad_() for v in values]
+    (boxed(*leaves)[0] * weight).sum().backward()
+    for k, leaf in enumerate(leaves):
+        torch.testing.assert_close(leaf.grad, numeric(boxed, values, k, weight), atol=1e-5, rtol=1e-5)
+
+
+def test_matrix_parameters_and_variables_keep_their_layout() -> None:
+    x, a = cp.Variable((2, 3)), cp.Parameter((2, 3))
+    layer = ConvexLayer(cp.Problem(cp.Minimize(cp.sum_squares(x - a)), [x <= 1]), [a], [x])
+    value = torch.randn(4, 2, 3, dtype=f64, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(layer(value)[0], value.clamp(max=1), atol=1e-5, rtol=0)
+
+
+def test_a_batch_is_its_instances_one_by_one(boxed: ConvexLayer) -> None:
+    generator = torch.Generator().manual_seed(1)
+    q, low = (torch.rand(2, 3, 2, dtype=f64, generator=generator) for _ in range(2))
+    total = low.sum(-1) + 1
+    leaves = [v.requires_grad_() for v in (q, low, total)]
+    (x,) = boxed(*leaves)
+    assert x.shape == (2, 3, 2)
+    together = torch.autograd.grad(x[..., 0].sum(), leaves)
+    for i in range(2):
+        for j in range(3):
+            (one,) = boxed(q[i, j], low[i, j], total[i, j])
+            assert one.shape == (2,)
+            torch.testing.assert_close(one, x[i, j], atol=1e-9, rtol=0)
+            alone = torch.autograd.grad(one[0], leaves)
+            for a, b in zip(alone, together, strict=True):
+                torch.testing.assert_close(a[i, j], b[i, j], atol=1e-9, rtol=0)
+
+
+def test_batch_dimensions_broadcast_and_gradients_sum_over_them(boxed: ConvexLayer) -> None:
+    q, low = torch.tensor([1.0, 2.0], dtype=f64, requires_grad=True), torch.zeros(4, 1, 2, dtype=f64)
+    total = torch.linspace(2.0, 4.0, 3, dtype=f64)
+    (x,) = boxed(q, low, total)
+    assert x.shape == (4, 3, 2)
+    x[..., 0].sum().backward()
+    torch.testing.assert_close(q.grad, 12 * torch.tensor([0.5, -0.5], dtype=f64), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("batch", [(0,), (2, 0), (0, 3)])
+def test_an_empty_batch_has_an_empty_solution_and_no_gradient(
+    nearest: ConvexLayer, batch: tuple[int, ...]
+) -> None:
+    p = torch.zeros(*batch, 3, requires_grad=True)
+    (x,) = nearest(p)
+    assert x.shape == (*batch, 3) and x.dtype == p.dtype
+    x.sum().backward()
+    assert p.grad is not None and p.grad.shape == p.shape
+    assert nearest(p.detach())[0].shape == (*batch, 3)
+
+
+def test_float32_in_is_float32_out_and_solved_in_float64(nearest: ConvexLayer) -> None:
+    p = torch.tensor([[0.9, 0.5, -2.0], [4.0, 4.0, 4.0]], requires_grad=True)
+    (x,) = nearest(p)
+    x.square().sum().backward()
+    assert x.dtype == p.dtype == torch.float32
+    assert p.grad is not None and p.grad.dtype == torch.float32
+    torch.testing.assert_close(x, nearest(p.double())[0].float(), atol=0, rtol=0)
+
+
+def test_small_and_large_incoming_gradients_count_alike(nearest: ConvexLayer) -> None:
+    p = torch.tensor([[0.9, 0.5, -2.0]] * 3, dtype=f64, requires_grad=True)
+    scale = torch.tensor([[1e-12], [1.0], [0.0]], dtype=f64)
+    nearest(p)[0].backward(scale * torch.tensor([1.0, 3.0, 5.0]))
+    assert p.grad is not None
+    torch.testing.assert_close(p.grad[0] * 1e12, p.grad[1], atol=1e-6, rtol=0)
+    torch.testing.assert_close(p.grad[1], torch.tensor([-1.0, 1.0, 0.0], dtype=f64), atol=1e-5, rtol=0)
+    assert not p.grad[2].any()
+
+
+def test_a_graph_can_be_differentiated_twice_in_a_row_but_not_to_second_order(nearest: ConvexLayer) -> None:
+    p = torch.tensor([0.9, 0.5, -2.0], dtype=f64, requires_grad=True)
+    value = nearest(p)[0][0].square()
+    (first,) = torch.autograd.grad(value, p, retain_graph=True)
+    (second,) = torch.autograd.grad(value, p, create_graph=True)
+    torch.testing.assert_close(first, second.detach(), atol=0, rtol=0)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        second.sum().backward()
+
+
+def test_without_gradients_it_solves_the_same(nearest: ConvexLayer) -> None:
+    p = torch.tensor([0.9, 0.5, -2.0], dtype=f64, requires_grad=True)
+    with torch.no_grad():
+        (plain,) = nearest(p)
+    assert not plain.requires_grad and not nearest(p.detach())[0].requires_grad
+    torch.testing.assert_close(plain, nearest(p)[0].detach(), atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+def test_an_infeasible_instance_is_named_with_its_constraint(boxed: ConvexLayer, gradient: bool) -> None:
+    low = torch.zeros(2, 3, 2, dtype=f64)
+    low[1, 2] = 4.0  # more than the total
+    q = torch.ones(2, dtype=f64, requires_grad=gradient)
+    with pytest.raises(
+        SolverError, match=r"instance \[1, 2\] of batch \[2, 3\]: constraint .* violated by"
+    ) as error:
+        boxed(q, low, torch.tensor(5.0, dtype=f64))
+    assert "low" in str(error.value) or "total" in str(error.value)
+
+
+def test_a_single_infeasible_instance_is_refused(boxed: ConvexLayer) -> None:
+    with pytest.raises(SolverError, match="its only instance"):
+        boxed(torch.ones(2), torch.ones(2), torch.tensor(1.0))
+
+
+def test_infeasible_by_an_attribute_of_a_variable() -> None:
+    x, p = cp.Variable(2, nonneg=True), cp.Parameter(2)
+    layer = ConvexLayer(cp.Problem(cp.Minimize(cp.sum(x)), [x <= p]), [p], [x])
+    torch.testing.assert_close(layer(torch.ones(2))[0], torch.zeros(2), atol=1e-6, rtol=0)
+    with pytest.raises(SolverError, match="violated"):
+        layer(torch.tensor([1.0, -1.0]))
+
+
+@pytest.mark.parametrize("sense", ["Minimize", "Maximize"])
+def test_an_unbounded_instance_is_refused(sense: str) -> None:
+    x, p, cost = cp.Variable(2), cp.Parameter(2), cp.Parameter(2)
+    layer = ConvexLayer(cp.Problem(getattr(cp, sense)(cost @ x), [x <= p, x[1] >= -1]), [p, cost], [x])
+    sign = 1.0 if sense == "Maximize" else -1.0
+    good = torch.tensor([1.0, 1.0]) * sign
+    torch.testing.assert_close(layer(torch.ones(2), good)[0], torch.ones(2), atol=1e-6, rtol=0)
+    with pytest.raises(SolverError, match=r"instance \[1\] of batch \[2\]: twice the solution is better"):
+        layer(torch.ones(2), torch.stack([good, -good]))
+
+
+def test_a_solve_cut_short_is_refused() -> None:
+    with pytest.raises(SolverError, match=r"violated|not finite"):
+        simplex(50, solver_args={"max_iter": 1})(torch.arange(50.0))
+
+
+def test_what_a_parameter_may_not_be_is_refused() -> None:
+    x, p = cp.Variable(), cp.Parameter(nonneg=True, name="price")
+    layer = ConvexLayer(cp.Problem(cp.Minimize(p * cp.square(x - 1)), [x >= 0]), [p], [x])
+    with pytest.raises(SolverError, match=r"instance \[1\].*'price'.*nonnegative"):
+        layer(torch.tensor([1.0, -1.0]))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_value_that_is_not_finite_is_refused_by_its_parameter(boxed: ConvexLayer, value: float) -> None:
+    low = torch.zeros(4, 2)
+    low[3, 1] = value
+    with pytest.raises(ValueError, match=rf"parameter 'low' is {value} at \(3, 1\)"):
+        boxed(torch.ones(2), low, torch.tensor(1.0))
+
+
+def test_wrong_shapes_types_and_numbers_of_values_are_refused(boxed: ConvexLayer) -> None:
+    q, low, total = torch.ones(2), torch.zeros(2), torch.tensor(1.0)
+    with pytest.raises(ValueError, match=r"'low' expects .* \(2,\), got torch.float32 of shape \(3,\)"):
+        boxed(q, torch.zeros(3), total)
+    with pytest.raises(ValueError, match=r"'low' expects .* got torch.int64"):
+        boxed(q, torch.zeros(2, dtype=torch.long), total)
+    with pytest.raises(ValueError, match="expected 3 tensors"):
+        boxed(q, low)
+    with pytest.raises(ValueError, match=r"do not broadcast: .*'low' \(2,\), 'total' \(3,\)"):
+        boxed(q, torch.zeros(2, 2), torch.ones(3))
+
+
+def test_a_problem_outside_dpp_is_refused_where_it_breaks() -> None:
+    x, p, r = cp.Variable(2), cp.Parameter(name="p"), cp.Parameter(name="r")
+    with pytest.raises(ValueError, match=r"DPP.*p [@*] r"):
+        ConvexLayer(cp.Problem(cp.Minimize(cp.sum_squares(x)), [cp.sum(x) == p * r]), [p, r], [x])
+    with pytest.raises(ValueError, match="DPP"):
+        ConvexLayer(cp.Problem(cp.Maximize(cp.sum_squares(x)), [x <= p]), [p], [x])
+
+
+def test_parameters_must_be_those_of_the_problem() -> None:
+    x, p, r = cp.Variable(2), cp.Parameter(name="p"), cp.Parameter(name="r")
+    problem = cp.Problem(cp.Minimize(cp.sum_squares(x)), [x >= p])
+    with pytest.raises(ValueError, match=r"parameters are \['p'\], given were \['p', 'r'\]"):
+        ConvexLayer(problem, [p, r], [x])
+    with pytest.raises(ValueError, match="no parameter"):
+        ConvexLayer(cp.Problem(cp.Minimize(cp.sum_squares(x)), [x >= 1]), [], [x])
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])
+def test_copies_solve_the_same(copied: Any) -> None:
+    x, p = cp.Variable(2), cp.Parameter(2)
+    problem = cp.Problem(cp.Minimize(cp.sum_squares(x - p)), [x >= 0])
+    p.value = [1.0, 2.0]
+    problem.solve()  # leaves solver objects behind that do not pickle
+    layer = ConvexLayer(problem, [p], [x])
+    value = torch.tensor([[1.0, -1.0]], requires_grad=True)
+    (result,) = copied(layer)(value)
+    torch.testing.assert_close(result, layer(value)[0], atol=0, rtol=0)
+    result.sum().backward()
+    torch.testing.assert_close(value.grad, torch.tensor([[1.0, 0.0]]), atol=1e-5, rtol=0)
+
+
+def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cvxpylayers.torch", None)
+    with pytest.raises(PluginError, match=r"pip install 'dgpg\[convex\]'"):
+        require("cvxpylayers.torch")
+
+
+def test_tighter_tolerances_than_the_solvers_own_keep_derivatives_right() -> None:
+    # The norm as objective: with Clarabel's default of 1e-8 this gradient is wrong by a third.
+    x, low, weight = cp.Variable(50), cp.Parameter(50), torch.arange(1, 51, dtype=f64)
+    share = (weight / weight.sum()).numpy()
+    goal = cp.Minimize(cp.norm2(cp.multiply(share**0.5, x)))
+    layer = ConvexLayer(cp.Problem(goal, [share @ x == 1, x >= low]), [low], [x], derivative="dense")
+    generator = torch.Generator().manual_seed(0)
+    value = 2.5 * torch.rand(50, dtype=f64, generator=generator)
+    value = value * (0.9 / (value * torch.from_numpy(share)).sum())
+    leaf, direction = value.clone().requires_grad_(), torch.randn(50, dtype=f64, generator=generator)
+    (layer(leaf)[0] * direction).sum().backward()
+    # The free coordinates share what is left: x = (1 - sum of share * low over the others) / their share.
+    (x_,) = layer(value)
+    held = x_ < value + 1e-4
+    assert 5 < held.sum() < 45 and leaf.grad is not None
+    shares = torch.from_numpy(share)
+    expected = direction * held - shares * held * direction[~held].sum() / shares[~held].sum()
+    torch.testing.assert_close(leaf.grad, expected, atol=1e-4, rtol=1e-4)

@@ -1,0 +1,340 @@
+"""The loop, on the toy game of tests/toy.py."""
+
+import io
+import itertools
+import random as python_random
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from dgpg.actions import categorical
+from dgpg.algorithms import ALGORITHMS
+from dgpg.errors import ConfigError, DivergenceError
+from dgpg.rollout import collect
+from dgpg.train import Trainer, policy_batch
+from dgpg.types import Observation, Step
+from dgpg.update import ValueBatch
+
+UNGUIDED = {"start": 0.0, "end": 0.0}
+NAMES = list(ALGORITHMS)
+
+
+def run(trainer: Trainer, iterations: int) -> list[dict[str, float]]:
+    return [trainer.iterate() for _ in range(iterations)]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal number for number, through tables, lists and tensors."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one if k != "wall_s")
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
+
+
+def state(trainer: Trainer, *parts: str) -> dict[str, Any]:
+    """A copy of (parts of) the trainer's state, by way of a file as a checkpoint would go."""
+    file = io.BytesIO()
+    torch.save(trainer.state_dict(), file)
+    file.seek(0)
+    whole = torch.load(file, weights_only=True)
+    return {name: whole[name] for name in parts} if parts else whole
+
+
+# --- what the update is made of ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("estimator", categorical.ESTIMATORS)
+def test_at_alpha_zero_dgpg_is_mappo_number_for_number(toy: ModuleType, estimator: str) -> None:
+    """theory.md S7."""
+    guided = toy.trainer("dg-pg", alpha=UNGUIDED, estimator=estimator)
+    plain = toy.trainer("mappo", estimator=estimator)
+    run(guided, 3), run(plain, 3)
+    assert same(state(guided), state(plain))
+
+
+@pytest.mark.parametrize("estimator", categorical.ESTIMATORS)
+def test_guidance_moves_the_policy_and_nothing_else(toy: ModuleType, estimator: str) -> None:
+    """Never the reward, the return or the value target: the critic learns the same in the first iteration."""
+    guided, plain = toy.trainer("dg-pg", estimator=estimator), toy.trainer("mappo")
+    run(guided, 1), run(plain, 1)
+    rest = ("critic", "critic_optimiser", "normaliser", "env", "streams", "shuffle")
+    assert same(state(guided, *rest), state(plain, *rest))
+    assert not same(state(guided, "actor"), state(plain, "actor"))
+
+
+@pytest.mark.parametrize("estimator", categorical.ESTIMATORS)
+def test_at_alpha_one_the_policy_ignores_the_reward(toy: ModuleType, estimator: str) -> None:
+    def pay_otherwise(env: Any) -> Any:
+        step = env.step
+        env.step = lambda actions: replace(took := step(actions), reward=took.reward.square())
+        return env
+
+    settings = {"alpha": {"start": 1.0, "end": 1.0}, "estimator": estimator}
+    one, other = toy.trainer("dg-pg", **settings), toy.trainer("dg-pg", wrap=pay_otherwise, **settings)
+    run(one, 2), run(other, 2)
+    assert same(state(one, "actor"), state(other, "actor"))
+    assert not same(state(one, "critic"), state(other, "critic"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_ratio_is_one_on_the_first_minibatch(toy: ModuleType, name: str) -> None:
+    trainer = toy.trainer(name, epochs=1, minibatches=1)
+    for metrics in run(trainer, 3):
+        assert abs(metrics["kl"]) < 1e-6 and metrics["clip_fraction"] == 0
+    assert run(toy.trainer(name, epochs=4, actor_lr=0.1), 1)[0]["kl"] > 1e-4
+
+
+@pytest.mark.parametrize("name", ["mappo", "ippo", "ippo-local"])
+def test_value_targets_against_a_sum_by_hand(
+    toy: ModuleType, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Truncated episodes go on with the value of their final observation, ended ones with nothing."""
+    batches: list[ValueBatch] = []
+
+    def catch(critic: Any, optimiser: Any, batch: ValueBatch, *rest: Any) -> dict[str, torch.Tensor]:
+        batches.append(batch)
+        return {}
+
+    gamma, lambda_ = 0.9, 0.7
+    trainer = toy.trainer(name, gamma=gamma, lambda_=lambda_, horizon=9)
+    trainer.iterate()  # the critic has learned, the normaliser is no longer neutral
+    monkeypatch.setattr("dgpg.train.update_value", catch)
+    steps: list[Step] = []
+    step = trainer.task.env.step
+    trainer.task.env.step = lambda actions: steps.append(step(actions)) or steps[-1]
+    decisions, critic, before = [trainer.decision], deepcopy(trainer.critic), deepcopy(trainer.normaliser)
+    trainer.iterate()
+    decisions += [took.decision for took in steps]
+
+    local = name != "mappo"
+
+    def value(observation: Observation) -> torch.Tensor:
+        with torch.no_grad():
+            values = before.denormalise(critic(critic.features(observation)))
+        return values if local else values.unsqueeze(-1)
+
+    expected = torch.zeros(len(steps), 4, 4 if local else 1)
+    ends = {"terminated": 0, "truncated": 0}
+    for start, b in itertools.product(range(len(steps)), range(4)):
+        for t in range(start, len(steps)):
+            took = steps[t]
+            ahead = value(took.decision.observation)[b]
+            if took.truncated[b]:
+                ahead = value(took.final.observation)[b]
+            if took.terminated[b]:
+                ahead = 0 * ahead
+            reward = took.local_reward[b] if name == "ippo-local" else took.reward[b]
+            delta = reward + gamma * ahead - value(decisions[t].observation)[b]
+            expected[start, b] += (gamma * lambda_) ** (t - start) * delta
+            if took.terminated[b] or took.truncated[b]:
+                ends["terminated" if took.terminated[b] else "truncated"] += 1
+                break
+        expected[start, b] += value(decisions[start].observation)[b]
+    assert min(ends.values()) > 0
+    (batch,) = batches
+    got = trainer.normaliser.denormalise(batch.target).view(expected.shape)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
+    first = torch.cat([critic(critic.features(d.observation)).flatten() for d in decisions[:-1]])
+    torch.testing.assert_close(batch.value, first.detach())
+
+
+def test_policy_rows_are_the_agents_that_acted(toy: ModuleType) -> None:
+    trainer = toy.trainer("mappo")
+    noise = torch.rand(4, 6, 4, generator=torch.Generator().manual_seed(0))
+    trajectory, _ = collect(trainer.task.env, trainer.actor, trainer.decision, noise)
+    number = torch.arange(96.0).view(6, 4, 4)
+    batch = policy_batch(trajectory, number, number.unsqueeze(-1).expand(-1, -1, -1, 3))
+    observation = trajectory.decision.observation
+    rows = [x for x in itertools.product(range(6), range(4), range(4)) if observation.mask[x].any()]
+    assert 0 < len(rows) < 96
+    assert batch.advantage.tolist() == [16 * t + 4 * b + i for t, b, i in rows]
+    for row, at in enumerate(rows):
+        assert torch.equal(batch.agent[row], observation.agent[at])
+        assert torch.equal(batch.choices[row], observation.choices[at])
+        assert torch.equal(batch.mask[row], observation.mask[at])
+        assert torch.equal(batch.log_policy[row], trajectory.log_policy[at])
+        assert batch.actions[row] == trajectory.actions[at]
+        assert batch.u[row].tolist() == [number[at]] * 3
+    assert batch.mask.gather(-1, batch.actions.unsqueeze(-1)).all()
+
+
+# --- the loop ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_three_iterations_a_checkpoint_and_three_more_equal_six(toy: ModuleType, name: str) -> None:
+    whole, first, second = toy.trainer(name), toy.trainer(name), toy.trainer(name)
+    metrics = run(whole, 6)
+    run(first, 3)
+    second.load_state_dict(state(first))
+    resumed = run(second, 3)
+    assert same(state(second), state(whole))
+    timed = ("wall_s", "share_rollout", "share_guidance", "share_update")
+    for one, other in zip(resumed, metrics[3:], strict=True):
+        assert {k: v for k, v in one.items() if k not in timed} == {
+            k: v for k, v in other.items() if k not in timed
+        }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_seeds_reproduce_bit_for_bit(toy: ModuleType, name: str) -> None:
+    one, again, other = (toy.trainer(name, seed=seed) for seed in (1, 1, 2))
+    for trainer in (one, again, other):
+        run(trainer, 2)
+    assert same(state(one), state(again))
+    assert not same(state(one, "actor"), state(other, "actor"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_global_generators_are_left_alone(toy: ModuleType, name: str) -> None:
+    trainer = toy.trainer(name)
+    before = torch.random.get_rng_state(), np.random.get_state(), python_random.getstate()
+    trainer.iterate()
+    assert torch.equal(before[0], torch.random.get_rng_state())
+    assert all(map(np.array_equal, before[1], np.random.get_state()))
+    assert before[2] == python_random.getstate()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_reward_that_is_no_number_stops_training(toy: ModuleType, name: str) -> None:
+    def plant(env: Any) -> Any:
+        step, calls = env.step, itertools.count()
+
+        def planted(actions: torch.Tensor) -> Step:
+            took = step(actions)
+            if next(calls) == 7:  # the third step of the second iteration, in one environment
+                took.reward[1] = torch.nan
+                took.local_reward[1] = torch.nan
+            return took
+
+        env.step = planted
+        return env
+
+    trainer = toy.trainer(name, wrap=plant)
+    trainer.iterate()
+    with pytest.raises(DivergenceError, match="iteration 2"):
+        trainer.iterate()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nobody_has_anything_to_decide(toy: ModuleType, name: str) -> None:
+    def close(env: Any) -> Any:
+        env.open_share = 0.0
+        return env
+
+    trainer = toy.trainer(name, wrap=close)
+    before = state(trainer, "actor")
+    run(trainer, 2)
+    assert same(state(trainer, "actor"), before)
+
+
+def test_own_rewards_need_a_domain_that_offers_them(toy: ModuleType) -> None:
+    def share_only(env: Any) -> Any:
+        step = env.step
+        env.step = lambda actions: replace(step(actions), local_reward=None)
+        return env
+
+    run(toy.trainer("ippo", wrap=share_only), 1)
+    with pytest.raises(ConfigError, match=r"ippo-local.*own reward.*toy"):
+        toy.trainer("ippo-local", wrap=share_only).iterate()
+
+
+def test_metrics_count_what_happened(toy: ModuleType) -> None:
+    steps: list[Step] = []
+
+    def record(env: Any) -> Any:
+        step = env.step
+        env.step = lambda actions: steps.append(step(actions)) or steps[-1]
+        return env
+
+    trainer = toy.trainer("dg-pg", wrap=record, alpha={"start": 1.0, "end": 0.0}, lr_end=0.5)
+    metrics = run(trainer, 6)
+    assert [m["iteration"] for m in metrics] == [1, 2, 3, 4, 5, 6]
+    assert [m["env_steps"] for m in metrics] == [20, 40, 60, 80, 100, 120]
+    assert metrics[-1]["agent_steps"] == 480
+    assert metrics[-1]["updates"] == 6 * 2 * 2
+    assert metrics[-1]["episodes"] == sum(int((s.terminated | s.truncated).sum()) for s in steps)
+    cost = -torch.stack([s.reward for s in steps[-5:]]).mean().item() / 4
+    assert metrics[-1]["cost"] == pytest.approx(cost, rel=1e-5)
+    assert [m["alpha"] for m in metrics] == pytest.approx([1.0, 0.8, 0.6, 0.4, 0.2, 0.0])
+    assert metrics[0]["share_guidance"] > 0 and metrics[-1]["share_guidance"] == 0
+    assert sum(v for k, v in metrics[0].items() if k.startswith("share_")) == pytest.approx(1)
+    (group,) = trainer.actor_optimiser.param_groups
+    assert group["lr"] == pytest.approx(0.5 * trainer.config.train.actor_lr)
+
+
+def test_an_unguided_algorithm_has_no_alpha(toy: ModuleType) -> None:
+    assert toy.trainer("mappo").iterate()["alpha"] == 0
+
+
+@pytest.mark.parametrize("scope", ["batch", "agent", "none"])
+@pytest.mark.parametrize("estimator", categorical.ESTIMATORS)
+@pytest.mark.parametrize("scale", ["none", "influence"])
+def test_every_setting_of_guidance_trains(toy: ModuleType, scope: str, estimator: str, scale: str) -> None:
+    trainer = toy.trainer("dg-pg", normalise=scope, estimator=estimator, guidance_scale=scale)
+    before = state(trainer, "actor")
+    run(trainer, 1)
+    assert not same(state(trainer, "actor"), before)
+
+
+# --- learning ------------------------------------------------------------------------------------
+
+
+def cost_of(slopes: tuple[float, ...], actions: tuple[int, ...]) -> float:
+    return sum(0.5 * slope * actions.count(route) ** 2 for route, slope in enumerate(slopes))
+
+
+def stable(slopes: tuple[float, ...], pays: Callable[[tuple[int, ...], int], float]) -> set[float]:
+    """Costs of the joint actions from which no agent alone gains, agent i paying pays(actions, i)."""
+    costs = set()
+    for actions in itertools.product(range(3), repeat=4):
+        moves = [(i, (*actions[:i], k, *actions[i + 1 :])) for i in range(4) for k in range(3)]
+        if all(pays(actions, i) <= pays(other, i) for i, other in moves):
+            costs.add(cost_of(slopes, actions))
+    return costs
+
+
+def test_equilibria_of_the_still_game(toy: ModuleType) -> None:
+    """What learning is measured by below: one who ends elsewhere has not converged, and had no bad luck."""
+    slopes = toy.SLOPES
+    assert min(cost_of(slopes, actions) for actions in itertools.product(range(3), repeat=4)) == 5.0
+    assert stable(slopes, lambda actions, i: cost_of(slopes, actions)) == {5.0}
+    assert stable(slopes, lambda actions, i: slopes[actions[i]] * actions.count(actions[i])) == {5.5}
+
+
+@pytest.mark.learning
+@pytest.mark.parametrize(
+    ("name", "settings", "cost"),
+    [
+        ("dg-pg", {"estimator": "all_action"}, 5.0),
+        ("dg-pg", {"estimator": "exact"}, 5.0),
+        ("mappo", {}, 5.0),
+        ("ippo", {}, 5.0),
+        # Here the own cost is slope * load, which is also what first order takes for the marginal cost:
+        # both lead to the equilibrium of selfish users, which is worse than the optimum.
+        ("dg-pg", {"estimator": "first_order", "alpha": {"start": 1.0, "end": 1.0}}, 5.5),
+        ("ippo-local", {}, 5.5),
+    ],
+)
+def test_learns_the_equilibrium(toy: ModuleType, name: str, settings: dict[str, Any], cost: float) -> None:
+    trainer = toy.trainer(
+        name, num_envs=16, iterations=40, still=True, seed=1, horizon=6, minibatches=4, epochs=2,
+        actor_hidden=32, critic_hidden=32, actor_lr=0.01, gamma=0.5, **settings,
+    )  # fmt: skip
+    metrics = run(trainer, 40)
+    assert metrics[0]["cost"] > 1.3 * cost / 4  # an untrained policy is far from it
+    observation = trainer.decision.observation
+    logs = categorical.log_probs(trainer.actor(observation.agent, observation.choices), observation.mask)
+    for actions in categorical.greedy(logs).tolist():
+        assert cost_of(toy.SLOPES, tuple(actions)) == cost
+    # The policy still explores a little; the next joint action costs 10 % more than the best.
+    assert metrics[-1]["cost"] == pytest.approx(cost / 4, rel=0.03)
