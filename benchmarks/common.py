@@ -64,6 +64,7 @@ def train_and_measure(
     """
     plan = launch.resolve("cloud", {"iterations": max(marks), "settings": settings, "device": "cpu", **run})
     torch.set_num_threads(plan.run.train.threads or 1)
+    launch.keep_memory()
     trainer = Trainer(plan.run, find(plan.run.algorithm), plan.task)
     episodes = episodes_for(plan.task.env.num_agents)
     curve: dict[int, float] = {}

@@ -64,6 +64,7 @@ def main() -> None:
                 "cloud", {"algorithm": algorithm, "settings": {"num_agents": agents}, "device": "cpu"}
             )
             torch.set_num_threads(plan.run.train.threads or 1)
+            launch.keep_memory()
             trainer = Trainer(plan.run, find(algorithm), plan.task)
             metrics = trainer.iterate()
             seconds = median_seconds(trainer.iterate, args.repeats)

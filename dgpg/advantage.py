@@ -65,7 +65,7 @@ def centre(potential: Tensor, probability: Tensor) -> Tensor:
 def scale_guidance(u: Tensor, probability: Tensor, active: Tensor, own: Tensor | None) -> Tensor:
     """Divide by the agent's own scale, then by the root mean square over the batch, under the policy.
 
-    Heavy-tailed influences (job sizes) would otherwise decide the normaliser alone (theory.md
+    Heavy-tailed influences (job sizes) would otherwise decide the normaliser alone (docs/theory.md
     section 2, "scale before you mix").
 
     Args:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 
 from dgpg import launch, registry, report
 from dgpg.config import merge, parse_overrides, read_file
-from dgpg.errors import ConfigError, DgpgError
+from dgpg.errors import ConfigError, DgpgError, unknown
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -76,8 +76,11 @@ def train(
         plan = launch.resolve(name, asked)
         trainer, folder = launch.start(plan, out or _fresh(name, plan.run.algorithm), _plugin(name))
     report.opening(plan, folder, trainer)
-    with report.progress(plan.run.iterations, trainer.iteration) as show:
-        launch.train(trainer, folder, stop_after, show)
+    try:
+        with report.progress(plan.run.iterations, trainer.iteration) as show:
+            launch.train(trainer, folder, stop_after, show)
+    except KeyboardInterrupt:
+        _fail(f"interrupted; `dgpg train --resume --out {folder.path}` goes on from the last checkpoint", 130)
     report.closing(folder, trainer)
 
 
@@ -103,12 +106,12 @@ def _asked(domain: str | None, named: dict[str, Any], file: Path | None, sets: l
     """What the user said, in the shape of RunConfig: the file, then --set, then options."""
     values = read_file(file) if file else {}
     known = {"domain", "settings", "train", *named}
-    unknown = [key for key in values if key not in known]
-    if unknown:
-        raise ConfigError(f"--config {file}: unknown field '{unknown[0]}'; valid: {', '.join(sorted(known))}")
+    for key in values:
+        if key not in known:
+            raise ConfigError(f"--config {file}: {unknown('field', key, known)}")
     overrides = parse_overrides(sets)
     trainer = overrides.pop("train", {})
-    values = merge(values, {key: part for key, part in (("settings", overrides), ("train", trainer)) if part})
+    values = merge(values, {key: part for key, part in (("settings", overrides), ("train", trainer)) if part != {}})
     return values | {key: value for key, value in {**named, "domain": domain}.items() if value is not None}
 
 
@@ -135,8 +138,16 @@ def main() -> None:
     try:
         app()
     except DgpgError as error:
-        Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="red", markup=False, highlight=False)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("interrupted; `dgpg train --resume --out RUN` goes on from the last checkpoint", file=sys.stderr)
-        sys.exit(130)
+        _fail(f"error: {error}")
+    except OSError as error:  # the terminal's end, or a file that only a plugin knows
+        _fail(f"error: {error}")
+    except (MemoryError, RuntimeError) as error:  # torch raises RuntimeError when an allocation fails
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        detail = (str(error) or "none left").splitlines()[0]
+        _fail(f"error: not enough memory ({detail}); lower --num-envs, the number of agents or the horizon")
+
+
+def _fail(message: str, status: int = 1) -> NoReturn:
+    Console(stderr=True, soft_wrap=True).print(message, style="red", markup=False, highlight=False)
+    sys.exit(status)

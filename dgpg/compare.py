@@ -10,7 +10,7 @@ import numpy as np
 
 from dgpg.errors import RunError
 from dgpg.evaluate import NetworkPolicy, cost_unit, episode_costs, interval
-from dgpg.launch import open_trained
+from dgpg.launch import differences, open_trained
 from dgpg.record import RunFolder
 
 EFFORT = ("iteration", "episodes", "env_steps", "agent_steps", "updates", "wall_s")
@@ -19,24 +19,30 @@ EFFORT = ("iteration", "episodes", "env_steps", "agent_steps", "updates", "wall_
 def compare_runs(paths: Sequence[Path], episodes: int, seed: int) -> dict[str, Any]:
     """Cost of each stochastic policy, its effort, and means over runs that differ in seed alone.
 
-    Runs of different domains or settings have no common arrivals and are refused.
+    Runs that got to different iterations are not averaged. Runs of different domains or settings have no common arrivals and are refused.
     """
     opened = [open_trained(path, {}) for path in paths]
     first = opened[0]
     for path, trained in zip(paths, opened, strict=True):
-        if (trained.run.domain, trained.config) != (first.run.domain, first.config):
-            raise RunError(f"{path} and {paths[0]} have different domains or settings: there are no common arrivals")
+        other = [f"{trained.run.domain} instead of {first.run.domain}"]
+        if trained.run.domain == first.run.domain:
+            other = differences(*({"settings": run.config.model_dump(mode="json")} for run in (first, trained)))
+        if other:
+            raise RunError(
+                f"{path} has another domain or other settings than {paths[0]}, so they have no common arrivals: "
+                f"{'; '.join(other)}"
+            )
     runs, groups = [], dict[str, list[Any]]()
     for path, trained in zip(paths, opened, strict=True):
         env = trained.domain.make_env(trained.config, 1, next(trained.actor.parameters()).device, 0)
         policy = NetworkPolicy(trained.actor, env, "stochastic")
         costs = episode_costs(trained.domain, trained.config, policy, episodes, seed, env.device)
-        log = RunFolder(path).read_log()
+        log = [line for line in RunFolder(path).read_log() if line["iteration"] <= trained.iteration]
         effort = {name: log[-1][name] for name in EFFORT} if log else dict.fromkeys(EFFORT, 0)
         run = trained.run
         record = {"run": str(path), "algorithm": run.algorithm, "model": run.model or "", "seed": run.seed}
         runs.append(record | {"cost": float(costs.mean()), "ci95": list(interval(costs))} | effort)
-        key = run.model_copy(update={"seed": 0}).model_dump_json()
+        key = f"{trained.iteration} {run.model_copy(update={'seed': 0}).model_dump_json()}"
         groups.setdefault(key, []).append((record, costs.mean()))
     return {"cost_unit": cost_unit(opened[0]), "runs": runs, "groups": [_group(g) for g in groups.values()]}
 

@@ -26,7 +26,7 @@ class Settings(BaseModel):
 class AlphaSchedule(Settings):
     """Weight of guidance in the advantage, linear over the run from `start` to `end`.
 
-    Equal ends are a constant; `end=0` finishes with the unguided update (theory.md S7).
+    Equal ends are a constant; `end=0` finishes with the unguided update (docs/theory.md S7).
     """
 
     start: float = Field(0.9, ge=0, le=1, description="alpha in the first iteration")
@@ -83,7 +83,7 @@ class RunConfig(Settings):
 def validate(model: type[Model], values: Mapping[str, Any], where: str) -> Model:
     """Build a model, or raise one ConfigError that names the field, the value and what was expected."""
     try:
-        return model.model_validate(dict(values))
+        return model.model_validate(dict(values) if isinstance(values, Mapping) else values)
     except ValidationError as error:
         lines = [_explain(model, item, where) for item in error.errors()]
         raise ConfigError("\n".join(lines)) from None
@@ -122,7 +122,7 @@ def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
             raise ConfigError(f"--set {pair}: expected path.to.field=value, for example num_agents=50")
         try:
             value = json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             value = text
         tree = merge(tree, _nest(keys, value))
     return tree
@@ -151,7 +151,7 @@ def read_file(path: Path) -> dict[str, Any]:
         raise ConfigError(f"--config {path}: cannot be read ({error})") from None
     try:
         values = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"--config {path}: not valid {path.suffix or '.json'}: {error}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"--config {path}: expected a table of settings, got {type(values).__name__}")

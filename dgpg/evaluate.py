@@ -62,7 +62,7 @@ class NetworkPolicy:
     def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
         """Joint action `[B, N]`."""
         kind, seen = kind_of(self.env.action_space), decision.observation
-        logs = kind.log_probs(self.actor(seen.agent, seen.choices), seen.mask)
+        logs = kind.log_probs(self.actor.logits(seen), seen.mask)
         actions: Tensor = kind.sample(logs, noise) if self.mode == "stochastic" else kind.greedy(logs)
         return actions
 

@@ -22,7 +22,7 @@ def marginal_potential(
     actions: Tensor,
     active: Tensor,
 ) -> Tensor:
-    """Exact marginal potential, phi(x_-i + z_i(k)) - phi(x_-i), theory.md section 2.2.
+    """Exact marginal potential, phi(x_-i + z_i(k)) - phi(x_-i), docs/theory.md section 2.2.
 
     x_-i is the state with agent i's own part removed, so other agents' choices of the same step
     count and its own does not count twice. A potential that is no sum over blocks falls back to
@@ -45,12 +45,12 @@ def marginal_potential(
     without = gather_blocks(state, influence.index) - own_part(influence, actions, active)
     both = torch.cat([without + influence.value, without], 1).flatten(1, 3)
     cost = model.block_potential(both, torch.cat([index, index], 1), context)
-    with_choice, without_choice = cost.unflatten(1, (2, *influence.index.shape[1:])).unbind(1)
-    return (with_choice - without_choice).sum(-1)
+    with_choice, without_choice = cost.chunk(2, 1)
+    return (with_choice - without_choice).view(influence.index.shape).sum(-1)
 
 
 def linear_potential(model: AnalyticalModel, state: Tensor, context: Context, influence: Influence) -> Tensor:
-    """First order, <grad phi(x), z_i(k)>, the paper's form (theory.md section 2.1), `[B, N, K]`.
+    """First order, <grad phi(x), z_i(k)>, the paper's form (docs/theory.md section 2.1), `[B, N, K]`.
 
     x contains agent i's own action: for the quadratic phi its own effect is counted as ||z||_W^2
     instead of half of that, which biases agents whose choices differ in size.
@@ -65,7 +65,7 @@ def gather_blocks(state: Tensor, index: Tensor) -> Tensor:
     """Blocks `index` `[B, N, K, P]` of a state `[B, G, m]`, as `[B, N, K, P, m]`."""
     flat = index.flatten(1)
     blocks = state.gather(1, flat.unsqueeze(-1).expand(-1, -1, state.shape[-1]))
-    return blocks.unflatten(1, index.shape[1:])
+    return blocks.view(*index.shape, state.shape[-1])
 
 
 def own_part(influence: Influence, actions: Tensor, active: Tensor) -> Tensor:

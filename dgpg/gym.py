@@ -89,7 +89,7 @@ class VectorEnv(gymnasium.vector.VectorEnv[Arrays, NDArray[Any], NDArray[Any]]):
         batch = arrays(step.final, self._env.observation_space)
         final = np.full(self.num_envs, None, dtype=object)
         for b in np.flatnonzero(done):
-            final[b] = pick(batch, b)
+            final[b] = pick(batch, int(b))
         return {"final_obs": final, "_final_obs": done}
 
 

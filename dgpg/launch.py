@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,8 @@ from dgpg.train import Metrics, Task, Trainer, make_actor
 Part = TypeVar("Part")
 MANY_AGENTS = 1000
 """From here on two environments fill an iteration with as much data as eight do below."""
+OPTIONS = ("algorithm", "iterations", "num_envs", "seed", "device", "model")
+"""Fields of `RunConfig` that have an option of their own."""
 SMALL = 800
 """Agents times environments below which a second thread costs more than it brings."""
 
@@ -61,10 +65,12 @@ def resolve(domain_name: str, values: Mapping[str, Any]) -> Plan:
         domain_name: entry point in `dgpg.domains`.
         values: fields of `RunConfig`; `settings` are the domain's own, `train` the trainer's.
     """
+    values = {"algorithm": "dg-pg", "device": "auto"} | {k: v for k, v in values.items() if v is not None}
+    validate(RunConfig, {**values, "domain": domain_name, "device": "cpu"}, "")
     domain = registry.load_domain(domain_name)
-    algorithm = find(str(values.get("algorithm", "dg-pg")))
-    config = validate(domain.Config, values.get("settings", {}), "")
-    device = device_of(str(values.get("device", "auto")))
+    algorithm = find(values["algorithm"])
+    config = domain_config(domain, values.get("settings", {}))
+    device = device_of(values["device"])
     model, name = load_model(domain_name, domain, config, values.get("model"))
     probe = domain.make_env(config, 1, device, 0)
     train = train_config(algorithm, values.get("train", {}), kind_of(probe.action_space).ESTIMATORS)
@@ -73,7 +79,7 @@ def resolve(domain_name: str, values: Mapping[str, Any]) -> Plan:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         threads = 1 if probe.num_agents * int(num_envs) < SMALL else min(2, cores)
         train = train.model_copy(update={"threads": threads})
-    fields = {key: values[key] for key in ("iterations", "seed") if values.get(key) is not None}
+    fields = {key: values[key] for key in ("iterations", "seed") if key in values}
     run = validate(
         RunConfig,
         {
@@ -91,14 +97,26 @@ def resolve(domain_name: str, values: Mapping[str, Any]) -> Plan:
     return Plan(run, domain, config, _task(run, domain, config, model))
 
 
+def domain_config(domain: Domain, settings: Mapping[str, Any]) -> Any:
+    """The domain's configuration; an option given as a setting is told apart from a wrong name."""
+    for name in settings:
+        if name in OPTIONS and name not in domain.Config.model_fields:
+            raise ConfigError(f"--set {name}=...: not a setting of the domain but an option, {_option(name)}")
+    return validate(domain.Config, settings, "")
+
+
+def full_name(domain_name: str, model: str) -> str:
+    """`DOMAIN.MODEL` of a model given with or without its domain."""
+    return model if "." in model else f"{domain_name}.{model}"
+
+
 def load_model(
     domain_name: str, domain: Domain, config: BaseModel, name: str | None
 ) -> tuple[AnalyticalModel, str | None]:
     """The named analytical model, or the domain's own and the name it goes by."""
     if name is None:
         return domain.analytical_model(config), getattr(domain, "default_model", None)
-    if "." not in name:
-        name = f"{domain_name}.{name}"
+    name = full_name(domain_name, name)
     if name.partition(".")[0] != domain_name:
         valid = ", ".join(registry.models_of(domain_name)) or "none"
         raise ConfigError(f"--model {name} is for another domain; models for {domain_name}: {valid}")
@@ -133,7 +151,7 @@ def resume(path: Path, asked: Mapping[str, Any]) -> tuple[Plan, Trainer, RunFold
         asked: settings given beside --resume; any that differs from the run's is refused.
     """
     folder, run = RunFolder.open(path)
-    differing = _differences(asked, run.model_dump(mode="json"))
+    differing = _differences(run, asked)
     if differing:
         raise RunError(
             f"{path} was started with other settings: {'; '.join(differing)}. "
@@ -145,15 +163,50 @@ def resume(path: Path, asked: Mapping[str, Any]) -> tuple[Plan, Trainer, RunFold
     return plan, trainer, folder
 
 
-def _differences(asked: Mapping[str, Any], stored: Mapping[str, Any], where: str = "") -> list[str]:
+def _differences(run: RunConfig, asked: Mapping[str, Any]) -> list[str]:
+    """What `asked` would change in a run; asking for what it has, in other words, changes nothing."""
+    name = asked.get("domain", run.domain)
+    if name != run.domain:
+        return [f"the domain is {run.domain!r}, asked for {name!r}"]
+    config = registry.load_domain(name).Config
+    wish = merge(run.model_dump(mode="json"), {k: v for k, v in asked.items() if v is not None})
+    if wish["device"] == "auto":
+        wish["device"] = run.device
+    if isinstance(wish["model"], str):
+        wish["model"] = full_name(name, wish["model"])
+    wished = validate(RunConfig, wish, "")
+    return differences(_with_defaults(run, config), _with_defaults(wished, config))
+
+
+def _with_defaults(run: RunConfig, config: type[BaseModel]) -> dict[str, Any]:
+    settings = validate(config, run.settings, "").model_dump(mode="json")
+    return run.model_dump(mode="json") | {"settings": settings}
+
+
+def differences(stored: Mapping[str, Any], wished: Mapping[str, Any], where: str = "") -> list[str]:
+    """Fields of two runs that differ, named as on the command line."""
     found = []
-    for key, value in asked.items():
-        name = f"{where}{key}"
-        if isinstance(value, Mapping) and isinstance(stored.get(key), Mapping):
-            found += _differences(value, stored[key], f"{name}.")
-        elif value is not None and value != stored.get(key):
-            found.append(f"{name} is {stored.get(key)!r}, asked for {value!r}")
+    for key, value in wished.items():
+        name, old = f"{where}{key}", stored.get(key)
+        if isinstance(value, Mapping) and isinstance(old, Mapping):
+            found += differences(old, value, f"{name}.")
+        elif value != old:
+            found.append(f"{_option(name)} is {old!r}, asked for {value!r}")
     return found
+
+
+def _option(name: str) -> str:
+    """How a field of `RunConfig` is given on the command line."""
+    return f"--{name.replace('_', '-')}" if name in OPTIONS else f"--set {name.removeprefix('settings.')}"
+
+
+def keep_memory() -> None:
+    """Tell glibc's allocator to keep large blocks: fresh pages for every tensor cost a quarter of the time."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mmap_threshold, trim_threshold = -3, -1  # names in malloc.h
+        mallopt(mmap_threshold, 2**30)
+        mallopt(trim_threshold, 2**31 - 1)
 
 
 def train(
@@ -162,14 +215,15 @@ def train(
     """Iterate to the total, or `stop_after` iterations from here; log each, checkpoint regularly."""
     run = trainer.config
     torch.set_num_threads(run.train.threads or 1)
+    keep_memory()
     folder.start_log(trainer.iteration)
     last = run.iterations if stop_after is None else min(run.iterations, trainer.iteration + stop_after)
     try:
         while trainer.iteration < last:
             metrics = trainer.iterate()
+            folder.log(metrics)  # before the checkpoint: a line without one is dropped on resume
             if trainer.iteration % run.train.checkpoint_every == 0 or trainer.iteration == last:
                 folder.save(trainer.iteration, trainer.state_dict())
-            folder.log(metrics)
             report(metrics)
     except DivergenceError as error:
         raise DivergenceError(
@@ -196,7 +250,7 @@ def open_trained(path: Path, overrides: Mapping[str, Any]) -> Trained:
     """The policy of a run's newest checkpoint; `overrides` change the domain's settings for evaluation."""
     folder, run = RunFolder.open(path)
     domain = registry.load_domain(run.domain)
-    config = validate(domain.Config, merge(run.settings, overrides), "")
+    config = domain_config(domain, merge(run.settings, overrides))
     device = device_of("cuda" if run.device == "cuda" and torch.cuda.is_available() else "cpu")
     model, _ = load_model(run.domain, domain, config, run.model)
     env = domain.make_env(config, 1, device, 0)

@@ -17,7 +17,7 @@ def clipped_policy(log_prob: Tensor, log_prob_old: Tensor, advantage: Tensor, cl
 
 def clipped_all_action(logs: Tensor, logs_old: Tensor, u: Tensor, clip: float) -> Tensor:
     """-mean_M sum_k pi_old(k) min(rho_k u_k, clip(rho_k) u_k): the clipped loss with its expectation
-    over the agent's own action taken in closed form (theory.md section 2.3).
+    over the agent's own action taken in closed form (docs/theory.md section 2.3).
 
     Args:
         logs: log pi(k), `[M, K]`, -inf where not allowed.

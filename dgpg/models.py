@@ -17,7 +17,7 @@ from dgpg.types import Context
 class CostModel(nn.Module, ABC):
     """A value potential: phi(x; c) = sum_g phi_g(x_g; c), the model's own cost of the state.
 
-    u_i(k) is then the marginal cost of a choice (theory.md section 2). Implement `block_potential`.
+    u_i(k) is then the marginal cost of a choice (docs/theory.md section 2). Implement `block_potential`.
     """
 
     @abstractmethod

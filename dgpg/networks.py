@@ -13,7 +13,8 @@ from dgpg.types import Observation
 
 def linear(inputs: int, outputs: int, gain: float, seed: torch.Generator) -> nn.Linear:
     """A layer with orthogonal weights of the given gain and zero bias."""
-    layer = nn.Linear(inputs, outputs)
+    # A layer that initialised itself would draw from the global generator.
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs)  # type: ignore[no-untyped-call]
     with torch.no_grad():
         nn.init.orthogonal_(layer.weight, gain, generator=seed)
         layer.bias.zero_()
@@ -48,13 +49,27 @@ class ScoringActor(nn.Module):
         self.middle = linear(hidden, hidden, math.sqrt(2), seed)
         self.score = linear(hidden, 1, 0.01, seed)
 
+    def features(self, agent: Tensor, choices: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalised inputs; they hold no parameters, so one pass serves a whole update phase."""
+        return self.agent_norm(agent), self.choice_norm(choices)
+
     def forward(self, agent: Tensor, choices: Tensor) -> Tensor:
-        """Logits `[..., K]` from features `[..., F]` and `[..., K, C]`."""
-        own = self.agent_in(self.agent_norm(agent)).unsqueeze(-2)
-        hidden = (self.choice_in(self.choice_norm(choices)) + own).relu_()
+        """Logits `[..., K]` from normalised features `[..., F]` and `[..., K, C]`."""
+        own = self.agent_in(agent).unsqueeze(-2)
+        hidden = (self.choice_in(choices) + own).relu_()
         hidden = self.middle(hidden).relu_()
         logits: Tensor = self.score(hidden).squeeze(-1)
         return logits
+
+    def logits(self, observation: Observation) -> Tensor:
+        """`[B, N, K]`: scores where there is something to decide, zeros elsewhere."""
+        rows = observation.active.flatten().nonzero().squeeze(-1)
+        agent = observation.agent.flatten(0, 1).index_select(0, rows)
+        choices = observation.choices.flatten(0, 1).index_select(0, rows)
+        scored: Tensor = self(*self.features(agent, choices))
+        everywhere = scored.new_zeros(observation.mask.shape)
+        everywhere.view(-1, scored.shape[-1]).index_copy_(0, rows, scored)
+        return everywhere
 
 
 class CentralCritic(nn.Module):

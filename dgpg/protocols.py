@@ -59,7 +59,7 @@ class Environment(Protocol):
 
 @runtime_checkable
 class AnalyticalModel(Protocol):
-    """Says how far a state is from efficient: phi(x; c) >= 0, theory.md section 1."""
+    """Says how far a state is from efficient: phi(x; c) >= 0, docs/theory.md section 1."""
 
     def potential(self, state: Tensor, context: Context) -> Tensor:
         """phi, `[B]`, of states `[B, G, m]`. Differentiable in the state."""
@@ -101,16 +101,25 @@ class Policy(Protocol):
 class Baseline(Policy, Protocol):
     """A rule to compare with."""
 
-    name: str
-    information: Information
-    """`same`: sees what an agent sees, decides at the same moment. `more`: anything else."""
+    @property
+    def name(self) -> str:
+        """How tables call it."""
+        ...
+
+    @property
+    def information(self) -> Information:
+        """`same`: sees what an agent sees, decides at the same moment. `more`: anything else."""
+        ...
 
 
 @runtime_checkable
 class SupportsOwnConfig(Protocol):
     """A baseline that runs in a variant of the instance (say, every machine as a candidate)."""
 
-    config: BaseModel
+    @property
+    def config(self) -> BaseModel:
+        """The variant's configuration; the same machines and arrivals."""
+        ...
 
 
 class Domain(Protocol):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import platform
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -29,8 +31,6 @@ def _writing(what: Path) -> Iterator[None]:
         raise RunError(
             f"cannot write {what}: {error.strerror or error}. What was complete before is untouched"
         ) from error
-    except RuntimeError as error:  # torch.save turns a full disk into a RuntimeError
-        raise RunError(f"cannot write {what}: {error}. What was complete before is untouched") from error
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], Any]) -> None:
@@ -110,7 +110,9 @@ class RunFolder:
         if self._events is not None:
             with _writing(self.path / "events"):
                 self._events.flush()
-        write_atomic(target, lambda file: torch.save(dict(state), file))
+        whole = io.BytesIO()  # torch.save straight to a full disk hides the reason
+        torch.save(dict(state), whole)
+        write_atomic(target, lambda file: file.write(whole.getbuffer()))
         saved = self._saved()
         done = saved.index(target)
         for old in (*saved[:done], *saved[done + KEEP :], *self.checkpoints.glob(".iteration-*")):
@@ -122,6 +124,9 @@ class RunFolder:
         self.damaged = []
         for file in self._saved():
             try:
+                with zipfile.ZipFile(file) as archive:  # torch.load leaves the checksums alone
+                    if bad := archive.testzip():
+                        raise ValueError(f"checksum of {bad} is wrong")
                 state: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
                 return state
             except Exception as error:  # a damaged file fails in many ways; the one before may be whole

@@ -46,6 +46,8 @@ def opening(plan: Plan, folder: RunFolder, trainer: Trainer) -> None:
     run = plan.run
     for line in plan.description:
         console.print(f"note: {line}", markup=False, soft_wrap=True)
+    for line in folder.damaged:
+        console.print(f"note: {line}; the one before is used", markup=False, soft_wrap=True)
     begin = f"from iteration {trainer.iteration} " if trainer.iteration else ""
     console.print(
         f"{run.algorithm} on {run.domain} {begin}to {run.iterations}: {trainer.task.env.num_agents} agents, "

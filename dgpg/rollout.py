@@ -23,7 +23,7 @@ def collect(
     log_policy: list[Tensor] = []
     for noise_t in noise.unbind(1):
         observation = decision.observation
-        logs = kind.log_probs(actor(observation.agent, observation.choices), observation.mask)
+        logs = kind.log_probs(actor.logits(observation), observation.mask)
         log_policy.append(logs)
         actions.append(kind.sample(logs, noise_t))
         decisions.append(decision)

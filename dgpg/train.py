@@ -113,7 +113,7 @@ class Trainer:
         }
         if u is not None and u.dim() == normal.dim():
             normal, u = adv.mix(normal, u, alpha), None
-        batch = policy_batch(trajectory, normal, u)
+        batch = policy_batch(self.actor, trajectory, normal, u)
         logged |= update_policy(
             self.kind, self.actor, self.actor_optimiser, batch, alpha, train, self.shuffle
         )
@@ -129,7 +129,10 @@ class Trainer:
         value_t = self.normaliser.denormalise(normal_t)
         last = self._value(trajectory.last)
         value_tp1 = torch.cat([value_t[1:], last.unsqueeze(0)])
-        column = (lambda x: x.unsqueeze(-1)) if local else (lambda x: x)
+
+        def column(x: Tensor) -> Tensor:
+            return x.unsqueeze(-1) if local else x
+
         for t, final in trajectory.finals.items():
             value_tp1[t] = torch.where(column(trajectory.done[t]), self._value(final), value_tp1[t])
         reward = column(trajectory.reward)
@@ -221,7 +224,9 @@ def _size(signal: Tensor, active: Tensor) -> Tensor:
     return signal[active].abs().mean() if bool(active.any()) else torch.zeros(())
 
 
-def policy_batch(trajectory: Trajectory, advantage: Tensor, u: Tensor | None) -> PolicyBatch:
+def policy_batch(
+    actor: ScoringActor, trajectory: Trajectory, advantage: Tensor, u: Tensor | None
+) -> PolicyBatch:
     """Rows of the agents that had something to decide."""
     observation = trajectory.decision.observation
     rows = observation.active.flatten().nonzero().squeeze(-1)
@@ -229,9 +234,10 @@ def policy_batch(trajectory: Trajectory, advantage: Tensor, u: Tensor | None) ->
     def pick(x: Tensor) -> Tensor:
         return x.flatten(0, 2).index_select(0, rows)
 
+    agent, choices = actor.features(pick(observation.agent), pick(observation.choices))
     return PolicyBatch(
-        agent=pick(observation.agent),
-        choices=pick(observation.choices),
+        agent=agent,
+        choices=choices,
         mask=pick(observation.mask),
         actions=pick(trajectory.actions),
         log_policy=pick(trajectory.log_policy),

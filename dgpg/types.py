@@ -41,7 +41,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class Influence:
-    """How choices move the system state, z_i(k) of theory.md section 5, sparse.
+    """How choices move the system state, z_i(k) of docs/theory.md section 5, sparse.
 
     Choice k of agent i adds `value[..., i, k, p, :]` to block `index[..., i, k, p]`; the P blocks
     of one choice are distinct, and unused places hold a zero value.

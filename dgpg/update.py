@@ -17,7 +17,7 @@ from dgpg.types import map_tensors
 
 @dataclass(frozen=True)
 class PolicyBatch:
-    """One row for each agent that acted, M rows."""
+    """One row for each agent that acted, M rows; features as the actor normalised them."""
 
     agent: Tensor
     choices: Tensor

@@ -202,3 +202,14 @@ def test_guide_needs_no_gradients_and_gives_none(
     toy: ModuleType, trajectory: Trajectory, estimator: str
 ) -> None:
     assert not categorical.guide(estimator, toy.EvenSplit(), toy.Routes(), trajectory, False).requires_grad
+
+
+@pytest.mark.parametrize("estimator", categorical.ESTIMATORS)
+@pytest.mark.parametrize("states", [1, 7, 24])
+def test_guide_a_few_states_at_a_time(
+    toy: ModuleType, trajectory: Trajectory, monkeypatch: pytest.MonkeyPatch, estimator: str, states: int
+) -> None:
+    args = (estimator, toy.RouteCost(), toy.Routes(), trajectory, True)
+    whole = categorical.guide(*args)
+    monkeypatch.setattr(categorical, "STATES", states)
+    torch.testing.assert_close(categorical.guide(*args), whole)

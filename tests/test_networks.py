@@ -1,6 +1,7 @@
 """Actor and critics."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,6 +17,10 @@ def normal(seed: int, *shape: int) -> torch.Tensor:
     return torch.randn(shape, generator=generator(seed))
 
 
+def standardised(x: torch.Tensor) -> torch.Tensor:
+    return (x - x.mean(-1, keepdim=True)) / (x.var(-1, correction=0, keepdim=True) + 1e-5).sqrt()
+
+
 @pytest.mark.parametrize(("inputs", "outputs"), [(3, 7), (7, 3), (5, 5)])
 def test_linear_is_orthogonal_with_zero_bias(inputs: int, outputs: int) -> None:
     layer = linear(inputs, outputs, 1.5, generator(0))
@@ -28,7 +33,7 @@ def test_linear_is_orthogonal_with_zero_bias(inputs: int, outputs: int) -> None:
 def test_mlp_against_matrices() -> None:
     net, x = mlp([4, 6, 5, 1], 1.0, generator(0)), normal(1, 3, 4)
     one, two, three = (module for module in net if isinstance(module, torch.nn.Linear))
-    hidden = (x - x.mean(-1, keepdim=True)) / (x.var(-1, correction=0, keepdim=True) + 1e-5).sqrt()
+    hidden = standardised(x)
     for layer in (one, two):
         hidden = (hidden @ layer.weight.T + layer.bias).clamp(min=0)
     torch.testing.assert_close(net(x), hidden @ three.weight.T + three.bias)
@@ -50,14 +55,25 @@ def test_building_a_network_leaves_the_global_generator_alone() -> None:
 
 
 def test_actor_is_an_mlp_of_agent_and_choice_features_together() -> None:
-    actor, agent, choices = ScoringActor(3, 4, 8, generator(0)), normal(1, 2, 5, 3), normal(2, 2, 5, 6, 4)
-    logits = actor(agent, choices)
+    actor, seen = ScoringActor(4, 5, 8, generator(0)), observation()
+    logits = actor.logits(seen)
     weight = torch.cat([actor.agent_in.weight, actor.choice_in.weight], 1)
     bias = actor.agent_in.bias + actor.choice_in.bias
     for k in range(6):
-        features = torch.cat([actor.agent_norm(agent), actor.choice_norm(choices[..., k, :])], -1)
+        features = torch.cat([standardised(seen.agent), standardised(seen.choices[..., k, :])], -1)
         hidden = actor.middle(torch.relu(features @ weight.T + bias)).clamp(min=0)
         torch.testing.assert_close(logits[..., k], actor.score(hidden).squeeze(-1))
+
+
+def test_an_agent_with_nothing_to_decide_is_not_scored() -> None:
+    actor, seen = ScoringActor(4, 5, 8, generator(0)), observation()
+    mask = torch.rand(2, 3, 6, generator=generator(4)) < 0.5
+    mask[0, 1] = mask[1, 2] = False
+    got, every = actor.logits(replace(seen, mask=mask)), actor.logits(seen)
+    idle = torch.tensor([[False, True, False], [False, False, True]])
+    assert (got[idle] == 0).all()
+    torch.testing.assert_close(got[~idle], every[~idle])
+    assert (actor.logits(replace(seen, mask=torch.zeros_like(mask))) == 0).all()
 
 
 @given(st.integers(0, 2**32), st.integers(1, 6), st.integers(1, 6))

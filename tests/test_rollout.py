@@ -59,8 +59,9 @@ def test_actions_are_drawn_from_the_recorded_policy(toy: ModuleType, actor: Scor
     trajectory, _, _ = run(toy, actor, 5, 1)
     observation, noise = trajectory.decision.observation, Streams(1, 5).uniform(STEPS, 4)
     for t in range(STEPS):
-        logits = actor(observation.agent[t], observation.choices[t])
-        logs = categorical.log_probs(logits, observation.mask[t])
+        logits = actor(*actor.features(observation.agent[t], observation.choices[t]))
+        active = observation.active[t].unsqueeze(-1)
+        logs = categorical.log_probs(logits * active, observation.mask[t])
         torch.testing.assert_close(trajectory.log_policy[t], logs)
         assert torch.equal(trajectory.actions[t], categorical.sample(trajectory.log_policy[t], noise[:, t]))
     taken = observation.mask.gather(-1, trajectory.actions.unsqueeze(-1)).squeeze(-1)

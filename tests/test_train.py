@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from dgpg import advantage as adv
 from dgpg.actions import categorical
 from dgpg.algorithms import ALGORITHMS
 from dgpg.errors import ConfigError, DivergenceError
@@ -147,19 +148,69 @@ def test_value_targets_against_a_sum_by_hand(
     torch.testing.assert_close(batch.value, first.detach())
 
 
+@pytest.mark.parametrize("scope", ["batch", "agent", "none"])
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("mappo", {}),
+        ("ippo", {}),
+        ("dg-pg", {"estimator": "exact"}),
+        ("dg-pg", {"guidance_scale": "influence"}),
+    ],
+)
+def test_the_advantage_is_normalised_then_mixed(
+    toy: ModuleType, monkeypatch: pytest.MonkeyPatch, name: str, settings: dict[str, Any], scope: adv.Scope
+) -> None:
+    seen: dict[str, Any] = {}
+
+    def rollout(*args: Any) -> Any:
+        seen["trajectory"], decision = collect(*args)
+        return seen["trajectory"], decision
+
+    monkeypatch.setattr("dgpg.train.collect", rollout)
+    monkeypatch.setattr(
+        "dgpg.train.update_policy", lambda *args: seen.update(policy=args[3], alpha=args[4]) or {}
+    )
+    monkeypatch.setattr("dgpg.train.update_value", lambda *args: seen.update(value=args[2]) or {})
+    trainer = toy.trainer(name, normalise=scope, alpha={"start": 0.3, "end": 0.3}, **settings)
+    trainer.iterate()
+    # The normaliser began neutral, so the values are raw; what the target adds to them is the advantage.
+    raw = trainer.normaliser.denormalise(seen["value"].target) - seen["value"].value
+    active = seen["trajectory"].decision.observation.active
+    raw = raw.view(5, 4, -1).expand(active.shape)
+    expected = raw.clone()
+    groups = {"batch": [slice(None)], "agent": range(4), "none": []}[scope]
+    for agents in groups:
+        part = raw[..., agents][active[..., agents]]
+        expected[..., agents] = (raw[..., agents] - part.mean()) / part.std(correction=0)
+    got, u = seen["policy"], None
+    if name == "dg-pg":
+        estimator = settings.get("estimator", "all_action")
+        scaled = "guidance_scale" in settings
+        u = categorical.guide(estimator, toy.RouteCost(), toy.Routes(), seen["trajectory"], scaled)
+    assert seen["alpha"] == (0.0 if u is None else 0.3)
+    if name == "dg-pg" and u.dim() == 3:
+        expected, u = 0.7 * expected + 0.3 * u, None
+    torch.testing.assert_close(got.advantage, expected[active], rtol=1e-4, atol=1e-4)
+    assert (got.u is None) == (u is None)
+    if u is not None:
+        assert torch.equal(got.u, u[active])
+
+
 def test_policy_rows_are_the_agents_that_acted(toy: ModuleType) -> None:
     trainer = toy.trainer("mappo")
     noise = torch.rand(4, 6, 4, generator=torch.Generator().manual_seed(0))
     trajectory, _ = collect(trainer.task.env, trainer.actor, trainer.decision, noise)
     number = torch.arange(96.0).view(6, 4, 4)
-    batch = policy_batch(trajectory, number, number.unsqueeze(-1).expand(-1, -1, -1, 3))
+    u = number.unsqueeze(-1).expand(-1, -1, -1, 3)
+    batch = policy_batch(trainer.actor, trajectory, number, u)
     observation = trajectory.decision.observation
     rows = [x for x in itertools.product(range(6), range(4), range(4)) if observation.mask[x].any()]
     assert 0 < len(rows) < 96
     assert batch.advantage.tolist() == [16 * t + 4 * b + i for t, b, i in rows]
     for row, at in enumerate(rows):
-        assert torch.equal(batch.agent[row], observation.agent[at])
-        assert torch.equal(batch.choices[row], observation.choices[at])
+        features = trainer.actor.features(observation.agent[at], observation.choices[at])
+        assert torch.equal(batch.agent[row], features[0]) and torch.equal(batch.choices[row], features[1])
         assert torch.equal(batch.mask[row], observation.mask[at])
         assert torch.equal(batch.log_policy[row], trajectory.log_policy[at])
         assert batch.actions[row] == trajectory.actions[at]
@@ -191,7 +242,8 @@ def test_seeds_reproduce_bit_for_bit(toy: ModuleType, name: str) -> None:
     for trainer in (one, again, other):
         run(trainer, 2)
     assert same(state(one), state(again))
-    assert not same(state(one, "actor"), state(other, "actor"))
+    for part in ("actor", "critic", "env", "streams", "shuffle"):
+        assert not same(state(one, part), state(other, part))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -256,7 +308,7 @@ def test_metrics_count_what_happened(toy: ModuleType) -> None:
         env.step = lambda actions: steps.append(step(actions)) or steps[-1]
         return env
 
-    trainer = toy.trainer("dg-pg", wrap=record, alpha={"start": 1.0, "end": 0.0}, lr_end=0.5)
+    trainer = toy.trainer("dg-pg", wrap=record, alpha={"start": 1.0, "end": 0.0}, lr_end=0.3)
     metrics = run(trainer, 6)
     assert [m["iteration"] for m in metrics] == [1, 2, 3, 4, 5, 6]
     assert [m["env_steps"] for m in metrics] == [20, 40, 60, 80, 100, 120]
@@ -269,7 +321,7 @@ def test_metrics_count_what_happened(toy: ModuleType) -> None:
     assert metrics[0]["share_guidance"] > 0 and metrics[-1]["share_guidance"] == 0
     assert sum(v for k, v in metrics[0].items() if k.startswith("share_")) == pytest.approx(1)
     (group,) = trainer.actor_optimiser.param_groups
-    assert group["lr"] == pytest.approx(0.5 * trainer.config.train.actor_lr)
+    assert group["lr"] == pytest.approx(0.3 * trainer.config.train.actor_lr)
 
 
 def test_an_unguided_algorithm_has_no_alpha(toy: ModuleType) -> None:
@@ -333,7 +385,7 @@ def test_learns_the_equilibrium(toy: ModuleType, name: str, settings: dict[str, 
     metrics = run(trainer, 40)
     assert metrics[0]["cost"] > 1.3 * cost / 4  # an untrained policy is far from it
     observation = trainer.decision.observation
-    logs = categorical.log_probs(trainer.actor(observation.agent, observation.choices), observation.mask)
+    logs = categorical.log_probs(trainer.actor.logits(observation), observation.mask)
     for actions in categorical.greedy(logs).tolist():
         assert cost_of(toy.SLOPES, tuple(actions)) == cost
     # The policy still explores a little; the next joint action costs 10 % more than the best.

@@ -1,6 +1,6 @@
 """Records: what belongs together is mapped, stacked and flattened together."""
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, dataclass
 
 import pytest
 import torch
@@ -51,9 +51,22 @@ def test_stack_puts_time_first() -> None:
 
 
 def test_flatten_keeps_the_order_time_then_environment() -> None:
-    rows = flatten(stack([make_decision(1.0), make_decision(2.0)]))
-    assert rows.observation.choices.shape == (2, 2, 2, 4)
-    assert rows.context["demand"][:, 0].tolist() == [10.0, 20.0]
+    number = torch.arange(6).view(3, 2)  # [T, B]
+    rows = flatten(Decision(make_observation(1.0), {"demand": number}))
+    assert rows.context["demand"].tolist() == [0, 1, 2, 3, 4, 5]
+    two = flatten(stack([make_decision(1.0), make_decision(2.0)]))
+    assert two.observation.choices.shape == (2, 2, 2, 4)
+    assert two.context["demand"][:, 0].tolist() == [10.0, 20.0]
+
+
+def test_a_field_that_is_none_stays_none() -> None:
+    @dataclass(frozen=True)
+    class Row:
+        x: torch.Tensor
+        y: torch.Tensor | None
+
+    got = map_tensors(torch.neg, Row(torch.ones(1), None))
+    assert got.x.tolist() == [-1.0] and got.y is None
 
 
 def test_records_are_frozen() -> None:

@@ -95,6 +95,27 @@ def test_one_value_step_by_hand() -> None:
     assert logged["value_loss"].item() == pytest.approx(loss.item(), rel=1e-5)
 
 
+def test_minibatches_are_steps_one_after_the_other() -> None:
+    config, batch = TrainConfig(epochs=2, minibatches=3), policy_batch(with_u=True)
+    critic_batch = ValueBatch(
+        *(torch.randn(*s, generator=generator(2)) for s in ((ROWS, 3), (ROWS,), (ROWS,)))
+    )
+    once = config.model_copy(update={"epochs": 1, "minibatches": 1})
+    actors = [ScoringActor(3, 5, 8, generator(0)) for _ in range(2)]
+    critics = [CentralCritic(3, 8, generator(0)) for _ in range(2)]
+    sgd = [torch.optim.SGD(module.parameters(), 0.5) for module in (*actors, *critics)]
+    update_policy(categorical, actors[0], sgd[0], batch, 0.5, config, generator(0))
+    update_value(critics[0], sgd[2], critic_batch, config, generator(0))
+    for rows in minibatches(ROWS, config, generator(0)):
+        part = PolicyBatch(**{name: x[rows] for name, x in vars(batch).items()})
+        update_policy(categorical, actors[1], sgd[1], part, 0.5, once, generator(0))
+        value = ValueBatch(**{name: x[rows] for name, x in vars(critic_batch).items()})
+        update_value(critics[1], sgd[3], value, once, generator(0))
+    for one, other in (actors, critics):
+        for p, q in zip(one.parameters(), other.parameters(), strict=True):
+            torch.testing.assert_close(p, q)
+
+
 def test_gradients_are_scaled_down_to_the_norm() -> None:
     actor, batch = ScoringActor(3, 5, 8, generator(0)), policy_batch(with_u=False)
     batch = replace(batch, advantage=1e4 * batch.advantage)

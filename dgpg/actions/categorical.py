@@ -8,10 +8,12 @@ from torch import Tensor
 from dgpg import advantage, guidance
 from dgpg.losses import clipped_all_action, clipped_policy
 from dgpg.protocols import AgentMapping, AnalyticalModel
-from dgpg.types import Trajectory, flatten
+from dgpg.types import Decision, Trajectory, flatten, map_tensors
 
 ESTIMATORS = ("all_action", "exact", "first_order")
-"""Estimators of grad G, theory.md section 2; the first is the default."""
+"""Estimators of grad G, docs/theory.md section 2; the first is the default."""
+STATES = 64
+"""States that guidance takes at a time."""
 
 
 def log_probs(logits: Tensor, mask: Tensor) -> Tensor:
@@ -70,25 +72,39 @@ def policy_loss(
 def guide(
     estimator: str, model: AnalyticalModel, mapping: AgentMapping, trajectory: Trajectory, scaled: bool
 ) -> Tensor:
-    """The signal u for a whole trajectory, normalised (theory.md section 2).
+    """The signal u for a whole trajectory, normalised (docs/theory.md section 2).
 
     Returns:
         `all_action`: advantage of every choice, `[T, B, N, K]`.
         `exact`, `first_order`: advantage of the sampled choice, `[T, B, N]`.
     """
-    shape = trajectory.actions.shape
     decision = flatten(trajectory.decision)
-    active = decision.observation.active
-    actions = trajectory.actions.flatten(0, 1)
-    state = trajectory.state.flatten(0, 1)
-    influence = mapping.influence(decision.observation, decision.context)
+    state, actions = trajectory.state.flatten(0, 1), trajectory.actions.flatten(0, 1)
+    # A few states at a time: what their choices touch then stays in the processor's cache.
+    parts = []
+    for first in range(0, len(state), STATES):
+        at = slice(first, first + STATES)
+        part = map_tensors(lambda x: x[at], decision)  # noqa: B023 (called at once)
+        parts.append(_potential(estimator, model, mapping, part, state[at], actions[at]))
+    shape = trajectory.log_policy.shape
+    potential = torch.cat([part[0] for part in parts]).view(shape)
+    active = trajectory.decision.observation.active
     if estimator == "first_order":
-        potential = guidance.linear_potential(model, state, decision.context, influence)
-        u = advantage.normalise(-log_prob(potential, actions).view(shape), active.view(shape), "batch")
-        return u
-    potential = guidance.marginal_potential(model, state, decision.context, influence, actions, active)
-    probability = trajectory.log_policy.flatten(0, 1).exp()
-    u = advantage.centre(potential, probability)
-    own = guidance.own_scale(influence, decision.observation.mask) if scaled else None
-    u = advantage.scale_guidance(u, probability, active, own)
-    return (u if estimator == "all_action" else log_prob(u, actions)).unflatten(0, shape[:2])
+        return advantage.normalise(-log_prob(potential, trajectory.actions), active, "batch")
+    probability = trajectory.log_policy.exp()
+    own = torch.cat([part[1] for part in parts]).view(shape[:-1]) if scaled else None
+    u = advantage.scale_guidance(advantage.centre(potential, probability), probability, active, own)
+    return u if estimator == "all_action" else log_prob(u, trajectory.actions)
+
+
+def _potential(
+    estimator: str, model: AnalyticalModel, mapping: AgentMapping, decision: Decision, state: Tensor, actions: Tensor
+) -> tuple[Tensor, Tensor]:
+    """phi_i(k) `[S, N, K]` and each agent's own scale `[S, N]` of S states."""
+    seen, context = decision.observation, decision.context
+    influence = mapping.influence(seen, context)
+    if estimator == "first_order":
+        potential = guidance.linear_potential(model, state, context, influence)
+    else:
+        potential = guidance.marginal_potential(model, state, context, influence, actions, seen.active)
+    return potential, guidance.own_scale(influence, seen.mask)

@@ -51,7 +51,7 @@ class View:
             share=(near(context["requested"] * plant.inverse, plant) + share).amax(-1),
             queued=queued,
             drain=near(drain, plant),
-            steps=(context["steps"].unsqueeze(-1) / plant.near_speed).ceil(),
+            steps=(context["steps"].unsqueeze(-1) * 1000 / (plant.near_speed * 1000).round()).ceil(),
             switch_on=off * plant.near_price,
         )
 

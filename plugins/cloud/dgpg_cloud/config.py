@@ -91,7 +91,7 @@ class Config(Settings):
     def _preset(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        return merge(PRESETS.get(values.get("preset", "default"), {}), values)
+        return merge(PRESETS.get(str(values.get("preset", "default")), {}), values)
 
     @property
     def machine_count(self) -> int:

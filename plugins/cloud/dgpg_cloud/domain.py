@@ -8,7 +8,7 @@ import torch
 
 from dgpg.protocols import Baseline
 from dgpg_cloud.baselines import baselines
-from dgpg_cloud.config import Config
+from dgpg_cloud import config as settings
 from dgpg_cloud.env import CloudEnv
 from dgpg_cloud.instance import build
 from dgpg_cloud.mapping import PlacementMapping
@@ -19,26 +19,26 @@ class CloudDomain:
     """Dispatchers place jobs on machines."""
 
     api_version = 1
-    Config = Config
+    Config = settings.Config
     default_model = "cloud.capacity"
 
-    def make_env(self, config: Config, num_envs: int, device: torch.device, seed: int) -> CloudEnv:
+    def make_env(self, config: settings.Config, num_envs: int, device: torch.device, seed: int) -> CloudEnv:
         """B environments; environment b depends on `seed + b` alone."""
         return CloudEnv(build(config), num_envs, device, seed)
 
-    def analytical_model(self, config: Config) -> CapacityModel:
+    def analytical_model(self, config: settings.Config) -> CapacityModel:
         """`cloud.capacity`."""
         return CapacityModel(build(config))
 
-    def agent_mapping(self, config: Config) -> PlacementMapping:
+    def agent_mapping(self, config: settings.Config) -> PlacementMapping:
         """What placements do to requested resources and work."""
         return PlacementMapping(build(config))
 
-    def baselines(self, config: Config) -> Sequence[Baseline]:
+    def baselines(self, config: settings.Config) -> Sequence[Baseline]:
         """Rules that see what a dispatcher sees, and rules that see more."""
         return baselines(config)
 
-    def describe(self, config: Config) -> Sequence[str]:
+    def describe(self, config: settings.Config) -> Sequence[str]:
         """Sizes, the time scale, and what loaders skipped or estimated."""
         return build(config).notes
 

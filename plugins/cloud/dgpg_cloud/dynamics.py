@@ -160,7 +160,7 @@ def start(cluster: Cluster, tape: Tape, hardware: Hardware, t: int) -> None:
     places = torch.arange(int(length.max()), device=busy.device)[: int(free[:, -1].max())]
     at = _ring(cluster, hardware, busy.unsqueeze(-1), places)
     job = cluster.queue.view(-1).index_select(0, at.flatten()).view_as(at)
-    demand = tape.demand.index_select(0, job.flatten()).unflatten(0, job.shape)
+    demand = tape.demand.index_select(0, job.flatten()).view(*job.shape, -1)
     fits = (demand.cumsum(1, dtype=torch.int32) <= free.unsqueeze(1)).all(-1) & (places < length.unsqueeze(-1))
     started = fits.sum(-1)
     cluster.head.index_add_(0, busy, started).remainder_(hardware.queue_places)

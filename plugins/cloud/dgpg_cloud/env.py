@@ -54,8 +54,11 @@ class CloudEnv:
         self.t = 0
         self.tape: Tape = tape([draw(g, self.instance) for g in self.streams.generators], self.instance, self.device)
         self.cluster = dynamics.empty(self.tape, self.plant.hardware, self.num_envs, self.num_agents)
-        before = replace(self.tape, arrived=self.tape.older.unsqueeze(0))
-        for _ in range(int(self.tape.older.max())):
+        before = self.tape
+        for attempt in range(int(self.tape.older.max())):
+            # As many attempts as a dispatcher has older jobs, whatever others in the batch have.
+            arrived = before.older * (before.older > attempt)
+            before = replace(before, arrived=arrived.unsqueeze(0))
             context = make_context(self.cluster, before, self.plant, 0)
             mask = choice_mask(self.cluster, before, self.plant, context)
             self._place(least_requested(context, mask, self.plant), mask)
@@ -107,19 +110,19 @@ class CloudEnv:
         """x_t: requested resources and work left on each machine, `[B, M, 2 R]`."""
         requested = (self.cluster.used + self.cluster.waiting)[:, :-1] * self.plant.unit
         state = torch.cat([requested, self.cluster.work * self.plant.unit], -1)
-        return state.unflatten(0, (self.num_envs, -1))
+        return state.view(self.num_envs, -1, state.shape[-1])
 
     def _rewards(self, before: Context, machine: Tensor, taken: Tensor) -> tuple[Tensor, Tensor]:
         plant, weights = self.plant, self.instance.config.weights
         buffered = self.tape.arrived[self.t] - self.cluster.placed
-        queued = self.cluster.length.unflatten(0, (self.num_envs, -1))
-        running = self.cluster.used[:, -1].unflatten(0, (self.num_envs, -1))
+        queued = self.cluster.length.view(self.num_envs, -1)
+        running = self.cluster.used[:, -1].view(self.num_envs, -1)
         waiting = (buffered.sum(-1) + queued.sum(-1)).float()
-        used = (self.cluster.used[:, :-1] * plant.unit).unflatten(0, (self.num_envs, -1))
+        used = (self.cluster.used[:, :-1] * plant.unit).view(self.num_envs, -1, len(plant.unit))
         on = (running > 0) | (queued > 0)
         shared = step_cost(waiting, on, used, plant.inverse, plant.price, weights)
         share = (before["demand"] * plant.inverse[machine]).amax(-1)
-        steps = (before["steps"] / plant.speed[machine]).ceil()
+        steps = (before["steps"] * 1000 / plant.hardware.speed_permille[machine]).ceil()
         own = (buffered + self.cluster.own_waiting).float()
         return -shared, -own_cost(own, taken, share, steps, plant.price[machine], weights)
 
@@ -138,7 +141,7 @@ class CloudEnv:
         """Restore what `state_dict` returned."""
         self.t = state["t"]
         self.streams.load_state_dict(state["streams"])
-        on_device = {part: {k: x.to(self.device) for k, x in state[part].items()} for part in ("tape", "cluster")}
+        on_device = {part: {k: x.to(self.device, copy=True) for k, x in state[part].items()} for part in ("tape", "cluster")}
         self.tape = Tape(length=state["length"], **on_device["tape"])
         self.cluster = dynamics.Cluster(**on_device["cluster"])
         self.decision = self.observe()

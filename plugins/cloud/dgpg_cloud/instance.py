@@ -82,7 +82,7 @@ def build(config: Config) -> Instance:
     rows = _choose(rng, config.machine_count, fits, config.machines.file is not None)
     machines, fits = table.take(rows), fits[:, rows]
     candidates = _graph(rng, config, fits)
-    reach = fits[:, candidates].any(-1)
+    reach: BoolArray = np.asarray(fits[:, candidates].any(-1))
     if config.everywhere:
         candidates = np.tile(np.arange(config.machine_count), (config.num_agents, 1))
     capacity = _capacity(machines, pool)
@@ -141,14 +141,14 @@ def _allowed(machines: MachineTable, pool: Pool) -> BoolArray:
 def _fits(shapes: IntArray, machines: MachineTable, pool: Pool) -> BoolArray:
     """Which machine can run which shape when empty, `[shapes, M]`."""
     capacity = _capacity(machines, pool)
-    fits = _allowed(machines, pool)[shapes[:, -1]]
+    fits: BoolArray = _allowed(machines, pool)[shapes[:, -1]]
     for r in range(capacity.shape[1]):
-        fits &= shapes[:, r, None] <= capacity[None, :, r]
+        fits = fits & (shapes[:, r, None] <= capacity[None, :, r])
     return fits
 
 
 def _refuse_impossible(fits: BoolArray, shape: IntArray, shapes: IntArray, lines: IntArray, config: Config) -> None:
-    impossible = ~fits.any(1)[shape]
+    impossible = np.asarray(~fits.any(1))[shape]
     if not impossible.any():
         return
     row = int(np.argmax(impossible))
@@ -172,14 +172,14 @@ def _choose(rng: np.random.Generator, count: int, fits: BoolArray, file: bool) -
         order[np.arange(count) % total]
     )  # fmt: skip
     for position in range(count):
-        missing = np.flatnonzero(~fits[:, rows].any(1))
-        if len(missing) == 0:
+        missing = ~fits[:, rows].any(1)
+        if not missing.any():
             return rows
-        best = np.argmax(fits[missing].sum(0))
-        rows[position] = best
-    raise DataError(
-        f"{count} machines cannot host every kind of job: {len(missing)} kinds are left; raise num_machines"
-    )
+        rows[position] = np.argmax(fits[missing].sum(0))
+    left = int((~fits[:, rows].any(1)).sum())
+    if left:
+        raise DataError(f"{count} machines cannot host every kind of job: {left} kinds are left; raise num_machines")
+    return rows
 
 
 def _graph(rng: np.random.Generator, config: Config, fits: BoolArray) -> IntArray:
@@ -198,6 +198,10 @@ def _graph(rng: np.random.Generator, config: Config, fits: BoolArray) -> IntArra
         result[n] = list(dict.fromkeys([*first, *rest.tolist()]))[:choices]
     covered = fits[:, result.reshape(-1)].any(1)
     for shape in np.flatnonzero(~covered):  # a rare shape: one dispatcher gets a machine for it
-        machine, n = int(np.argmax(fits[shape])), int(rng.integers(config.num_agents))
-        result[n, -1] = machine
+        result[int(rng.integers(config.num_agents)), -1] = np.argmax(fits[shape])
+    left = int((~fits[:, result.reshape(-1)].any(1)).sum())
+    if left:
+        raise DataError(
+            f"{left} kinds of job fit on no candidate of any dispatcher; raise num_agents or candidates"
+        )
     return result

@@ -40,13 +40,14 @@ class CapacityModel(CostModel):
 
     def block_potential(self, block: Tensor, index: Tensor, context: Context) -> Tensor:
         """phi_m of machines `index` `[B, A]` with coordinates (D, W) `[B, A, 2 R]`."""
-        row = self.table.index_select(0, index.flatten()).unflatten(0, index.shape)
-        share, time = (block * row[..., : 2 * self.resources]).unflatten(-1, (2, -1)).unbind(-2)
+        row = self.table.index_select(0, index.flatten()).view(*index.shape, -1)
+        share, time = (block * row[..., : 2 * self.resources]).chunk(2, -1)
         price, waiting = row[..., -2], row[..., -1]
         excess = (share.amax(-1) - 1).clamp(min=0)
         stranded = (time[..., 0] - time[..., 1]).abs()
         empty_in = self.weights.price * time.amax(-1)
-        return waiting * excess.square() + price * (empty_in + self.weights.stranded * stranded)
+        cost: Tensor = waiting * excess.square() + price * (empty_in + self.weights.stranded * stranded)
+        return cost
 
 
 class WaterFilling(DistanceModel):

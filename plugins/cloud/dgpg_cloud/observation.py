@@ -27,20 +27,21 @@ def make_context(cluster: Cluster, tape: Tape, plant: Plant, t: int) -> Context:
     """What models may look at, by name; resources in vCPU, GiB and GPU.
 
     requested `[B, M, R]` (running + queued), work `[B, M, R]` (resource x base steps left), used `[B, M, R]`,
-    queued `[B, M]` jobs, has_job `[B, N]`, demand `[B, N, R]` and steps `[B, N]` (base) of the job to place.
+    queued `[B, M]` jobs, has_job `[B, N]`, demand `[B, N, R]` and steps `[B, N]` (base) of the job to place, zero
+    where there is none: nobody knows a job that has not come.
     """
-    envs = cluster.placed.shape[0]
-    job = next_job(cluster, tape.length)
+    envs, resources = len(cluster.placed), len(plant.unit)
+    job, has_job = next_job(cluster, tape.length), cluster.placed < tape.arrived[t]
     used = cluster.used[:, :-1] * plant.unit
     requested = used + cluster.waiting[:, :-1] * plant.unit
     return {
-        "requested": requested.unflatten(0, (envs, -1)),
-        "work": (cluster.work * plant.unit).unflatten(0, (envs, -1)),
-        "used": used.unflatten(0, (envs, -1)),
-        "queued": cluster.length.unflatten(0, (envs, -1)).float(),
-        "has_job": cluster.placed < tape.arrived[t],
-        "demand": tape.demand[job][..., :-1] * plant.unit,
-        "steps": tape.base_steps[job].float(),
+        "requested": requested.view(envs, -1, resources),
+        "work": (cluster.work * plant.unit).view(envs, -1, resources),
+        "used": used.view(envs, -1, resources),
+        "queued": cluster.length.view(envs, -1).float(),
+        "has_job": has_job,
+        "demand": tape.demand[job][..., :-1] * (has_job.unsqueeze(-1) * plant.unit),
+        "steps": tape.base_steps[job] * has_job.float(),
     }
 
 
@@ -52,14 +53,14 @@ def sizes(resources: int) -> tuple[int, int, int]:
 
 def near(x: Tensor, plant: Plant) -> Tensor:
     """What belongs to each dispatcher's candidates: `[B, M, ...]` to `[B, N, K, ...]`."""
-    return x.index_select(1, plant.near).unflatten(1, plant.candidates.shape)
+    return x.index_select(1, plant.near).view(len(x), *plant.candidates.shape, *x.shape[2:])
 
 
 def choice_mask(cluster: Cluster, tape: Tape, plant: Plant, context: Context) -> Tensor:
     """True where a waiting job could ever run on the candidate and its queue has a place, `[B, N, K]`."""
-    room = (cluster.length < plant.hardware.queue_places).unflatten(0, (-1, plant.hardware.count))
+    room = (cluster.length < plant.hardware.queue_places).view(-1, plant.hardware.count)
     fits = (context["demand"].unsqueeze(-2) <= plant.near_capacity).all(-1)
-    mask = fits & near(room, plant) & context["has_job"].unsqueeze(-1)
+    mask: Tensor = fits & near(room, plant) & context["has_job"].unsqueeze(-1)
     if len(plant.allowed) > 1:
         kind = tape.kind[next_job(cluster, tape.length)]
         mask &= plant.allowed[kind.unsqueeze(-1), plant.candidates]

@@ -102,7 +102,7 @@ def offered_load(
     load = 0.0
     for r in range(pool.demand.shape[1]):
         share = np.bincount(speed_permille, capacity[:, r]) / capacity[:, r].sum()
-        steps = sum(share[s] * steps_on(base, np.int64(s)) for s in np.unique(speed_permille))
+        steps = sum(share[s] * steps_on(base, np.array(s)) for s in np.unique(speed_permille))
         load = max(load, arrivals * num_agents * float((pool.demand[:, r] * steps).mean()) / capacity[:, r].sum())
     return load
 
@@ -116,7 +116,7 @@ def fit_scale(
         base = base_steps(pool.duration, scale, workload.longest)
         return offered_load(pool, base, capacity, speed_permille, workload.arrivals, num_agents)
 
-    low, high = 1.0 / pool.duration.max(), workload.longest / pool.duration.min()
+    low, high = 1.0 / float(pool.duration.max()), workload.longest / float(pool.duration.min())
     if not load(low) <= workload.load <= load(high):
         raise ConfigError(
             f"workload.load = {workload.load}: with workload.arrivals = {workload.arrivals} and "

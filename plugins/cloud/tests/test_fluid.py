@@ -3,6 +3,7 @@
 import copy
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor
 from dgpg.errors import SolverError
 from dgpg.types import Context
 from dgpg_cloud.domain import domain
+from dgpg_cloud.instance import build
 from dgpg_cloud.models import WaterFilling, fluid, water_fill
 
 f64 = torch.float64
@@ -302,7 +304,20 @@ def test_a_copy_of_the_program_solves_the_same(convex: Any, real: list[Context])
     assert torch.equal(copy.deepcopy(convex).reference(real[0]), convex.reference(real[0]))
 
 
-def test_machines_without_a_resource_keep_what_they_have(data_file: Callable[[str], Path]) -> None:
+def test_machines_without_a_resource_keep_what_they_have(config: Any, real: list[Context]) -> None:
+    instance = build(config)
+    capacity = instance.capacity.copy()
+    capacity[[3, 7], 1] = 0
+    changed = replace(instance, capacity=capacity)
+    closed, convex = WaterFilling(changed, capacity.shape[1]), type(program(config))(changed)
+    work = real[1]["work"] + 1
+    context = {**real[1], "work": work}
+    for model in (closed, convex):
+        assert torch.equal(model.reference(context)[:, [3, 7], 3], work[:, [3, 7], 1])
+    assert relative(convex.reference(context), closed.reference(context)) < 1e-4
+
+
+def test_agreement_on_machines_with_and_without_gpus(data_file: Callable[[str], Path]) -> None:
     folder = "alibaba_gpu2023/openb_"
     config = domain.Config(
         num_agents=20,
