@@ -42,9 +42,7 @@ def heuristics(settings: Mapping[str, Any], arrivals: int = ARRIVALS) -> Heurist
     """Measure every rule."""
     plan = launch.resolve("cloud", {"settings": settings})
     agents = plan.task.env.num_agents
-    rows = baseline_rows(
-        plan.domain, plan.config, plan.task.model, episodes_for(agents), arrivals, torch.device("cpu")
-    )
+    rows = baseline_rows(plan.domain, plan.config, plan.task.model, episodes_for(agents), arrivals, torch.device("cpu"))
     cost = {row.name: row.cost for row in rows}
     same = [r for r in rows if r.information == "same" and r.name != "greedy-potential"]
     best = min(same, key=lambda r: r.cost)
@@ -82,7 +80,7 @@ def train_and_measure(
     return {"curve": curve, "greedy": measure("greedy"), "wall_s": trainer.wall_s, **metrics}
 
 
-def mean_over(seeds: Sequence[int], results: Sequence[Mapping[str, Any]]) -> dict[int, float]:
+def mean_over(results: Sequence[Mapping[str, Any]]) -> dict[int, float]:
     """Mean over seeds of the cost at each mark."""
     marks = results[0]["curve"]
     return {mark: float(np.mean([r["curve"][mark] for r in results])) for mark in marks}

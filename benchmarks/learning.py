@@ -14,6 +14,8 @@ import argparse
 import numpy as np
 from common import emit, heuristics, mean_over, train_and_measure
 
+from dgpg.config import parse_overrides
+
 ALGORITHMS = ("dg-pg", "mappo", "ippo", "ippo-local")
 
 
@@ -25,25 +27,28 @@ def main() -> None:
     parser.add_argument("--algorithms", nargs="+", default=ALGORITHMS)
     parser.add_argument("--marks", type=int, nargs="+", default=[4, 10, 20, 40])
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=None, help="torch threads; chosen by size by default")
+    parser.add_argument("--set", nargs="*", default=[], help="more settings of the domain, a.b=v")
     args = parser.parse_args()
     lines = []
     for preset in args.preset:
         for agents in args.agents:
-            settings = {"num_agents": agents, "preset": preset}
+            settings = {"num_agents": agents, "preset": preset, **parse_overrides(args.set)}
             rules = heuristics(settings)
             emit({"preset": preset, "agents": agents, **vars(rules)})
             others = f"greedy-potential {rules.greedy_potential / rules.h:.2f}, more {rules.more / rules.h:.2f}"
             lines.append(f"{preset}, N = {agents}: h = {rules.h:.4f} ({rules.best}); over h: {others}")
             for algorithm in args.algorithms:
-                lines.append(_cell(settings, algorithm, args.marks, args.seeds, rules.h))
+                lines.append(_cell(settings, algorithm, args, rules.h))
     print("\n".join(lines))
 
 
-def _cell(settings: dict[str, object], algorithm: str, marks: list[int], seeds: int, h: float) -> str:
+def _cell(settings: dict[str, object], algorithm: str, args: argparse.Namespace, h: float) -> str:
+    marks, train = args.marks, {"threads": args.threads}
     results = [
-        train_and_measure(settings, marks, algorithm=algorithm, seed=seed) for seed in range(seeds)
+        train_and_measure(settings, marks, algorithm=algorithm, seed=seed, train=train) for seed in range(args.seeds)
     ]
-    curve = {mark: round(cost / h, 3) for mark, cost in mean_over(range(seeds), results).items()}
+    curve = {mark: round(cost / h, 3) for mark, cost in mean_over(results).items()}
     final = [r["curve"][max(marks)] / h for r in results]
     greedy = float(np.mean([r["greedy"] for r in results])) / h
     wall = float(np.mean([r["wall_s"] for r in results]))

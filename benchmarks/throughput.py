@@ -1,6 +1,6 @@
 """Agent-steps a second of the simulator and of whole training iterations, share of guidance, peak memory.
 
-    python benchmarks/throughput.py --agents 50 200 1500
+python benchmarks/throughput.py --agents 50 200 1500
 """
 
 from __future__ import annotations

@@ -1,0 +1,12 @@
+"""Policy gradients for many cooperating agents, guided by an analytical model of their domain.
+
+Read `rollout`, `guidance`, `advantage`, `update`, `train` in this order: that is the algorithm. Plugin authors need
+`protocols`, `types`, `models` and `config.Settings`.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("dgpg")
+except PackageNotFoundError:  # a source tree that was never installed
+    __version__ = "0+unknown"

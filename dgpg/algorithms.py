@@ -21,16 +21,21 @@ class Algorithm:
     """`local` pays each agent its own cost, where the domain offers one."""
     guided: bool = False
     tuned: Mapping[str, Any] = field(default_factory=dict)
-    """Departures from `TrainConfig`'s defaults, found with the same budget for each algorithm."""
+    """Departures from `TrainConfig`'s defaults; the same candidates for each algorithm (benchmarks/tune.py)."""
 
 
 ALGORITHMS = {
     algorithm.name: algorithm
     for algorithm in (
-        Algorithm("dg-pg", critic="central", guided=True),
-        Algorithm("mappo", critic="central"),
-        Algorithm("ippo", critic="local"),
-        Algorithm("ippo-local", critic="local", reward="local"),
+        Algorithm("dg-pg", critic="central", guided=True, tuned={"actor_lr": 6e-3}),
+        Algorithm("mappo", critic="central", tuned={"actor_lr": 6e-3, "gamma": 0.9}),
+        Algorithm("ippo", critic="local", tuned={"actor_lr": 1e-2}),
+        Algorithm(
+            "ippo-local",
+            critic="local",
+            reward="local",
+            tuned={"actor_lr": 1e-2, "gamma": 0.9, "lambda_": 0.5},
+        ),
     )
 }
 
@@ -47,4 +52,6 @@ def train_config(algorithm: Algorithm, settings: Mapping[str, Any], estimators: 
     config = validate(TrainConfig, merge(algorithm.tuned, settings), "train")
     if config.estimator not in estimators:
         raise ConfigError("train.estimator: " + unknown("estimator", config.estimator, estimators))
+    if config.estimator == "first_order" and config.guidance_scale != "none":
+        raise ConfigError("train.guidance_scale = influence: the estimator first_order has no scale; use none")
     return config

@@ -45,7 +45,7 @@ def train(
     domain: Annotated[str | None, typer.Argument(help="Name of a domain, see `dgpg domains`.")] = None,
     algorithm: Annotated[str | None, typer.Option(help="dg-pg (default), mappo, ippo or ippo-local.")] = None,
     iterations: Annotated[int | None, typer.Option(help="Total that schedules are laid over; 40.")] = None,
-    num_envs: Annotated[int | None, typer.Option(help="Parallel environments; 8, or 2 from 1000 agents.")] = None,
+    num_envs: Annotated[int | None, typer.Option(help="Parallel environments; 8 (1000 agents: 2).")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random; 0.")] = None,
     device: Annotated[str | None, typer.Option(help="auto (default), cpu or cuda.")] = None,
     model: Annotated[str | None, typer.Option(help="Analytical model; the domain's own by default.")] = None,
@@ -72,7 +72,8 @@ def train(
     else:
         name = asked.pop("domain", None)
         if name is None:
-            raise ConfigError(f"which domain? Installed: {', '.join(registry.find(registry.DOMAINS)) or 'none'}")
+            installed = ", ".join(registry.find(registry.DOMAINS)) or "none"
+            raise ConfigError(f"which domain? Installed: {installed}")
         plan = launch.resolve(name, asked)
         trainer, folder = launch.start(plan, out or _fresh(name, plan.run.algorithm), _plugin(name))
     report.opening(plan, folder, trainer)
@@ -111,14 +112,15 @@ def _asked(domain: str | None, named: dict[str, Any], file: Path | None, sets: l
             raise ConfigError(f"--config {file}: {unknown('field', key, known)}")
     overrides = parse_overrides(sets)
     trainer = overrides.pop("train", {})
-    values = merge(values, {key: part for key, part in (("settings", overrides), ("train", trainer)) if part != {}})
+    parts = {"settings": overrides, "train": trainer}
+    values = merge(values, {key: part for key, part in parts.items() if part != {}})
     return values | {key: value for key, value in {**named, "domain": domain}.items() if value is not None}
 
 
 def _domain_only(sets: list[str]) -> dict[str, Any]:
     overrides = parse_overrides(sets)
     if "train" in overrides:
-        raise ConfigError("--set train....: an evaluation does not train; only the domain's settings can change")
+        raise ConfigError("--set train.*: an evaluation does not train; only the domain's settings change")
     return overrides
 
 

@@ -19,18 +19,20 @@ EFFORT = ("iteration", "episodes", "env_steps", "agent_steps", "updates", "wall_
 def compare_runs(paths: Sequence[Path], episodes: int, seed: int) -> dict[str, Any]:
     """Cost of each stochastic policy, its effort, and means over runs that differ in seed alone.
 
-    Runs that got to different iterations are not averaged. Runs of different domains or settings have no common arrivals and are refused.
+    Runs that got to different iterations are not averaged. Runs of different domains or settings have no
+    common arrivals and are refused.
     """
     opened = [open_trained(path, {}) for path in paths]
     first = opened[0]
     for path, trained in zip(paths, opened, strict=True):
         other = [f"{trained.run.domain} instead of {first.run.domain}"]
         if trained.run.domain == first.run.domain:
-            other = differences(*({"settings": run.config.model_dump(mode="json")} for run in (first, trained)))
+            own, its = ({"settings": run.config.model_dump(mode="json")} for run in (first, trained))
+            other = differences(own, its)
         if other:
             raise RunError(
-                f"{path} has another domain or other settings than {paths[0]}, so they have no common arrivals: "
-                f"{'; '.join(other)}"
+                f"{path} has another domain or other settings than {paths[0]}, "
+                f"so they have no common arrivals: {'; '.join(other)}"
             )
     runs, groups = [], dict[str, list[Any]]()
     for path, trained in zip(paths, opened, strict=True):

@@ -7,7 +7,7 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -33,8 +33,8 @@ class AlphaSchedule(Settings):
     end: float = Field(0.2, ge=0, le=1, description="alpha in the last iteration")
 
     def at(self, iteration: int, iterations: int) -> float:
-        """alpha in iteration 0, ..., iterations - 1."""
-        share = iteration / (iterations - 1) if iterations > 1 else 0.0
+        """alpha in iteration 0, ..., iterations - 1; it stays at `end` beyond."""
+        share = min(iteration / (iterations - 1), 1.0) if iterations > 1 else 0.0
         return self.start + (self.end - self.start) * share
 
 
@@ -45,7 +45,7 @@ class TrainConfig(Settings):
     epochs: int = Field(2, ge=1, description="passes over the collected data in one update phase")
     minibatches: int = Field(8, ge=1, description="Adam steps in one pass")
     actor_lr: float = Field(3e-3, gt=0, description="learning rate of the policy")
-    critic_lr: float = Field(1e-3, gt=0, description="learning rate of the value")
+    critic_lr: float = Field(3e-3, gt=0, description="learning rate of the value")
     lr_end: float = Field(0.2, ge=0, le=1, description="share of the learning rates left at the end (linear)")
     gamma: float = Field(0.95, ge=0, le=1, description="discount a step")
     lambda_: float = Field(0.9, ge=0, le=1, description="lambda of GAE")
@@ -104,12 +104,21 @@ def _explain(model: type[BaseModel], item: Any, where: str) -> str:
 
 
 def _fields(model: type[BaseModel], path: Sequence[str]) -> list[str]:
+    """Names of the settings in the table that `path` leads to."""
     for part in path:
-        inner = model.model_fields[part].annotation
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return []
-        model = inner
+        if part in model.model_fields:  # otherwise the key of a dictionary of tables
+            found = _tables(model.model_fields[part].annotation)
+            if not found:
+                return []
+            model = found[0]
     return sorted(model.model_fields)
+
+
+def _tables(annotation: Any) -> list[type[BaseModel]]:
+    """Models in an annotation: a table, an optional one, or several of them."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [table for inner in get_args(annotation) for table in _tables(inner)]
 
 
 def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:

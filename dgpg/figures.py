@@ -24,7 +24,8 @@ def evaluation(path: Path, log: Sequence[Mapping[str, float]], unit: str, rows: 
     curve.plot([m["iteration"] for m in log], [m["cost"] for m in log], color=COLOURS["policy"])
     best = min((r.cost for r in rows if r.kind == "baseline" and r.information == "same"), default=None)
     if best is not None:
-        curve.axhline(best, color=COLOURS["baseline"], linestyle="--", label="best baseline, same information")
+        name = "best baseline, same information"
+        curve.axhline(best, color=COLOURS["baseline"], linestyle="--", label=name)
         curve.legend(frameon=False)
     curve.set(xlabel="iteration", ylabel=unit, title="while training", ylim=(0, None))
     shown = sorted(rows, key=lambda r: r.cost, reverse=True)

@@ -72,9 +72,7 @@ def own_part(influence: Influence, actions: Tensor, active: Tensor) -> Tensor:
     """z_i(a_i) where it lies on the blocks that choice k touches, `[B, N, K, P, m]`."""
     taken = actions[..., None, None].expand(-1, -1, 1, influence.index.shape[-1])
     own_index = influence.index.gather(2, taken)
-    own_value = influence.value.gather(
-        2, taken.unsqueeze(-1).expand(-1, -1, -1, -1, influence.value.shape[-1])
-    )
+    own_value = influence.value.gather(2, taken.unsqueeze(-1).expand(-1, -1, -1, -1, influence.value.shape[-1]))
     own_value = own_value * active[..., None, None, None]
     total = torch.zeros_like(influence.value)
     for p in range(own_index.shape[-1]):  # P blocks of one choice: a handful

@@ -69,9 +69,7 @@ class VectorEnv(gymnasium.vector.VectorEnv[Arrays, NDArray[Any], NDArray[Any]]):
             self._make(seed)
         return arrays(self._env.reset(), self._env.observation_space), {}
 
-    def step(
-        self, actions: NDArray[Any]
-    ) -> tuple[Arrays, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
+    def step(self, actions: NDArray[Any]) -> tuple[Arrays, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """Joint actions `[B, N]`."""
         step = self._env.step(torch.as_tensor(np.asarray(actions), dtype=torch.int64))
         return (
@@ -103,9 +101,7 @@ class JointEnv(gymnasium.Env[Arrays, NDArray[Any]]):
         self.observation_space = self._batch.single_observation_space
         self.action_space = self._batch.single_action_space
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Arrays, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Arrays, dict[str, Any]]:
         """A new episode."""
         super().reset(seed=seed)
         batch, _ = self._batch.reset(seed=seed)

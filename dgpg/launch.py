@@ -19,7 +19,7 @@ from dgpg.algorithms import find, train_config
 from dgpg.config import RunConfig, merge, validate
 from dgpg.errors import ConfigError, DivergenceError, RunError
 from dgpg.networks import ScoringActor
-from dgpg.protocols import AgentMapping, AnalyticalModel, Domain, SupportsDescription
+from dgpg.protocols import AgentMapping, AnalyticalModel, Domain, SupportsBlockPotential, SupportsDescription
 from dgpg.record import RunFolder
 from dgpg.train import Metrics, Task, Trainer, make_actor
 
@@ -43,8 +43,11 @@ class Plan:
 
     @property
     def description(self) -> list[str]:
-        """What the domain made of its configuration."""
-        return list(self.domain.describe(self.config)) if isinstance(self.domain, SupportsDescription) else []
+        """What the domain made of its configuration, and what its model cannot do."""
+        lines = list(self.domain.describe(self.config)) if isinstance(self.domain, SupportsDescription) else []
+        if find(self.run.algorithm).guided and not isinstance(self.task.model, SupportsBlockPotential):
+            lines.append("the model has no block_potential: guidance is first order, whatever train.estimator says")
+        return lines
 
 
 def device_of(name: str) -> torch.device:
@@ -201,7 +204,7 @@ def _option(name: str) -> str:
 
 
 def keep_memory() -> None:
-    """Tell glibc's allocator to keep large blocks: fresh pages for every tensor cost a quarter of the time."""
+    """Tell glibc's allocator to keep large blocks: fresh pages for every tensor cost a quarter of time."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
         mmap_threshold, trim_threshold = -3, -1  # names in malloc.h
@@ -209,9 +212,7 @@ def keep_memory() -> None:
         mallopt(trim_threshold, 2**31 - 1)
 
 
-def train(
-    trainer: Trainer, folder: RunFolder, stop_after: int | None, report: Callable[[Metrics], None]
-) -> None:
+def train(trainer: Trainer, folder: RunFolder, stop_after: int | None, report: Callable[[Metrics], None]) -> None:
     """Iterate to the total, or `stop_after` iterations from here; log each, checkpoint regularly."""
     run = trainer.config
     torch.set_num_threads(run.train.threads or 1)
@@ -260,7 +261,7 @@ def open_trained(path: Path, overrides: Mapping[str, Any]) -> Trained:
     try:
         actor.load_state_dict(state["actor"])
     except (KeyError, RuntimeError) as error:
-        raise RunError(f"the policy of {path} does not fit these settings: {str(error).splitlines()[-1]}") from None
+        why = str(error).splitlines()[-1].strip()
+        raise RunError(f"the policy of {path} does not fit these settings: {why}") from None
     iteration = int(state["counters"]["iteration"])
     return Trained(run, domain, config, on_device(model, device), actor, untrained, iteration)
-

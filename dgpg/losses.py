@@ -26,9 +26,7 @@ def clipped_all_action(logs: Tensor, logs_old: Tensor, u: Tensor, clip: float) -
         clip: width of the trust region.
     """
     allowed = logs_old > -torch.inf
-    # -inf - -inf is NaN, and so is its gradient even under a mask: replace before subtracting.
-    gap = torch.where(allowed, logs, 0.0) - torch.where(allowed, logs_old, 0.0)
-    ratio = gap.exp()
+    ratio = torch.where(allowed, logs - logs_old, 0.0).exp()  # -inf - -inf is NaN
     gain = torch.minimum(ratio * u, ratio.clamp(1 - clip, 1 + clip) * u)
     return -(logs_old.exp() * gain).sum(-1).mean()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -21,15 +22,18 @@ def linear(inputs: int, outputs: int, gain: float, seed: torch.Generator) -> nn.
     return layer
 
 
-def input_norm(features: int) -> nn.LayerNorm:
-    """LayerNorm without weights of its own: the layer after it has them, and nothing flows back through it."""
-    return nn.LayerNorm(features, elementwise_affine=False)
+def input_norm(features: int) -> nn.Module:
+    """LayerNorm without weights of its own: the layer after it has them, and nothing flows back through it.
+
+    Of one feature it would leave nothing and of two only a sign: fewer than three pass as they are.
+    """
+    return nn.LayerNorm(features, elementwise_affine=False) if features > 2 else nn.Identity()
 
 
 def mlp(sizes: Sequence[int], last_gain: float, seed: torch.Generator) -> nn.Sequential:
     """LayerNorm on the input, then ReLU layers."""
     layers: list[nn.Module] = [input_norm(sizes[0])]
-    for inputs, outputs in zip(sizes[:-2], sizes[1:-1], strict=True):
+    for inputs, outputs in pairwise(sizes[:-1]):
         layers += [linear(inputs, outputs, math.sqrt(2), seed), nn.ReLU()]
     return nn.Sequential(*layers, linear(sizes[-2], sizes[-1], last_gain, seed))
 
@@ -91,7 +95,7 @@ class CentralCritic(nn.Module):
 
 
 class LocalCritic(nn.Module):
-    """V_i(o_i) from what agent i sees: its own features and the mean over its choices."""
+    """V_i(o_i) from what agent i sees: its own features and the mean over its choices, allowed or not."""
 
     def __init__(self, agent: int, choice: int, hidden: int, seed: torch.Generator) -> None:
         super().__init__()

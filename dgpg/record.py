@@ -105,7 +105,7 @@ class RunFolder:
         return cls(path), validate(RunConfig, values, str(file))
 
     def save(self, iteration: int, state: Mapping[str, Any]) -> None:
-        """A complete checkpoint; older ones beyond KEEP go afterwards, and those of work that is done again."""
+        """A complete checkpoint; then those beyond KEEP go, and those of work that is done again."""
         target = self.checkpoints / f"iteration-{iteration:06d}.pt"
         if self._events is not None:
             with _writing(self.path / "events"):
@@ -130,7 +130,8 @@ class RunFolder:
                 state: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
                 return state
             except Exception as error:  # a damaged file fails in many ways; the one before may be whole
-                self.damaged.append(f"{file.name} cannot be read: {(str(error) or repr(error)).splitlines()[0]}")
+                why = (str(error) or repr(error)).splitlines()[0]
+                self.damaged.append(f"{file.name} cannot be read: {why}")
         detail = f" ({'; '.join(self.damaged)})" if self.damaged else ""
         raise RunError(f"{self.path} has no complete checkpoint{detail}; start it again in a new folder")
 
@@ -147,7 +148,7 @@ class RunFolder:
         except ImportError:
             return
         with _writing(self.path):
-            self._events = SummaryWriter(str(self.path / "events"), purge_step=iteration + 1)  # type: ignore[no-untyped-call]
+            self._events = SummaryWriter(str(self.path / "events"), purge_step=iteration + 1)
 
     def log(self, metrics: Mapping[str, float]) -> None:
         """One line for one iteration, on disk before this returns."""

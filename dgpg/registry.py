@@ -102,7 +102,8 @@ def _load(group: str, kind: str, name: str) -> Any:
         raise PluginError(f"{kind} '{name}' is registered {len(points)} times (by {owners}); uninstall all but one")
     point = points[0]
     try:
-        cached = DriverManager(group, name, invoke_on_load=False, on_load_failure_callback=_reraise).extensions[0]
+        manager: Any = DriverManager(group, name, invoke_on_load=False, on_load_failure_callback=_reraise)
+        cached = manager.extensions[0]
         if cached.entry_point.value == point.value:
             return cached.plugin
     except (Exception, SystemExit):  # stevedore's cache can be minutes old: the entry point itself decides
@@ -113,11 +114,11 @@ def _load(group: str, kind: str, name: str) -> Any:
         raise _broken(kind, point, error) from error
 
 
-def _reraise(manager: Any, point: EntryPoint, error: Exception) -> None:
+def _reraise(manager: Any, point: EntryPoint, error: BaseException) -> None:
     raise error
 
 
-def _broken(kind: str, point: EntryPoint, error: Exception) -> PluginError:
+def _broken(kind: str, point: EntryPoint, error: BaseException) -> PluginError:
     owner, version = _distribution(point)
     return PluginError(
         f"{kind} '{point.name}' of {owner} {version} cannot be imported from {point.value}: "
@@ -133,12 +134,10 @@ def _check_domain(name: str, domain: Any) -> None:
     """Name the member, what was expected and what came (docs/concepts.md has the contract)."""
     version = getattr(domain, "api_version", API_VERSION)
     if not isinstance(version, int):
-        raise PluginError(f"domain '{name}': api_version is {version!r}, expected a number such as {API_VERSION}")
+        raise PluginError(f"domain '{name}': api_version is {version!r}, expected a number, {API_VERSION}")
     if version != API_VERSION:
         older = "update the plugin" if version < API_VERSION else "update dgpg"
-        raise PluginError(
-            f"domain '{name}' is written for api_version {version}, this dgpg has {API_VERSION}: {older}"
-        )
+        raise PluginError(f"domain '{name}' is written for api_version {version}, this dgpg has {API_VERSION}: {older}")
     settings = getattr(domain, "Config", None)
     if not (inspect.isclass(settings) and issubclass(settings, BaseModel)):
         raise PluginError(f"domain '{name}' lacks Config: expected a pydantic model class, got {settings!r}")

@@ -92,17 +92,16 @@ def evaluation(path: Path, episodes: int, seed: int, overrides: Mapping[str, Any
     if as_json:
         print(json.dumps({"cost_unit": unit, "results": [r.json() for r in rows]}, indent=2))
         return
-    table = Table(title=f"cost = {unit}\n{episodes} episodes, the same arrivals for all", title_justify="left")
+    title = f"cost = {unit}\n{episodes} episodes, the same arrivals for all"
+    table = Table(title=title, title_justify="left")
     for column in ("name", "kind", "information", "mode"):
         table.add_column(column, no_wrap=True)
     for column in ("cost", "95 % interval"):
         table.add_column(column, justify="right", no_wrap=True)
     for r in rows:
         low, high = r.ci95
-        style = "bold" if r.kind == "policy" else None
-        table.add_row(
-            r.name, r.kind, r.information, r.mode or "", f"{r.cost:.4f}", f"{low:.4f} - {high:.4f}", style=style
-        )
+        cells = (r.name, r.kind, r.information, r.mode or "", f"{r.cost:.4f}", f"{low:.4f} - {high:.4f}")
+        table.add_row(*cells, style="bold" if r.kind == "policy" else None)
     console.print(table)
     _show_figure(path, unit, rows)
 

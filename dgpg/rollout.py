@@ -12,9 +12,7 @@ from dgpg.types import Decision, Observation, Step, Trajectory, stack
 
 
 @torch.no_grad()
-def collect(
-    env: Environment, actor: ScoringActor, decision: Decision, noise: Tensor
-) -> tuple[Trajectory, Decision]:
+def collect(env: Environment, actor: ScoringActor, decision: Decision, noise: Tensor) -> tuple[Trajectory, Decision]:
     """T steps from `decision` on, T given by `noise` `[B, T, N]`; returns also where they led."""
     kind = kind_of(env.action_space)
     decisions: list[Decision] = []

@@ -75,7 +75,11 @@ class Trainer:
         self._spent: dict[str, float] = {}
 
     def iterate(self) -> Metrics:
-        """One iteration. Raises DivergenceError when a loss is not finite."""
+        """One iteration.
+
+        Raises:
+            DivergenceError: a loss is not finite; the trainer's state is then of no use.
+        """
         start, self._spent = time.perf_counter(), {}
         train, iteration = self.config.train, self.iteration
         alpha = train.alpha.at(iteration, self.config.iterations) if self.algorithm.guided else 0.0
@@ -102,27 +106,28 @@ class Trainer:
         return metrics
 
     def _learn(self, trajectory: Trajectory, u: Tensor | None, alpha: float) -> dict[str, Tensor]:
-        """Advantage and update; at alpha = 1 no return is needed."""
+        """Advantage and update."""
         train, active = self.config.train, trajectory.decision.observation.active
-        values, advantage = self._returns(trajectory)
+        values, advantage, explained = self._returns(trajectory)
         normal = adv.normalise(advantage.expand(active.shape), active, train.normalise)
         logged = {
-            "explained_variance": explained_variance(values.value, values.target),
+            "explained_variance": explained,
             "return_part": (1 - alpha) * _size(normal, active),
             "guidance_part": alpha * (_size(u, active) if u is not None else torch.zeros(())),
         }
         if u is not None and u.dim() == normal.dim():
             normal, u = adv.mix(normal, u, alpha), None
         batch = policy_batch(self.actor, trajectory, normal, u)
-        logged |= update_policy(
-            self.kind, self.actor, self.actor_optimiser, batch, alpha, train, self.shuffle
-        )
+        logged |= update_policy(self.kind, self.actor, self.actor_optimiser, batch, alpha, train, self.shuffle)
         logged |= update_value(self.critic, self.critic_optimiser, values, train, self.shuffle)
         return logged
 
     @torch.no_grad()
-    def _returns(self, trajectory: Trajectory) -> tuple[ValueBatch, Tensor]:
-        """Values, targets and the advantage: `[T, B, 1]` from a central critic, `[T, B, N]` from a local one."""
+    def _returns(self, trajectory: Trajectory) -> tuple[ValueBatch, Tensor, Tensor]:
+        """What the critic learns from, the advantage, and the share of the return's variance explained.
+
+        The advantage is `[T, B, 1]` from a central critic, `[T, B, N]` from a local one.
+        """
         train, local = self.config.train, self.algorithm.critic == "local"
         features = self.critic.features(trajectory.decision.observation)
         normal_t = self.critic(features)
@@ -148,17 +153,17 @@ class Trainer:
         advantage = adv.gae(reward, value_t, value_tp1, end, done, train.gamma, train.lambda_)
         target = advantage + value_t
         self.normaliser.update(target)
-        batch = ValueBatch(
-            features.flatten(0, -2), normal_t.flatten(), self.normaliser.normalise(target).flatten()
-        )
-        return batch, advantage if local else advantage.unsqueeze(-1)
+        batch = ValueBatch(features.flatten(0, -2), normal_t.flatten(), self.normaliser.normalise(target).flatten())
+        explained = explained_variance(value_t, target)
+        return batch, advantage if local else advantage.unsqueeze(-1), explained
 
     def _value(self, observation: Any) -> Tensor:
         return self.normaliser.denormalise(self.critic(self.critic.features(observation)))
 
     def _anneal(self, iteration: int) -> None:
         train = self.config.train
-        left = 1 - (1 - train.lr_end) * iteration / max(self.config.iterations - 1, 1)
+        share = min(iteration / max(self.config.iterations - 1, 1), 1.0)
+        left = 1 - (1 - train.lr_end) * share
         for optimiser, rate in (
             (self.actor_optimiser, train.actor_lr),
             (self.critic_optimiser, train.critic_lr),
@@ -224,9 +229,7 @@ def _size(signal: Tensor, active: Tensor) -> Tensor:
     return signal[active].abs().mean() if bool(active.any()) else torch.zeros(())
 
 
-def policy_batch(
-    actor: ScoringActor, trajectory: Trajectory, advantage: Tensor, u: Tensor | None
-) -> PolicyBatch:
+def policy_batch(actor: ScoringActor, trajectory: Trajectory, advantage: Tensor, u: Tensor | None) -> PolicyBatch:
     """Rows of the agents that had something to decide."""
     observation = trajectory.decision.observation
     rows = observation.active.flatten().nonzero().squeeze(-1)

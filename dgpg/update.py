@@ -66,9 +66,7 @@ def update_policy(
         rows = rows.to(batch.actions.device)
         part = batch.select(rows)
         logs = kind.log_probs(actor(part.agent, part.choices), part.mask)
-        policy = kind.policy_loss(
-            logs, part.log_policy, part.actions, part.advantage, part.u, alpha, config.clip
-        )
+        policy = kind.policy_loss(logs, part.log_policy, part.actions, part.advantage, part.u, alpha, config.clip)
         entropy = kind.entropy(logs).mean()
         norm = _descend(policy - config.entropy * entropy, actor, optimiser, config.max_grad_norm)
         with torch.no_grad():
@@ -101,9 +99,7 @@ def update_value(
     return _means(("value_loss", "value_grad_norm"), logged)
 
 
-def _descend(
-    loss: Tensor, module: torch.nn.Module, optimiser: torch.optim.Optimizer, max_norm: float
-) -> Tensor:
+def _descend(loss: Tensor, module: torch.nn.Module, optimiser: torch.optim.Optimizer, max_norm: float) -> Tensor:
     optimiser.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     norm = torch.nn.utils.clip_grad_norm_(module.parameters(), max_norm)

@@ -41,9 +41,7 @@ def test_the_users_settings_go_on_top_of_the_tuned_ones() -> None:
 
 
 def test_errors_name_the_setting() -> None:
-    with pytest.raises(
-        ConfigError, match=r"train\.estimator: unknown estimator 'exakt': did you mean 'exact'"
-    ):
+    with pytest.raises(ConfigError, match=r"train\.estimator: unknown estimator 'exakt': did you mean 'exact'"):
         train_config(find("dg-pg"), {"estimator": "exakt"}, ESTIMATORS)
     with pytest.raises(ConfigError, match=r"unknown setting 'train\.clipp'"):
         train_config(find("dg-pg"), {"clipp": 1}, ESTIMATORS)
@@ -51,3 +49,9 @@ def test_errors_name_the_setting() -> None:
 
 def test_the_default_estimator_is_the_first_of_its_kind() -> None:
     assert TrainConfig().estimator == ESTIMATORS[0]
+
+
+def test_a_scale_that_an_estimator_does_not_have_is_refused() -> None:
+    settings = {"estimator": "first_order", "guidance_scale": "influence"}
+    with pytest.raises(ConfigError, match="guidance_scale"):
+        train_config(find("dg-pg"), settings, categorical.ESTIMATORS)

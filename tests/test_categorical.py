@@ -18,9 +18,7 @@ from dgpg.rollout import collect
 from dgpg.types import Observation, Trajectory
 
 BELOW_ONE = 1 - 2**-24  # the largest float32 below 1, and what Streams.uniform draws at most
-extreme = st.one_of(
-    st.floats(-5, 5, width=32), st.sampled_from([-1e30, -200.0, -90.0, 0.0, 90.0, 200.0, 1e30])
-)
+extreme = st.one_of(st.floats(-5, 5, width=32), st.sampled_from([-1e30, -200.0, -90.0, 0.0, 90.0, 200.0, 1e30]))
 
 
 def test_kind_of_space() -> None:
@@ -36,9 +34,7 @@ def test_log_probs_by_hand() -> None:
     torch.testing.assert_close(got, torch.tensor([[0.25, 0.75, 0.0], [1 / 3, 1 / 3, 1 / 3]]))
 
 
-@pytest.mark.parametrize(
-    "probability", [[0.1, 0.2, 0.7], [0.0, 0.5, 0.5], [0.25, 0.0, 0.75], [0.3, 0.7, 0.0], [1.0]]
-)
+@pytest.mark.parametrize("probability", [[0.1, 0.2, 0.7], [0.0, 0.5, 0.5], [0.25, 0.0, 0.75], [0.3, 0.7, 0.0], [1.0]])
 def test_frequencies_on_a_grid_of_noise(probability: list[float]) -> None:
     count = 1000
     noise = (torch.arange(count) + 0.5) / count
@@ -91,9 +87,7 @@ def test_a_draw_does_not_depend_on_the_batch() -> None:
 def test_greedy_and_log_prob() -> None:
     logs = torch.tensor([[0.2, 0.5, 0.3], [0.4, 0.2, 0.4]]).log()
     assert categorical.greedy(logs).tolist() == [1, 0]
-    torch.testing.assert_close(
-        categorical.log_prob(logs, torch.tensor([2, 1])), torch.tensor([0.3, 0.2]).log()
-    )
+    torch.testing.assert_close(categorical.log_prob(logs, torch.tensor([2, 1])), torch.tensor([0.3, 0.2]).log())
 
 
 def test_entropy_by_hand() -> None:
@@ -108,9 +102,7 @@ def test_policy_loss_mixes_by_alpha() -> None:
     draw = torch.Generator().manual_seed(3)
     logs, old, u = torch.randn(3, 5, 4, generator=draw).log_softmax(-1)
     taken, advantage = torch.tensor([0, 1, 2, 3, 0]), torch.randn(5, generator=draw)
-    sampled = losses.clipped_policy(
-        categorical.log_prob(logs, taken), categorical.log_prob(old, taken), advantage, 0.2
-    )
+    sampled = losses.clipped_policy(categorical.log_prob(logs, taken), categorical.log_prob(old, taken), advantage, 0.2)
     every = losses.clipped_all_action(logs, old, u, 0.2)
     got = {a: categorical.policy_loss(logs, old, taken, advantage, u, a, 0.2) for a in (0.0, 0.25, 1.0)}
     torch.testing.assert_close(got[0.25], 0.75 * sampled + 0.25 * every)
@@ -128,9 +120,7 @@ def test_gradients_are_finite_and_zero_where_not_allowed(seed: int, row: list[fl
     old = categorical.log_probs(logits.detach() + 0.1 * torch.randn(3, 4, generator=draw), mask)
     taken = categorical.sample(old, torch.rand(3, generator=draw))
     u, advantage = torch.randn(3, 4, generator=draw), torch.randn(3, generator=draw)
-    loss = (
-        categorical.policy_loss(logs, old, taken, advantage, u, 0.5, 0.2) - categorical.entropy(logs).mean()
-    )
+    loss = categorical.policy_loss(logs, old, taken, advantage, u, 0.5, 0.2) - categorical.entropy(logs).mean()
     (gradient,) = torch.autograd.grad(loss, logits)
     assert loss.isfinite() and gradient.isfinite().all()
     assert (gradient[~mask] == 0).all()
@@ -188,9 +178,7 @@ def test_guide_first_order(toy: ModuleType, trajectory: Trajectory) -> None:
 
 
 @pytest.mark.parametrize("estimator", categorical.ESTIMATORS)
-def test_guide_when_nobody_has_anything_to_decide(
-    toy: ModuleType, trajectory: Trajectory, estimator: str
-) -> None:
+def test_guide_when_nobody_has_anything_to_decide(toy: ModuleType, trajectory: Trajectory, estimator: str) -> None:
     observation = trajectory.decision.observation
     idle: Observation = replace(observation, mask=torch.zeros_like(observation.mask))
     nobody = replace(trajectory, decision=replace(trajectory.decision, observation=idle))
@@ -198,9 +186,7 @@ def test_guide_when_nobody_has_anything_to_decide(
 
 
 @pytest.mark.parametrize("estimator", categorical.ESTIMATORS)
-def test_guide_needs_no_gradients_and_gives_none(
-    toy: ModuleType, trajectory: Trajectory, estimator: str
-) -> None:
+def test_guide_needs_no_gradients_and_gives_none(toy: ModuleType, trajectory: Trajectory, estimator: str) -> None:
     assert not categorical.guide(estimator, toy.EvenSplit(), toy.Routes(), trajectory, False).requires_grad
 
 

@@ -1,4 +1,4 @@
-"""The command line: what scripts rely on, runs that go on bit for bit, and mistakes that get one clear message."""
+"""The command line: what scripts rely on, runs that go on bit for bit, one clear message for a mistake."""
 
 import contextlib
 import errno
@@ -49,7 +49,11 @@ def dgpg(*args: object) -> Result:
     out, err = io.StringIO(), io.StringIO()
     before, sys.argv = sys.argv, ["dgpg", *map(str, args)]
     try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as ended:
+        with (
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            pytest.raises(SystemExit) as ended,
+        ):
             cli.main()
     finally:
         sys.argv = before
@@ -71,9 +75,11 @@ def refused(*args: object) -> str:
     return " ".join(result.err.replace("│", " ").split())
 
 
-def command(*args: object, before: str = "") -> list[str]:
+def command(*args: object, before: str = "pass") -> list[str]:
     """The same in a process of its own."""
-    start = f"import sys; sys.argv = {['dgpg', *map(str, args)]!r}; {before}; from dgpg.cli import main; main()"
+    start = (
+        f"import sys; sys.argv = {['dgpg', *map(str, args)]!r}; {before}; from dgpg.cli import main; main()"
+    )
     return [sys.executable, "-c", start]
 
 
@@ -94,7 +100,9 @@ def differing(one: Any, two: Any, where: str = "") -> list[str]:
         return [] if one.dtype == two.dtype and torch.equal(one, two) else [where]
     if isinstance(one, dict):
         assert one.keys() == two.keys(), where
-        return [path for key in one if key != "wall_s" for path in differing(one[key], two[key], f"{where}/{key}")]
+        return [
+            path for key in one if key != "wall_s" for path in differing(one[key], two[key], f"{where}/{key}")
+        ]
     if isinstance(one, list | tuple):
         assert len(one) == len(two), where
         return [path for i in range(len(one)) for path in differing(one[i], two[i], f"{where}/{i}")]
@@ -136,18 +144,28 @@ def test_no_command_shows_the_help_and_a_wrong_one_the_nearest() -> None:
 
 
 def test_a_run_holds_what_scripts_rely_on(shared: Path) -> None:
-    assert {"config.json", "metrics.jsonl", "checkpoints", "versions.json"} <= {p.name for p in shared.iterdir()}
+    assert {"config.json", "metrics.jsonl", "checkpoints", "versions.json"} <= {
+        p.name for p in shared.iterdir()
+    }
     lines = [json.loads(text) for text in (shared / "metrics.jsonl").read_text().splitlines()]
     assert [one["iteration"] for one in lines] == [1, 2, 3]
     for one in lines:
         i = one["iteration"]
         assert set(one) >= METRICS
-        assert (one["episodes"], one["env_steps"], one["agent_steps"], one["updates"]) == (2 * i, 16 * i, 64 * i, 2 * i)
+        assert (one["episodes"], one["env_steps"], one["agent_steps"], one["updates"]) == (
+            2 * i,
+            16 * i,
+            64 * i,
+            2 * i,
+        )
         assert sum(one[f"share_{part}"] for part in ("rollout", "guidance", "update")) == pytest.approx(1)
     assert [one["alpha"] for one in lines] == pytest.approx([0.9, 0.55, 0.2])
     assert 0 < lines[0]["wall_s"] < lines[1]["wall_s"] < lines[2]["wall_s"]
     config = json.loads((shared / "config.json").read_text())
-    chosen = {key: config[key] for key in ("domain", "algorithm", "model", "iterations", "num_envs", "seed", "device")}
+    chosen = {
+        key: config[key]
+        for key in ("domain", "algorithm", "model", "iterations", "num_envs", "seed", "device")
+    }
     assert chosen == {
         "domain": "cloud", "algorithm": "dg-pg", "model": "cloud.capacity",
         "iterations": 3, "num_envs": 2, "seed": 0, "device": "cpu",
@@ -181,7 +199,15 @@ def test_the_seed_decides(shared: Path) -> None:
     assert not differing(checkpoint(shared, 3), checkpoint(Path("same"), 3))
     assert metrics(shared) == metrics(Path("same")) != metrics(Path("other"))
     found = differing(checkpoint(shared, 3), checkpoint(Path("other"), 3))
-    for part in ("/actor/", "/critic/", "/actor_optimiser/", "/normaliser/", "/streams/", "/shuffle", "/env/"):
+    for part in (
+        "/actor/",
+        "/critic/",
+        "/actor_optimiser/",
+        "/normaliser/",
+        "/streams/",
+        "/shuffle",
+        "/env/",
+    ):
         assert any(path.startswith(part) for path in found), part
 
 
@@ -204,7 +230,19 @@ def test_options_win_over_the_file(shared: Path) -> None:
         "[train]\nminibatches = 2\n[train.alpha]\nend = 0.4\n"
         "[settings]\nnum_agents = 9\nhorizon = 8\n[settings.workload]\nload = 0.4\nswing = 0.1\n"
     )
-    ok("train", "--config", "mine.toml", "--seed", 6, "--set", "num_agents=4", "--set", "workload.load=0.45", "--out", "r")
+    ok(
+        "train",
+        "--config",
+        "mine.toml",
+        "--seed",
+        6,
+        "--set",
+        "num_agents=4",
+        "--set",
+        "workload.load=0.45",
+        "--out",
+        "r",
+    )
     config = json.loads(Path("r/config.json").read_text())
     assert (config["seed"], config["iterations"], config["train"]["alpha"]["end"]) == (6, 2, 0.4)
     settings = config["settings"]
@@ -255,7 +293,9 @@ def test_other_settings_on_resume_are_refused_by_name(shared: Path, asked: list[
 
 
 def test_another_domain_on_resume_is_refused(shared: Path) -> None:
-    assert "the domain is 'cloud', asked for 'power'" in refused("train", "power", "--resume", "--out", shared)
+    assert "the domain is 'cloud', asked for 'power'" in refused(
+        "train", "power", "--resume", "--out", shared
+    )
 
 
 def test_the_same_command_with_resume_goes_on() -> None:
@@ -284,6 +324,30 @@ def test_killed_at_any_moment_a_run_goes_on(tmp_path: Path) -> None:
     ok(*args, "--stop-after", reached, "--out", "whole")
     assert lines == metrics(Path("whole")), moment
     assert not differing(checkpoint(Path("killed"), reached), checkpoint(Path("whole"), reached)), moment
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", ["log", "save"])
+def test_stopped_between_log_and_checkpoint_a_run_misses_no_line(
+    monkeypatch: pytest.MonkeyPatch, step: str, when: str
+) -> None:
+    args = ["train", "cloud", *TINY, "--set", "train.checkpoint_every=1"]
+    ok(*args, "--out", "whole")
+    original, count = getattr(record.RunFolder, step), itertools.count(1)
+
+    def stopped(*parts: Any) -> None:
+        last = next(count) == (2 if step == "log" else 3)  # iteration 2: a checkpoint comes before the first
+        if when == "after" or not last:
+            original(*parts)
+        if last:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(record.RunFolder, step, stopped)
+        assert dgpg(*args, "--out", "r").code == 130
+    ok("train", "--resume", "--out", "r")
+    assert metrics(Path("whole")) == metrics(Path("r"))
+    assert not differing(checkpoint(Path("whole"), 3), checkpoint(Path("r"), 3))
 
 
 def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_used() -> None:
@@ -327,7 +391,9 @@ def test_a_loss_that_is_not_finite_stops_with_the_iteration_and_keeps_the_last_g
 
     def poisoned(*parts: Any) -> Any:
         trajectory, decision = collect(*parts)
-        return (replace(trajectory, reward=trajectory.reward * torch.nan) if next(count) == 2 else trajectory), decision
+        return (
+            replace(trajectory, reward=trajectory.reward * torch.nan) if next(count) == 2 else trajectory
+        ), decision
 
     with monkeypatch.context() as patch:
         patch.setattr(train_module, "collect", poisoned)
@@ -378,7 +444,9 @@ def test_a_limit_on_files_is_one_message() -> None:
 
 
 def test_memory_that_is_not_there_is_one_message() -> None:
-    assert "not enough memory" in refused("train", "cloud", *TINY, "--set", "horizon=100000000000000", "--out", "r")
+    assert "not enough memory" in refused(
+        "train", "cloud", *TINY, "--set", "horizon=100000000000000", "--out", "r"
+    )
 
 
 # --- mistakes
@@ -391,7 +459,10 @@ def test_memory_that_is_not_there_is_one_message() -> None:
         (["clod"], ["unknown domain 'clod': did you mean 'cloud'?"]),
         (["cloud", "--algorithm", "mapo"], ["unknown algorithm 'mapo': did you mean 'mappo'?", "ippo-local"]),
         (["cloud", "--model", "fluied"], ["'cloud.fluied'", "did you mean 'cloud.fluid'?"]),
-        (["cloud", "--model", "power.dcopf"], ["--model power.dcopf is for another domain", "cloud.capacity"]),
+        (
+            ["cloud", "--model", "power.dcopf"],
+            ["--model power.dcopf is for another domain", "cloud.capacity"],
+        ),
         (["cloud", "--set", "num_agent=4"], ["unknown setting 'num_agent': did you mean 'num_agents'?"]),
         (["cloud", "--set", "workload.lod=1"], ["unknown setting 'workload.lod': did you mean 'load'?"]),
         (["cloud", "--set", "train.clp=1"], ["unknown setting 'train.clp': did you mean 'clip'?"]),
@@ -454,7 +525,11 @@ def test_cuda_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         ("a.json", '{"domain": 5}', ["domain = 5"]),
         ("a.json", '{"domain": "cloud", "device": ["cuda"]}', ["['cuda']", "expected auto, cpu or cuda"]),
         ("a.json", '{"domain": "cloud", "settings": {"num_agent": 3}}', ["did you mean 'num_agents'?"]),
-        ("a.toml", 'domain = "cloud"\n[train.alpha]\nstrat = 1', ["'train.alpha.strat'", "did you mean 'start'?"]),
+        (
+            "a.toml",
+            'domain = "cloud"\n[train.alpha]\nstrat = 1',
+            ["'train.alpha.strat'", "did you mean 'start'?"],
+        ),
     ],
 )
 def test_a_configuration_file_with_a_mistake(name: str, content: str, parts: list[str]) -> None:
@@ -556,14 +631,23 @@ def test_evaluate_says_what_scripts_rely_on(shared: Path) -> None:
 
 def test_evaluate_shows_a_table_and_a_figure(shared: Path) -> None:
     shown = ok("evaluate", shared, "--episodes", 2).out
-    for part in ("policy", "untrained", "baseline", "greedy-potential", "cost =", "2 episodes, the same arrivals"):
+    for part in (
+        "policy",
+        "untrained",
+        "baseline",
+        "greedy-potential",
+        "cost =",
+        "2 episodes, the same arrivals",
+    ):
         assert part in shown
     assert f"figure: {shared / 'evaluation.svg'}" in shown
     assert (shared / "evaluation.svg").read_text().lstrip().startswith("<?xml")
 
 
 def test_json_is_one_object_on_stdout_and_nothing_else(shared: Path) -> None:
-    ended = subprocess.run(command("evaluate", shared, "--episodes", 1, "--json"), capture_output=True, text=True)
+    ended = subprocess.run(
+        command("evaluate", shared, "--episodes", 1, "--json"), capture_output=True, text=True
+    )
     assert (ended.returncode, ended.stderr) == (0, "")
     assert set(json.loads(ended.stdout)) == {"cost_unit", "results"}
 
@@ -595,7 +679,9 @@ def test_every_row_meets_the_same_arrivals(shared: Path, monkeypatch: pytest.Mon
     def watched_reset(self: CloudEnv) -> Any:
         decision = reset(self)
         if met:
-            met[-1].append(b"".join(getattr(self.tape, name).numpy().tobytes() for name in ("demand", "arrived")))
+            met[-1].append(
+                b"".join(getattr(self.tape, name).numpy().tobytes() for name in ("demand", "arrived"))
+            )
         return decision
 
     def watched_costs(*args: Any) -> Any:
@@ -634,7 +720,9 @@ def test_evaluate_in_another_setting(shared: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("as_json", [[], ["--json"]])
-def test_a_mistake_in_an_evaluation(shared: Path, args: list[str], parts: list[str], as_json: list[str]) -> None:
+def test_a_mistake_in_an_evaluation(
+    shared: Path, args: list[str], parts: list[str], as_json: list[str]
+) -> None:
     message = refused("evaluate", *(str(shared) if arg == "RUN" else arg for arg in args), *as_json)
     for part in parts:
         assert part in message
@@ -642,9 +730,9 @@ def test_a_mistake_in_an_evaluation(shared: Path, args: list[str], parts: list[s
 
 def test_a_policy_for_other_features_is_refused(shared: Path) -> None:
     """A trace with GPUs has a resource more than the synthetic jobs the policy was trained on."""
-    header = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,qos,pod_phase,creation_time,deletion_time,scheduled_time"
-    pods = "".join(f"p{i},500,1024,1,500,,LS,Succeeded,{i},{i + 50},{i + 1}\n" for i in range(1, 6))
-    Path("pods.csv").write_text(f"{header}\n{pods}")
+    header = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,pod_phase,creation_time,deletion_time"
+    pods = "".join(f"p{i},500,1024,1,500,,Succeeded,{i},{i + 50},{i + 1}\n" for i in range(1, 6))
+    Path("pods.csv").write_text(f"{header},scheduled_time\n{pods}")
     Path("nodes.csv").write_text("sn,cpu_milli,memory_mib,gpu,model\nb,64000,262144,2,T4\n")
     files = ("--set", "workload.trace=pods.csv", "--set", "machines.file=nodes.csv")
     assert "does not fit these settings" in refused("evaluate", shared, *files, "--episodes", 1)

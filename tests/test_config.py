@@ -7,9 +7,18 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
-from dgpg.config import AlphaSchedule, RunConfig, TrainConfig, merge, parse_overrides, read_file, validate
+from dgpg.config import (
+    AlphaSchedule,
+    RunConfig,
+    Settings,
+    TrainConfig,
+    merge,
+    parse_overrides,
+    read_file,
+    validate,
+)
 from dgpg.errors import ConfigError
 
 RUN = {"domain": "toy", "algorithm": "mappo"}
@@ -45,9 +54,7 @@ def test_an_override_without_path_or_value_is_shown(pair: str) -> None:
     assert f"--set {pair}" in str(caught.value) and "path.to.field=value" in str(caught.value)
 
 
-trees = st.recursive(
-    st.integers(), lambda inner: st.dictionaries(st.sampled_from("abc"), inner), max_leaves=8
-)
+trees = st.recursive(st.integers(), lambda inner: st.dictionaries(st.sampled_from("abc"), inner), max_leaves=8)
 tables = st.dictionaries(st.sampled_from("abc"), trees)
 
 
@@ -138,9 +145,7 @@ def test_alpha_by_hand(iteration: int, iterations: int, alpha: float) -> None:
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.integers(1, 100))
-def test_alpha_starts_at_start_ends_at_end_and_stays_between(
-    start: float, end: float, iterations: int
-) -> None:
+def test_alpha_starts_at_start_ends_at_end_and_stays_between(start: float, end: float, iterations: int) -> None:
     schedule = AlphaSchedule(start=start, end=end)
     values = [schedule.at(i, iterations) for i in range(iterations)]
     assert values[0] == start
@@ -157,11 +162,7 @@ def test_alpha_ends_at_exactly_zero(start: float, iterations: int) -> None:
 def test_read_json_and_toml(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"seed": 3, "train": {"clip": 0.1}}')
     (tmp_path / "a.toml").write_text("seed = 3\n[train]\nclip = 0.1\n")
-    assert (
-        read_file(tmp_path / "a.json")
-        == read_file(tmp_path / "a.toml")
-        == {"seed": 3, "train": {"clip": 0.1}}
-    )
+    assert read_file(tmp_path / "a.json") == read_file(tmp_path / "a.toml") == {"seed": 3, "train": {"clip": 0.1}}
 
 
 @pytest.mark.parametrize(
@@ -180,3 +181,27 @@ def test_a_file_that_is_no_configuration(tmp_path: Path, name: str, content: byt
     with pytest.raises(ConfigError) as caught:
         read_file(tmp_path / name)
     assert name in str(caught.value) and part in str(caught.value)
+
+
+class Table(Settings):
+    size: int = 1
+
+
+class Nested(Settings):
+    maybe: Table | None = None
+    several: tuple[Table, ...] = ()
+    named: dict[str, Table] = Field(default_factory=dict)
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        ({"maybe": {"sise": 1}}, "maybe.sise"),
+        ({"several": [{"sise": 1}]}, "several.sise"),
+        ({"named": {"k": {"sise": 1}}}, "named.k.sise"),
+    ],
+)
+def test_an_unknown_setting_in_an_optional_or_repeated_table(values: dict[str, Any], name: str) -> None:
+    message = refused(Nested, values)
+    assert message.startswith(f"unknown setting '{name}'")
+    assert message.endswith("did you mean 'size'? Valid here: size")

@@ -42,8 +42,7 @@ def gap_by_hand(x: Tensor, context: Context) -> Tensor:
 
 def delay_by_hand(x: Tensor, context: Context) -> Tensor:
     return sum(
-        context["price"][:, g] * torch.exp(0.3 * sum(x[:, g, j] for j in range(x.shape[-1])))
-        + x[:, g, 0] ** 4
+        context["price"][:, g] * torch.exp(0.3 * sum(x[:, g, j] for j in range(x.shape[-1]))) + x[:, g, 0] ** 4
         for g in range(x.shape[1])
     )
 
@@ -90,9 +89,7 @@ class Case:
     @property
     def own(self) -> Tensor:
         """z_i(a_i), zero of inactive agents, `[B, N, G, m]`."""
-        z = torch.stack(
-            [row[torch.arange(len(a)), a] for row, a in zip(self.dense, self.actions, strict=True)]
-        )
+        z = torch.stack([row[torch.arange(len(a)), a] for row, a in zip(self.dense, self.actions, strict=True)])
         return z * self.active[..., None, None]
 
     @property

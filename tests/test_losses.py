@@ -41,9 +41,7 @@ def test_clipped_policy_by_hand(ratio: float, advantage: float, gain: float, slo
 @given(st.integers(0, 2**32), st.integers(1, 5), st.integers(1, 4))
 def test_all_action_is_the_expectation_of_the_sampled_loss(seed: int, rows: int, choices: int) -> None:
     draw = torch.Generator().manual_seed(seed)
-    logs_old, logs = (
-        torch.randn(rows, choices, generator=draw, dtype=torch.float64).log_softmax(-1) for _ in range(2)
-    )
+    logs_old, logs = (torch.randn(rows, choices, generator=draw, dtype=torch.float64).log_softmax(-1) for _ in range(2))
     u = torch.randn(rows, choices, generator=draw, dtype=torch.float64)
     expected = sum(
         logs_old[m, k].exp() * losses.clipped_policy(logs[m, k : k + 1], logs_old[m, k : k + 1], u[m, k], 0.2)

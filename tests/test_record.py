@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,9 @@ def test_others_may_read_what_their_umask_allows(tmp_path: Path) -> None:
     assert (tmp_path / "a.json").stat().st_mode & 0o777 == 0o644
 
 
-@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), ValueError("bug"), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), ValueError("bug"), KeyboardInterrupt()]
+)
 def test_a_write_that_fails_half_way_changes_nothing(tmp_path: Path, error: BaseException) -> None:
     path = tmp_path / "a.json"
     write_json(path, "before")
@@ -111,7 +114,9 @@ def test_an_empty_folder_may_become_a_run(tmp_path: Path) -> None:
 
 def test_a_run_is_never_overwritten(run: RunFolder) -> None:
     before = (run.path / "config.json").read_bytes()
-    with pytest.raises(RunError, match=r"exists: add --resume to go on with that run, or choose another --out"):
+    with pytest.raises(
+        RunError, match=r"exists: add --resume to go on with that run, or choose another --out"
+    ):
         RunFolder.create(run.path, RunConfig(domain="toy", algorithm="ippo"))
     assert (run.path / "config.json").read_bytes() == before
 
@@ -126,7 +131,9 @@ def test_what_is_no_run_is_not_said_to_be_resumable(tmp_path: Path, kind: str) -
         (path / "chapter").write_text("precious")
     with pytest.raises(RunError, match=r"thesis exists: choose another --out$"):
         RunFolder.create(path, CONFIG)
-    with pytest.raises(RunError, match="no such run folder" if kind == "file" else "not a run: it has no config.json"):
+    with pytest.raises(
+        RunError, match="no such run folder" if kind == "file" else "not a run: it has no config.json"
+    ):
         RunFolder.open(path)
     assert "precious" in (path if kind == "file" else path / "chapter").read_text()
 
@@ -246,7 +253,9 @@ def test_lines_are_kept_up_to_the_checkpoint(run: RunFolder) -> None:
     assert [m["iteration"] for m in again.read_log()] == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("tail", [b'{"iteration": 3, "co', b'{"iteration": 3', b"\x00" * 40, b'{"cost": "\xc3', b"{"])
+@pytest.mark.parametrize(
+    "tail", [b'{"iteration": 3, "co', b'{"iteration": 3', b"\x00" * 40, b'{"cost": "\xc3', b"{"]
+)
 def test_a_line_cut_by_a_crash_is_dropped(run: RunFolder, tail: bytes) -> None:
     whole = "".join(json.dumps(line(i)) + "\n" for i in (1, 2)).encode()
     run.metrics.write_bytes(whole + tail)
@@ -262,12 +271,21 @@ def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
     accumulator = EventAccumulator(str(folder / "events"))
     accumulator.Reload()
-    return {tag: [(e.step, e.value) for e in accumulator.Scalars(tag)] for tag in accumulator.Tags()["scalars"]}
+    return {
+        tag: [(e.step, e.value) for e in accumulator.Scalars(tag)] for tag in accumulator.Tags()["scalars"]
+    }
 
 
-def test_tensorboard_shows_the_numbers_of_the_log(run: RunFolder) -> None:
+def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """TensorBoard orders files of events by the second in their name."""
+    now = time.time() + seconds
+    monkeypatch.setattr(time, "time", lambda: now)
+
+
+def test_tensorboard_shows_the_numbers_of_the_log(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("tensorboard")
     for start, stop in ((0, 4), (2, 6)):  # iterations 3 and 4 are done again
+        later(monkeypatch, 5)
         folder = RunFolder(run.path)
         folder.start_log(start)
         for iteration in range(start + 1, stop + 1):
@@ -295,7 +313,7 @@ from dgpg.record import RunFolder
 root = Path(sys.argv[2])
 
 def work(path, left):
-    """Five iterations; killed at the file operation number `left` below the folder, which is not quite done."""
+    """Five iterations; killed at the file operation number `left` below the folder, almost done."""
     count = [left]
     def tick(half=None):
         count[0] -= 1
@@ -312,6 +330,13 @@ def work(path, left):
         flush(handle)
         tick()
     record.os.fsync = fsync
+    plain = Path.open
+    def opened(self, *args, **kwargs):
+        file = plain(self, *args, **kwargs)
+        if str(self).startswith(str(path)):
+            tick()
+        return file
+    Path.open = opened
     sys.addaudithook(audit)
     folder = RunFolder.create(path, RunConfig(domain="toy", algorithm="mappo"))
     done = path.with_suffix(".done").open("w")
@@ -362,12 +387,16 @@ def test_killed_at_any_file_operation_the_last_complete_checkpoint_is_found(tmp_
         folder.save(6, state(6))
         folder.close()
         assert [m["cost"] for m in folder.read_log()] == [10.0, 20.0, 30.0, 40.0, 50.0, 60.0]
-        assert not [name for name in names(folder.checkpoints) if name.startswith(".")], "litter of a killed write"
+        assert not [name for name in names(folder.checkpoints) if name.startswith(".")], (
+            "litter of a killed write"
+        )
         resumed.add(iteration)
     assert resumed == {0, 2, 4}
 
 
-def test_killed_the_events_still_hold_what_the_checkpoint_holds(tmp_path: Path) -> None:
+def test_killed_the_events_still_hold_what_the_checkpoint_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("tensorboard")
     script = f"""
 import os, signal, sys
@@ -386,6 +415,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     ended = subprocess.run([sys.executable, "-c", script], env=os.environ | {"PYTHONPATH": path}, timeout=100)
     assert ended.returncode == -signal.SIGKILL
     folder, _ = RunFolder.open(tmp_path / "run")
+    later(monkeypatch, 5)
     folder.start_log(2)
     folder.log({"iteration": 3, "cost": 3.5})
     folder.close()

@@ -114,7 +114,9 @@ def test_finding_names_imports_nothing(plugin: Plugin) -> None:
         (None, "domain", ["ModuleNotFoundError"]),
     ],
 )
-def test_a_plugin_that_cannot_be_imported(plugin: Plugin, source: str | None, value: str, parts: list[str]) -> None:
+def test_a_plugin_that_cannot_be_imported(
+    plugin: Plugin, source: str | None, value: str, parts: list[str]
+) -> None:
     module = plugin(source, owner="dgpg-plugin-shop", shop=value)
     message = refused("shop")
     for part in ("domain 'shop' of dgpg-plugin-shop 0.1", f"{module}:{value}", *parts):
@@ -131,7 +133,11 @@ def test_a_plugin_that_cannot_be_imported(plugin: Plugin, source: str | None, va
         ("def analytical_model", "def model", ["lacks analytical_model(config)"]),
         ("def agent_mapping(self, config): ...", "agent_mapping = 3", ["lacks agent_mapping(config)"]),
         ("(self, config, num_envs, device, seed)", "(self, config)", ["make_env must accept", "(config)"]),
-        ("agent_mapping(self, config)", "agent_mapping(self, config, more)", ["agent_mapping must accept", "more"]),
+        (
+            "agent_mapping(self, config)",
+            "agent_mapping(self, config, more)",
+            ["agent_mapping must accept", "more"],
+        ),
         ("Config = Config", "", ["lacks Config", "None"]),
         ("class Config(Settings):", "class Config:", ["lacks Config", "expected a pydantic model class"]),
         ("Config = Config", "Config = Config()", ["lacks Config", "expected a pydantic model class"]),
@@ -198,11 +204,11 @@ def test_every_broken_plugin_is_listed_beside_the_others(
         cli.main()
     assert not ended.value.code
     plugins = {p["name"]: p for p in json.loads(capsys.readouterr().out)["plugins"]}
-    assert "a_module_nobody_has" in plugins["first"]["error"] and "api_version 9" in plugins["second"]["error"]
+    assert "a_module_nobody_has" in plugins["first"]["error"]
+    assert "api_version 9" in plugins["second"]["error"]
     assert "entry point must name a function" in plugins["cloud.mine"]["error"]
-    assert {name: plugins[name]["status"] for name in ("first", "second", "third", "cloud", "cloud.mine")} == {
-        "first": "error", "second": "error", "third": "ok", "cloud": "ok", "cloud.mine": "error",
-    }  # fmt: skip
+    broken = {name for name, entry in plugins.items() if entry["status"] == "error"}
+    assert {"first", "second", "cloud.mine"} <= broken and not broken & {"third", "cloud", "cloud.capacity"}
     monkeypatch.setattr(sys, "argv", ["dgpg", "domains"])
     with pytest.raises(SystemExit):
         cli.main()
@@ -235,10 +241,12 @@ def test_a_model_of_a_third_party_trains_the_domain_of_another(
     module = plugin(MODEL, registry.MODELS, **{"cloud.mine": "mine"})
     plugin("import a_module_nobody_has", broken="domain")
     assert listed("cloud.mine").summary == "Somebody else's idea of efficient."
-    tiny = "--set num_agents=4 --set horizon=4 --iterations 2 --num-envs 2 --device cpu --set train.minibatches=1"
+    tiny = "--set num_agents=4 --set horizon=4 --iterations 2 --num-envs 2 --device cpu"
 
     def train(run: str, *model: str) -> dict[str, Any]:
-        monkeypatch.setattr(sys, "argv", ["dgpg", "train", "cloud", *tiny.split(), *model, "--out", str(tmp_path / run)])
+        monkeypatch.setattr(
+            sys, "argv", ["dgpg", "train", "cloud", *tiny.split(), *model, "--out", str(tmp_path / run)]
+        )
         with pytest.raises(SystemExit) as ended:
             cli.main()
         assert not ended.value.code, capsys.readouterr().err

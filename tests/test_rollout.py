@@ -22,9 +22,7 @@ def actor(toy: ModuleType) -> ScoringActor:
     return actor
 
 
-def run(
-    toy: ModuleType, actor: ScoringActor, num_envs: int, seed: int
-) -> tuple[Trajectory, Decision, list[Step]]:
+def run(toy: ModuleType, actor: ScoringActor, num_envs: int, seed: int) -> tuple[Trajectory, Decision, list[Step]]:
     env, steps = toy.Env(num_envs, seed), []
     step = env.step
     env.step = lambda actions: steps.append(step(actions)) or steps[-1]
@@ -50,9 +48,7 @@ def test_what_is_recorded_is_what_happened(toy: ModuleType, actor: ScoringActor)
     assert decision is steps[-1].decision and trajectory.last is decision.observation
     # The toy was seen in every situation: true ends, cuts, agents without a choice.
     done = trajectory.done
-    assert (
-        trajectory.terminated.any() and (done & ~trajectory.terminated).any() and not observation.active.all()
-    )
+    assert trajectory.terminated.any() and (done & ~trajectory.terminated).any() and not observation.active.all()
 
 
 def test_actions_are_drawn_from_the_recorded_policy(toy: ModuleType, actor: ScoringActor) -> None:

@@ -95,9 +95,7 @@ def test_the_ratio_is_one_on_the_first_minibatch(toy: ModuleType, name: str) -> 
 
 
 @pytest.mark.parametrize("name", ["mappo", "ippo", "ippo-local"])
-def test_value_targets_against_a_sum_by_hand(
-    toy: ModuleType, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_value_targets_against_a_sum_by_hand(toy: ModuleType, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Truncated episodes go on with the value of their final observation, ended ones with nothing."""
     batches: list[ValueBatch] = []
 
@@ -168,9 +166,7 @@ def test_the_advantage_is_normalised_then_mixed(
         return seen["trajectory"], decision
 
     monkeypatch.setattr("dgpg.train.collect", rollout)
-    monkeypatch.setattr(
-        "dgpg.train.update_policy", lambda *args: seen.update(policy=args[3], alpha=args[4]) or {}
-    )
+    monkeypatch.setattr("dgpg.train.update_policy", lambda *args: seen.update(policy=args[3], alpha=args[4]) or {})
     monkeypatch.setattr("dgpg.train.update_value", lambda *args: seen.update(value=args[2]) or {})
     trainer = toy.trainer(name, normalise=scope, alpha={"start": 0.3, "end": 0.3}, **settings)
     trainer.iterate()
@@ -231,9 +227,7 @@ def test_three_iterations_a_checkpoint_and_three_more_equal_six(toy: ModuleType,
     assert same(state(second), state(whole))
     timed = ("wall_s", "share_rollout", "share_guidance", "share_update")
     for one, other in zip(resumed, metrics[3:], strict=True):
-        assert {k: v for k, v in one.items() if k not in timed} == {
-            k: v for k, v in other.items() if k not in timed
-        }
+        assert {k: v for k, v in one.items() if k not in timed} == {k: v for k, v in other.items() if k not in timed}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -324,13 +318,29 @@ def test_metrics_count_what_happened(toy: ModuleType) -> None:
     assert group["lr"] == pytest.approx(0.3 * trainer.config.train.actor_lr)
 
 
+def test_schedules_hold_their_last_value_beyond_the_planned_iterations(toy: ModuleType) -> None:
+    """A learning rate that went on falling would be negative soon, and Adam would climb without a word."""
+    trainer = toy.trainer("dg-pg", iterations=2)
+    metrics = run(trainer, 5)
+    assert [m["alpha"] for m in metrics[1:]] == pytest.approx([0.2] * 4)
+    assert trainer.actor_optimiser.param_groups[0]["lr"] == pytest.approx(0.2 * 3e-3)
+
+
 def test_an_unguided_algorithm_has_no_alpha(toy: ModuleType) -> None:
     assert toy.trainer("mappo").iterate()["alpha"] == 0
 
 
 @pytest.mark.parametrize("scope", ["batch", "agent", "none"])
-@pytest.mark.parametrize("estimator", categorical.ESTIMATORS)
-@pytest.mark.parametrize("scale", ["none", "influence"])
+@pytest.mark.parametrize(
+    ("estimator", "scale"),
+    [
+        ("all_action", "none"),
+        ("all_action", "influence"),
+        ("exact", "none"),
+        ("exact", "influence"),
+        ("first_order", "none"),
+    ],
+)
 def test_every_setting_of_guidance_trains(toy: ModuleType, scope: str, estimator: str, scale: str) -> None:
     trainer = toy.trainer("dg-pg", normalise=scope, estimator=estimator, guidance_scale=scale)
     before = state(trainer, "actor")

@@ -97,9 +97,7 @@ def test_one_value_step_by_hand() -> None:
 
 def test_minibatches_are_steps_one_after_the_other() -> None:
     config, batch = TrainConfig(epochs=2, minibatches=3), policy_batch(with_u=True)
-    critic_batch = ValueBatch(
-        *(torch.randn(*s, generator=generator(2)) for s in ((ROWS, 3), (ROWS,), (ROWS,)))
-    )
+    critic_batch = ValueBatch(*(torch.randn(*s, generator=generator(2)) for s in ((ROWS, 3), (ROWS,), (ROWS,))))
     once = config.model_copy(update={"epochs": 1, "minibatches": 1})
     actors = [ScoringActor(3, 5, 8, generator(0)) for _ in range(2)]
     critics = [CentralCritic(3, 8, generator(0)) for _ in range(2)]
@@ -124,9 +122,7 @@ def test_gradients_are_scaled_down_to_the_norm() -> None:
     logged = update_policy(
         categorical, actor, torch.optim.SGD(actor.parameters(), 1.0), batch, 0.0, config, generator(0)
     )
-    moved = sum(
-        (p.detach() - q).square().sum() for p, q in zip(actor.parameters(), before, strict=True)
-    ).sqrt()
+    moved = sum((p.detach() - q).square().sum() for p, q in zip(actor.parameters(), before, strict=True)).sqrt()
     assert logged["grad_norm"] > 0.5 and moved.item() == pytest.approx(0.5, rel=1e-3)
 
 
@@ -146,13 +142,7 @@ def test_the_entropy_bonus_raises_entropy() -> None:
     actor = ScoringActor(3, 5, 8, generator(0))
     actor.score.weight.data *= 100
     config = TrainConfig(epochs=20, minibatches=1, entropy=1.0)
-    first = update_policy(
-        categorical, actor, torch.optim.SGD(actor.parameters(), 0.0), batch, 0.0, ONCE, generator(0)
-    )
-    update_policy(
-        categorical, actor, torch.optim.SGD(actor.parameters(), 0.1), batch, 0.0, config, generator(0)
-    )
-    last = update_policy(
-        categorical, actor, torch.optim.SGD(actor.parameters(), 0.0), batch, 0.0, ONCE, generator(0)
-    )
+    first = update_policy(categorical, actor, torch.optim.SGD(actor.parameters(), 0.0), batch, 0.0, ONCE, generator(0))
+    update_policy(categorical, actor, torch.optim.SGD(actor.parameters(), 0.1), batch, 0.0, config, generator(0))
+    last = update_policy(categorical, actor, torch.optim.SGD(actor.parameters(), 0.0), batch, 0.0, ONCE, generator(0))
     assert last["entropy"] > first["entropy"]

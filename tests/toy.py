@@ -165,8 +165,6 @@ def trainer(
     algorithm = replace(algorithms.find(name), tuned={})  # tuning must not move the tests
     small = {"horizon": 5, "minibatches": 2, "actor_hidden": 8, "critic_hidden": 8}
     train = algorithms.train_config(algorithm, small | settings, categorical.ESTIMATORS)
-    config = RunConfig(
-        domain="toy", algorithm=name, iterations=iterations, num_envs=num_envs, seed=seed, train=train
-    )
+    config = RunConfig(domain="toy", algorithm=name, iterations=iterations, num_envs=num_envs, seed=seed, train=train)
     env = wrap(Env(num_envs, seed, still=still))
     return Trainer(config, algorithm, Task(env, RouteCost(), Routes()))

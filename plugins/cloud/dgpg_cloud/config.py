@@ -65,9 +65,7 @@ class Weights(Settings):
 
     waiting: float = Field(0.2, ge=0, description="cost of one job waiting for one step")
     price: float = Field(1.0, ge=0, description="cost of one USD per hour of switched-on machine, a step")
-    stranded: float = Field(
-        3.0, ge=0, description="cost of one USD per hour of capacity that cannot be used, a step"
-    )
+    stranded: float = Field(3.0, ge=0, description="cost of one USD per hour of capacity that cannot be used, a step")
 
 
 class Config(Settings):
@@ -81,6 +79,9 @@ class Config(Settings):
         False, description="every machine is a candidate of every dispatcher; arrivals stay as they are without"
     )
     horizon: int = Field(64, ge=1, description="steps of an episode")
+    local_reward: Literal["bill", "waiting"] = Field(
+        "bill", description="what `ippo-local` pays a dispatcher: its waiting jobs and reservations, or the former only"
+    )
     seed: int = Field(0, ge=0, description="seed of the instance: machines, graph and synthetic job types")
     workload: Workload = Workload()
     machines: Machines = Machines()

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 
 from dgpg.protocols import Baseline
-from dgpg_cloud.baselines import baselines
 from dgpg_cloud import config as settings
+from dgpg_cloud.baselines import baselines
 from dgpg_cloud.env import CloudEnv
 from dgpg_cloud.instance import build
 from dgpg_cloud.mapping import PlacementMapping

@@ -102,9 +102,7 @@ def next_job(cluster: Cluster, length: int) -> Tensor:
     return lists + place
 
 
-def place(
-    cluster: Cluster, tape: Tape, hardware: Hardware, machine: Tensor, send: Tensor, rank: Tensor
-) -> Tensor:
+def place(cluster: Cluster, tape: Tape, hardware: Hardware, machine: Tensor, send: Tensor, rank: Tensor) -> Tensor:
     """Queue the next job of the dispatchers that `send` at `machine`; full queues refuse the last comers.
 
     Args:
@@ -177,9 +175,7 @@ def _ring(cluster: Cluster, hardware: Hardware, row: Tensor, behind: Tensor | in
     return row * hardware.queue_places + (head + behind) % hardware.queue_places
 
 
-def _run(
-    cluster: Cluster, tape: Tape, hardware: Hardware, t: int, job: Tensor, demand: Tensor, row: Tensor
-) -> None:
+def _run(cluster: Cluster, tape: Tape, hardware: Hardware, t: int, job: Tensor, demand: Tensor, row: Tensor) -> None:
     speed = hardware.speed_permille.index_select(0, row % hardware.count)
     base = tape.base_steps.index_select(0, job)
     steps = (base * 1000 + speed - 1) // speed

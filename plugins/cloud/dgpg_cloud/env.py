@@ -17,7 +17,7 @@ from dgpg_cloud.arrivals import Tape, draw, tape
 from dgpg_cloud.instance import Instance
 from dgpg_cloud.observation import choice_mask, decide, make_context, near, sizes
 from dgpg_cloud.plant import Plant, make
-from dgpg_cloud.reward import own_cost, step_cost
+from dgpg_cloud.reward import bill, step_cost
 
 
 class CloudEnv:
@@ -121,10 +121,12 @@ class CloudEnv:
         used = (self.cluster.used[:, :-1] * plant.unit).view(self.num_envs, -1, len(plant.unit))
         on = (running > 0) | (queued > 0)
         shared = step_cost(waiting, on, used, plant.inverse, plant.price, weights)
-        share = (before["demand"] * plant.inverse[machine]).amax(-1)
-        steps = (before["steps"] * 1000 / plant.hardware.speed_permille[machine]).ceil()
-        own = (buffered + self.cluster.own_waiting).float()
-        return -shared, -own_cost(own, taken, share, steps, plant.price[machine], weights)
+        own = weights.waiting * (buffered + self.cluster.own_waiting)
+        if self.instance.config.local_reward == "bill":
+            share = (before["demand"] * plant.inverse[machine]).amax(-1)
+            steps = (before["steps"] * 1000 / plant.hardware.speed_permille[machine]).ceil()
+            own = own + bill(taken, share, steps, plant.price[machine], weights)
+        return -shared, -own.float()
 
     def state_dict(self) -> dict[str, Any]:
         """Exact state: streams, arrivals, machines."""
@@ -141,7 +143,9 @@ class CloudEnv:
         """Restore what `state_dict` returned."""
         self.t = state["t"]
         self.streams.load_state_dict(state["streams"])
-        on_device = {part: {k: x.to(self.device, copy=True) for k, x in state[part].items()} for part in ("tape", "cluster")}
+        on_device = {
+            part: {k: x.to(self.device, copy=True) for k, x in state[part].items()} for part in ("tape", "cluster")
+        }
         self.tape = Tape(length=state["length"], **on_device["tape"])
         self.cluster = dynamics.Cluster(**on_device["cluster"])
         self.decision = self.observe()

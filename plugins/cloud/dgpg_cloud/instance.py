@@ -64,19 +64,11 @@ class Instance:
 @lru_cache(maxsize=8)
 def build(config: Config) -> Instance:
     """The instance of a configuration; the environment, the model and the mapping share it."""
-    rng = np.random.default_rng(config.seed)
-    work, notes = config.workload, list[str]()
-    if work.trace is None:
-        pool = synthetic_pool(config.seed)
-        lines = np.zeros(len(pool.kind), np.int64)
-    else:
-        jobs = load_jobs(work.trace, work.memory_per_vcpu * 1024)
-        pool = trace_pool(jobs, work)
-        lines = jobs.line[int(len(jobs.line) * work.start) :]
-        notes += jobs.notes
+    rng, work = np.random.default_rng(config.seed), config.workload
+    pool, lines, notes = _jobs(config)
     table = EC2_DEFAULT if config.machines.file is None else load_machines(config.machines.file)
     notes += table.notes if config.machines.file else ()
-    shapes, first_row, shape = _shapes(pool)
+    shapes, shape = _shapes(pool)
     fits = _fits(shapes, table, pool)
     _refuse_impossible(fits, shape, shapes, lines, config)
     rows = _choose(rng, config.machine_count, fits, config.machines.file is not None)
@@ -108,6 +100,16 @@ def build(config: Config) -> Instance:
     )
 
 
+def _jobs(config: Config) -> tuple[Pool, IntArray, list[str]]:
+    """The pool, the line of the trace that each row came from (0 for synthetic jobs), and the loader's notes."""
+    work = config.workload
+    if work.trace is None:
+        pool = synthetic_pool(config.seed)
+        return pool, np.zeros(len(pool.kind), np.int64), []
+    jobs = load_jobs(work.trace, work.memory_per_vcpu * 1024)
+    return trace_pool(jobs, work), jobs.line[int(len(jobs.line) * work.start) :], list(jobs.notes)
+
+
 def _time_notes(pool: Pool, config: Config, scale: float, steps: IntArray) -> list[str]:
     """How the trace's time was treated."""
     work = config.workload
@@ -122,10 +124,11 @@ def _time_notes(pool: Pool, config: Config, scale: float, steps: IntArray) -> li
     return notes + ([f"{cut} jobs cut at workload.longest = {work.longest} steps"] if cut else [])
 
 
-def _shapes(pool: Pool) -> tuple[IntArray, IntArray, IntArray]:
+def _shapes(pool: Pool) -> tuple[IntArray, IntArray]:
+    """Distinct rows (demand, kind), and for each pool row which it is."""
     table = np.concatenate([pool.demand, pool.kind[:, None]], 1)
-    shapes, first, inverse = np.unique(table, axis=0, return_index=True, return_inverse=True)
-    return shapes, first, inverse.reshape(-1)
+    shapes, inverse = np.unique(table, axis=0, return_inverse=True)
+    return shapes, inverse.reshape(-1)
 
 
 def _capacity(machines: MachineTable, pool: Pool) -> IntArray:
@@ -201,7 +204,5 @@ def _graph(rng: np.random.Generator, config: Config, fits: BoolArray) -> IntArra
         result[int(rng.integers(config.num_agents)), -1] = np.argmax(fits[shape])
     left = int((~fits[:, result.reshape(-1)].any(1)).sum())
     if left:
-        raise DataError(
-            f"{left} kinds of job fit on no candidate of any dispatcher; raise num_agents or candidates"
-        )
+        raise DataError(f"{left} kinds of job fit on no candidate of any dispatcher; raise num_agents or candidates")
     return result

@@ -7,9 +7,7 @@ from torch import Tensor
 from dgpg_cloud.config import Weights
 
 
-def step_cost(
-    waiting: Tensor, on: Tensor, used: Tensor, inverse: Tensor, price: Tensor, weights: Weights
-) -> Tensor:
+def step_cost(waiting: Tensor, on: Tensor, used: Tensor, inverse: Tensor, price: Tensor, weights: Weights) -> Tensor:
     """w_q jobs waiting + w_p price of machines that are on + w_s price of stranded capacity, `[B]`.
 
     The number of jobs waiting, summed over steps, is the total waiting time (Little 1961). Stranded is the free
@@ -29,20 +27,17 @@ def step_cost(
     return weights.waiting * waiting + (machines * price).sum(-1)
 
 
-def own_cost(
-    waiting: Tensor, placed: Tensor, share: Tensor, steps: Tensor, price: Tensor, weights: Weights
-) -> Tensor:
-    """What a dispatcher can be billed for: its own jobs waiting, and what it reserves, `[B, N]`.
+def bill(placed: Tensor, share: Tensor, steps: Tensor, price: Tensor, weights: Weights) -> Tensor:
+    """What a dispatcher can be billed for what it reserves, `[B, N]`.
 
     A job is billed when it is placed: price x its dominant share of the machine x the steps it runs. Switched-on
     but idle capacity and stranded capacity belong to nobody, which is what makes this reward local.
 
     Args:
-        waiting: own jobs in queues and buffer, `[B, N]`.
         placed: job placed in this step, bool `[B, N]`.
         share: its largest share of the machine's resources, `[B, N]`.
         steps: how long it will run there, `[B, N]`.
         price: of the machine, `[B, N]`.
         weights: of the terms.
     """
-    return weights.waiting * waiting + weights.price * placed * price * share * steps
+    return weights.price * placed * price * share * steps

@@ -107,9 +107,7 @@ def offered_load(
     return load
 
 
-def fit_scale(
-    pool: Pool, workload: Workload, capacity: IntArray, speed_permille: IntArray, num_agents: int
-) -> float:
+def fit_scale(pool: Pool, workload: Workload, capacity: IntArray, speed_permille: IntArray, num_agents: int) -> float:
     """Steps a unit of duration so that the offered load is what was asked; by bisection."""
 
     def load(scale: float) -> float:

@@ -73,9 +73,7 @@ class Play:
         """By the event simulation: jobs by environment and dispatcher, and the answers to requests."""
         jobs, answers = [], []
         for b in range(self.arrived.shape[1]):
-            came = [
-                np.repeat(np.arange(len(self.arrived)), np.diff(a, prepend=0)) for a in self.arrived[:, b].T
-            ]
+            came = [np.repeat(np.arange(len(self.arrived)), np.diff(a, prepend=0)) for a in self.arrived[:, b].T]
             lists = [
                 [
                     Job(tuple(d.tolist()), int(s), int(t))
@@ -182,9 +180,7 @@ def owned(play: Play, chosen: Tensor, amount: Tensor, cluster: Cluster) -> Tenso
     machines = len(play.capacity)
     env = torch.arange(envs).repeat_interleave(agents * length)
     row = (env * machines + cluster.machine)[chosen]
-    return torch.zeros(envs * machines, *amount.shape[1:], dtype=amount.dtype).index_add(
-        0, row, amount[chosen]
-    )
+    return torch.zeros(envs * machines, *amount.shape[1:], dtype=amount.dtype).index_add(0, row, amount[chosen])
 
 
 def running(moment: Moment) -> Tensor:
@@ -237,9 +233,7 @@ def by_hand(**changes: object) -> Play:
 def test_a_queue_by_hand(changes: dict[str, object], start: list[int], finish: list[int]) -> None:
     play = by_hand(**changes)
     expected = np.stack([np.where(np.array(start) < 0, -1, 0), start, finish], -1).reshape(1, 5, 1, 3)
-    expected[..., 4, :, 0] = (
-        0 if play.queue_places == 5 else -1
-    )  # placed, even if it does not start in 8 steps
+    expected[..., 4, :, 0] = 0 if play.queue_places == 5 else -1  # placed, even if it does not start in 8 steps
     np.testing.assert_array_equal(records(final(play), (1, 5, 1)), expected)
     jobs, _ = play.judged()
     np.testing.assert_array_equal(judged_records(jobs, (1, 5, 1)), expected)
@@ -478,9 +472,7 @@ def test_an_episode_equals_the_event_simulation(
         for call, (machine, send, rank, _) in enumerate(calls):
             # Step 0 follows the rounds of the warm start.
             when = (0, call) if call <= warm else (call - warm, 0)
-            requests[when] = [
-                Request(n, int(machine[b, n])) for n in rank[b].argsort().tolist() if send[b, n]
-            ]
+            requests[when] = [Request(n, int(machine[b, n])) for n in rank[b].argsort().tolist() if send[b, n]]
         log = simulate(
             hardware.capacity.tolist(), hardware.speed_permille.tolist(), queue_places, lists, requests,
             config.horizon - 1,
@@ -489,10 +481,5 @@ def test_an_episode_equals_the_event_simulation(
         answers.append([taken for _, _, taken in log])
     np.testing.assert_array_equal(records(cluster, shape), judged_records(jobs, shape))
     for b in range(envs):
-        seen = [
-            bool(taken[b, n])
-            for _, send, rank, taken in calls
-            for n in rank[b].argsort().tolist()
-            if send[b, n]
-        ]
+        seen = [bool(taken[b, n]) for _, send, rank, taken in calls for n in rank[b].argsort().tolist() if send[b, n]]
         assert seen == answers[b]

@@ -22,10 +22,7 @@ from dgpg_cloud.observation import sizes
 some = settings(max_examples=settings().max_examples // 2)  # every example builds an instance
 
 NODES = "sn,cpu_milli,memory_mib,gpu,model\n"
-PODS = (
-    "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,qos,pod_phase,creation_time,deletion_time,"
-    "scheduled_time\n"
-)
+PODS = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,qos,pod_phase,creation_time,deletion_time,scheduled_time\n"
 
 
 def can_host(instance: Instance) -> np.ndarray:
@@ -52,9 +49,7 @@ def test_presets_are_what_they_are_called_and_can_be_overridden() -> None:
     assert mine.weights.model_dump() == {"waiting": 1.0, "price": 5.0, "stranded": 2.0}
 
 
-@pytest.mark.parametrize(
-    "values", [{}, {"preset": "waiting"}, {"preset": "waiting", "weights": {"price": 0}}]
-)
+@pytest.mark.parametrize("values", [{}, {"preset": "waiting"}, {"preset": "waiting", "weights": {"price": 0}}])
 def test_a_resolved_configuration_gives_itself_again(values: dict[str, Any]) -> None:
     config = validate(Config, values, "")
     assert validate(Config, config.model_dump(), "") == config
@@ -170,9 +165,7 @@ def gpu_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], tuple
         nodes, pods = folder / f"openb_node_list_{kinds}.csv", folder / f"openb_pod_list_{kinds}.csv"
         nodes.write_text(NODES + "".join(f"n{g},8000,65536,2,G{g}\n" for g in range(kinds)))
         rows = ((i, i % kinds, 10 * i, 10 * i + 5 + i % 7) for i in range(40))
-        pods.write_text(
-            PODS + "".join(f"p{i},4000,1024,1,1000,G{g},LS,Succeeded,{a},{z},{a}\n" for i, g, a, z in rows)
-        )
+        pods.write_text(PODS + "".join(f"p{i},4000,1024,1,1000,G{g},LS,Succeeded,{a},{z},{a}\n" for i, g, a, z in rows))
         return nodes, pods
 
     return write
@@ -210,10 +203,7 @@ def test_every_job_comes_to_a_dispatcher_that_can_host_it(values: dict[str, Any]
 def test_jobs_that_fit_nowhere_are_refused_with_their_number_and_the_first_line(tmp_path: Path) -> None:
     pods = tmp_path / "openb_pod_list_big.csv"
     rows = [(4000, 1024, 0), (4000, 999_999, 0), (64_000, 1024, 0), (4000, 1024, 0), (4000, 1024, 3)]
-    lines = (
-        f"p{i},{cpu},{mib},{gpu},1000,,LS,Succeeded,{i},{i + 9},{i}\n"
-        for i, (cpu, mib, gpu) in enumerate(rows)
-    )
+    lines = (f"p{i},{cpu},{mib},{gpu},1000,,LS,Succeeded,{i},{i + 9},{i}\n" for i, (cpu, mib, gpu) in enumerate(rows))
     pods.write_text(PODS + "".join(lines))
     nodes = tmp_path / "openb_node_list_big.csv"
     nodes.write_text(NODES + "a,32000,65536,2,T4\nb,32000,65536,0,\n")
@@ -226,9 +216,7 @@ def test_jobs_that_fit_nowhere_are_refused_with_their_number_and_the_first_line(
 def test_the_line_of_a_refused_job_counts_the_part_of_the_trace_that_is_not_used(tmp_path: Path) -> None:
     pods = tmp_path / "openb_pod_list_part.csv"
     cpu = [64_000, 1000, 1000, 1000, 1000, 1000, 1000, 64_000, 1000, 64_000]
-    pods.write_text(
-        PODS + "".join(f"p{i},{c},1024,0,0,,LS,Succeeded,{i},{i + 9},{i}\n" for i, c in enumerate(cpu))
-    )
+    pods.write_text(PODS + "".join(f"p{i},{c},1024,0,0,,LS,Succeeded,{i},{i + 9},{i}\n" for i, c in enumerate(cpu)))
     values = {"workload": {"trace": pods, "start": 0.3, "end": 0.9}}
     with pytest.raises(
         DataError, match=r"1 of 6 jobs .* the built-in EC2 table; the first is line 9 \(64 vCPU, 1 GiB\)"
@@ -252,9 +240,7 @@ REAL = {
 @pytest.mark.parametrize("name", REAL)
 def test_real_jobs_on_real_machines(name: str, data_file: Callable[[str], Path]) -> None:
     trace, file, resources = REAL[name]
-    config = Config.model_validate(
-        {"workload": {"trace": data_file(trace)}, "machines": {"file": data_file(file)}}
-    )
+    config = Config.model_validate({"workload": {"trace": data_file(trace)}, "machines": {"file": data_file(file)}})
     instance = build(config)
     assert instance.load == pytest.approx(config.workload.load, rel=0.02)
     assert instance.capacity.shape == (50, resources)

@@ -127,9 +127,7 @@ def test_the_arrivals_of_many_episodes_bring_the_load_that_was_asked_for(values:
 
 @pytest.mark.parametrize("load", [0.01, 0.99])
 def test_a_load_out_of_reach_says_what_is_in_reach(load: float) -> None:
-    config = Config.model_validate(
-        {"workload": {"load": load, "arrivals": 0.05 if load > 0.5 else 0.5, "longest": 16}}
-    )
+    config = Config.model_validate({"workload": {"load": load, "arrivals": 0.05 if load > 0.5 else 0.5, "longest": 16}})
     with pytest.raises(ConfigError) as caught:
         build(config)
     assert f"workload.load = {load}" in str(caught.value)
@@ -192,16 +190,12 @@ def test_the_seed_decides_the_synthetic_jobs() -> None:
 
 def test_synthetic_arrivals_follow_the_cycle() -> None:
     """At most one a dispatcher and step before some are handed on; the mean rate; its swing over a period."""
-    config = Config(
-        num_agents=40, horizon=128, workload={"arrivals": 0.5, "swing": 0.6, "period": 128, "load": 0.3}
-    )
+    config = Config(num_agents=40, horizon=128, workload={"arrivals": 0.5, "swing": 0.6, "period": 128, "load": 0.3})
     instance = build(config)
     counts = []
     for seed in range(100):
         jobs = draw(np.random.default_rng(seed), instance)
-        counts.append(
-            np.bincount(jobs.arrival[(jobs.arrival >= 0) & (jobs.arrival < 128)], minlength=128) / 40
-        )
+        counts.append(np.bincount(jobs.arrival[(jobs.arrival >= 0) & (jobs.arrival < 128)], minlength=128) / 40)
     rates = np.array(counts)
     # One period exactly: a mean of 512,000 coin flips.
     assert rates.mean() == pytest.approx(0.5, abs=5 * 0.5 / 512_000**0.5)
@@ -273,9 +267,7 @@ def swf(path: Path, submit: list[float], duration: list[float], processors: list
     processors = processors or [1] * len(submit)
     rows = zip(submit, duration, processors, strict=True)
     path.write_text(
-        "".join(
-            f"{i} {s} 0 {d} {p} -1 -1 {p} -1 -1 1 1 1 -1 -1 -1 -1 -1\n" for i, (s, d, p) in enumerate(rows)
-        )
+        "".join(f"{i} {s} 0 {d} {p} -1 -1 {p} -1 -1 1 1 1 -1 -1 -1 -1 -1\n" for i, (s, d, p) in enumerate(rows))
     )
     return path
 

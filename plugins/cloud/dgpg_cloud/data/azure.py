@@ -106,9 +106,7 @@ def _check_aligned(path: Path, arrivals: list[Bin], partner: Path, durations: li
         raise wrong(name, short[-1][0], "end of file", found, expected, advice)
 
 
-def _decode(
-    path: Path, bins: list[Bin], codes: dict[str, tuple[float, ...]], field: str, map_name: str
-) -> FloatArray:
+def _decode(path: Path, bins: list[Bin], codes: dict[str, tuple[float, ...]], field: str, map_name: str) -> FloatArray:
     """Return what each token stands for, a row a VM."""
     try:
         return np.array([codes[token] for _, _, tokens in bins for token in tokens], dtype=float)

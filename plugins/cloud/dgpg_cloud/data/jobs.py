@@ -17,8 +17,7 @@ from .text import csv_format, csv_rows, read_text
 __all__ = ["load_jobs"]
 
 _OTHERS = (
-    "; SWF (18 fields a line, ';' comments, name *.swf or *.swf.gz)"
-    "; Azure VM slice (lines like '1800000 m,|,a,|')"
+    "; SWF (18 fields a line, ';' comments, name *.swf or *.swf.gz); Azure VM slice (lines like '1800000 m,|,a,|')"
 )
 
 

@@ -98,9 +98,7 @@ def _models(spec: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(model for model in spec.split("|") if model))
 
 
-def _notes(
-    rows: Rows, duration: FloatArray, deleted: FloatArray, memory_mib: IntArray, keep: BoolArray
-) -> list[str]:
+def _notes(rows: Rows, duration: FloatArray, deleted: FloatArray, memory_mib: IntArray, keep: BoolArray) -> list[str]:
     notes = []
     if never := int(np.isnan(duration).sum()):
         notes.append(f"{count(never, 'pod')} never scheduled (blank scheduled_time): skipped")

@@ -150,6 +150,4 @@ def _freeze(table: object, columns: tuple[str, ...], dtype: type[np.generic]) ->
 def _same_length(table: object, columns: tuple[str, ...]) -> None:
     lengths = {column: len(getattr(table, column)) for column in columns}
     if len(set(lengths.values())) > 1:
-        raise DataError(
-            f"{type(table).__name__}: columns differ in length, expected one value a row, found {lengths}"
-        )
+        raise DataError(f"{type(table).__name__}: columns differ in length, expected one value a row, found {lengths}")

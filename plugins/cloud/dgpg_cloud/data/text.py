@@ -50,9 +50,7 @@ def _not_text(path: Path, found: str) -> str:
     return f"{path}: not a text file (found {found}), expected UTF-8 text, plain or gzip: check the path"
 
 
-def wrong(
-    path: Path, line: int, field: str, found: str, expected: str, advice: str, more: int = 0
-) -> DataError:
+def wrong(path: Path, line: int, field: str, found: str, expected: str, advice: str, more: int = 0) -> DataError:
     """Return the error for one wrong value; `more` counts the further rows with the same fault."""
     rest = f" (and {more} more {'row' if more == 1 else 'rows'})" if more else ""
     return DataError(f"{path}, line {line}, {field}: found {found!r}, expected {expected}{rest}: {advice}")
@@ -93,9 +91,7 @@ class Rows:
         at = self.header.index(field)
         return [row[at].strip() for row in self.cells]
 
-    def check(
-        self, good: BoolArray, field: str, expected: str, advice: str = "correct or remove the row"
-    ) -> None:
+    def check(self, good: BoolArray, field: str, expected: str, advice: str = "correct or remove the row") -> None:
         """Raise DataError for the first row that is not good, naming the value of `field`."""
         bad = np.flatnonzero(~good)
         if bad.size:

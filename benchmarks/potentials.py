@@ -1,0 +1,44 @@
+"""What the analytical model is worth: models, terms left out, estimators, alpha. N = 50, one JSON line a cell.
+
+python benchmarks/potentials.py --seeds 2
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from common import emit, heuristics, train_and_measure
+
+MARKS = [10, 20, 40]
+VARIANTS: dict[str, Mapping[str, Any]] = {
+    "cloud.capacity, all_action": {},
+    "cloud.capacity, exact": {"train": {"estimator": "exact"}},
+    "cloud.capacity, first_order": {"train": {"estimator": "first_order"}},
+    "cloud.demand (distance)": {"model": "cloud.demand"},
+    "cloud.fluid (distance on work, misleads)": {"model": "cloud.fluid"},
+    "alpha = 1": {"train": {"alpha": {"start": 1.0, "end": 1.0}}},
+    "alpha = 0.9": {"train": {"alpha": {"start": 0.9, "end": 0.9}}},
+    "alpha 0.9 to 0": {"train": {"alpha": {"start": 0.9, "end": 0.0}}},
+}
+
+
+def main() -> None:
+    """Print costs over h, mean over seeds."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", nargs="+", default=["default", "waiting"])
+    parser.add_argument("--seeds", type=int, default=2)
+    args = parser.parse_args()
+    for preset in args.preset:
+        settings = {"num_agents": 50, "preset": preset}
+        h = heuristics(settings).h
+        for name, run in VARIANTS.items():
+            results = [train_and_measure(settings, MARKS, seed=seed, **run) for seed in range(args.seeds)]
+            curve = {m: round(float(np.mean([r["curve"][m] for r in results])) / h, 3) for m in MARKS}
+            emit({"preset": preset, "variant": name, "over_h": curve})
+
+
+if __name__ == "__main__":
+    main()

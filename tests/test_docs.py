@@ -1,0 +1,52 @@
+"""Nothing in the documentation is typed by hand that a program can say."""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_the_command_line_page_is_current():
+    code = "import sys; sys.path.insert(0, 'docs/scripts'); import cli_help; print(cli_help.render(), end='')"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert shown.stdout == (ROOT / "docs/cli.md").read_text(), "run: python docs/scripts/cli_help.py"
+
+
+def examples(page):
+    return re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("page", filter(examples, PAGES), ids=lambda page: page.name)
+def test_python_examples_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    script = tmp_path / "example.py"
+    script.write_text("\n".join(examples(page)))
+    runpy.run_path(str(script))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_name_existing_files_and_targets(page):
+    text = page.read_text()
+    for script in re.findall(r"python (benchmarks/\S+\.py)", text):
+        assert (ROOT / script).exists(), script
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`make (\w+)`", text)) <= targets
+
+
+def test_the_repository_speaks_of_the_project_alone():
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if tracked.returncode:
+        pytest.skip("not a git checkout")
+    home = re.compile(r"/(home|root|tmp|work)/[a-z]")
+    for name in tracked.stdout.split():
+        if name.endswith((".py", ".md", ".toml", ".yml")) and os.path.exists(ROOT / name):
+            assert not home.search((ROOT / name).read_text()), name
