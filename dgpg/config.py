@@ -54,8 +54,8 @@ class TrainConfig(Settings):
     huber: float = Field(10.0, gt=0, description="where the value loss turns linear, normalised units")
     entropy: float = Field(1e-3, ge=0, description="weight of the entropy bonus")
     max_grad_norm: float = Field(0.5, gt=0, description="gradients are scaled down to this norm")
-    actor_hidden: int = Field(32, ge=1, description="units of each hidden layer of the policy")
-    critic_hidden: int = Field(64, ge=1, description="units of each hidden layer of the critic")
+    actor_hidden: int = Field(32, ge=1, le=4096, description="units of each hidden layer of the policy")
+    critic_hidden: int = Field(64, ge=1, le=4096, description="units of each hidden layer of the critic")
     normalise: Scope = Field("batch", description="what the return advantage is normalised over")
     estimator: str = Field("all_action", description="estimator of the guidance gradient")
     guidance_scale: Literal["none", "influence"] = Field(
@@ -73,7 +73,7 @@ class RunConfig(Settings):
     algorithm: str
     model: str | None = Field(None, description="analytical model; the domain's own by default")
     iterations: int = Field(40, ge=1, description="total number that schedules are laid over")
-    num_envs: int = Field(8, ge=1, description="parallel environments")
+    num_envs: int = Field(8, ge=1, le=65536, description="parallel environments")
     seed: int = Field(0, ge=0, lt=2**48)
     device: Literal["cpu", "cuda"] = "cpu"
     train: TrainConfig = TrainConfig()

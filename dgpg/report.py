@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -93,11 +94,7 @@ def evaluation(path: Path, episodes: int, seed: int, overrides: Mapping[str, Any
         print(json.dumps({"cost_unit": unit, "results": [r.json() for r in rows]}, indent=2))
         return
     title = f"cost = {unit}\n{episodes} episodes, the same arrivals for all"
-    table = Table(title=title, title_justify="left")
-    for column in ("name", "kind", "information", "mode"):
-        table.add_column(column, no_wrap=True)
-    for column in ("cost", "95 % interval"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = _table(title, ("name", "kind", "sees", "mode", "cost", "95 % interval"))
     for r in rows:
         low, high = r.ci95
         cells = (r.name, r.kind, r.information, r.mode or "", f"{r.cost:.4f}", f"{low:.4f} - {high:.4f}")
@@ -119,13 +116,25 @@ def comparison(paths: Sequence[Path], episodes: int, seed: int, as_json: bool) -
         print(json.dumps(result, indent=2))
         return
     console.print(_plain(f"{result['cost_unit']}, {episodes} episodes, lower is better", result["runs"]))
+    console.print()
     console.print(_plain("means over seeds", result["groups"]))
 
 
+def _table(title: str, columns: Sequence[str]) -> Table:
+    """Narrow enough for 80 columns: the first gives way, a number is never cut."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    table.add_column(columns[0], overflow="fold")
+    for column in columns[1:]:
+        table.add_column(column, no_wrap=True)
+    return table
+
+
 def _plain(title: str, records: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(*records[0].keys(), title=title, title_justify="left")
+    """The columns that decide; --json has all."""
+    columns = [name for name in records[0] if name not in ("iteration", "episodes", "env_steps", "updates")]
+    table = _table(title, columns)
     for record in records:
-        table.add_row(*(_cell(value) for value in record.values()))
+        table.add_row(*(_cell(record[name]) for name in columns))
     return table
 
 

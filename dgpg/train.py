@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -100,7 +101,8 @@ class Trainer:
         self.episodes += int(trajectory.done.sum())
         self.wall_s += time.perf_counter() - start
         metrics = self._count(trajectory, alpha) | {name: float(value) for name, value in logged.items()}
-        bad = [name for name, value in metrics.items() if value != value or abs(value) == float("inf")]
+        bad = [name for name, value in metrics.items() if not math.isfinite(value)]
+        bad += [] if _all_finite(self.actor) and _all_finite(self.critic) else ["a parameter"]
         if bad:
             raise DivergenceError(f"iteration {self.iteration}: {', '.join(bad)} is not a finite number")
         return metrics
@@ -222,6 +224,10 @@ class Trainer:
         counters = state["counters"]
         self.iteration, self.episodes = counters["iteration"], counters["episodes"]
         self.wall_s = counters["wall_s"]
+
+
+def _all_finite(module: nn.Module) -> bool:
+    return all(bool(parameter.isfinite().all()) for parameter in module.parameters())
 
 
 def _size(signal: Tensor, active: Tensor) -> Tensor:

@@ -54,4 +54,4 @@ def test_the_default_estimator_is_the_first_of_its_kind() -> None:
 def test_a_scale_that_an_estimator_does_not_have_is_refused() -> None:
     settings = {"estimator": "first_order", "guidance_scale": "influence"}
     with pytest.raises(ConfigError, match="guidance_scale"):
-        train_config(find("dg-pg"), settings, categorical.ESTIMATORS)
+        train_config(find("dg-pg"), settings, ESTIMATORS)

@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 
-from dgpg import cli, evaluate, record
+from dgpg import cli, evaluate, record, report
 from dgpg import train as train_module
 from dgpg.train import Trainer
 from dgpg_cloud.env import CloudEnv
@@ -77,9 +78,7 @@ def refused(*args: object) -> str:
 
 def command(*args: object, before: str = "pass") -> list[str]:
     """The same in a process of its own."""
-    start = (
-        f"import sys; sys.argv = {['dgpg', *map(str, args)]!r}; {before}; from dgpg.cli import main; main()"
-    )
+    start = f"import sys; sys.argv = {['dgpg', *map(str, args)]!r}; {before}; from dgpg.cli import main; main()"
     return [sys.executable, "-c", start]
 
 
@@ -100,9 +99,7 @@ def differing(one: Any, two: Any, where: str = "") -> list[str]:
         return [] if one.dtype == two.dtype and torch.equal(one, two) else [where]
     if isinstance(one, dict):
         assert one.keys() == two.keys(), where
-        return [
-            path for key in one if key != "wall_s" for path in differing(one[key], two[key], f"{where}/{key}")
-        ]
+        return [path for key in one if key != "wall_s" for path in differing(one[key], two[key], f"{where}/{key}")]
     if isinstance(one, list | tuple):
         assert len(one) == len(two), where
         return [path for i in range(len(one)) for path in differing(one[i], two[i], f"{where}/{i}")]
@@ -144,9 +141,7 @@ def test_no_command_shows_the_help_and_a_wrong_one_the_nearest() -> None:
 
 
 def test_a_run_holds_what_scripts_rely_on(shared: Path) -> None:
-    assert {"config.json", "metrics.jsonl", "checkpoints", "versions.json"} <= {
-        p.name for p in shared.iterdir()
-    }
+    assert {"config.json", "metrics.jsonl", "checkpoints", "versions.json"} <= {p.name for p in shared.iterdir()}
     lines = [json.loads(text) for text in (shared / "metrics.jsonl").read_text().splitlines()]
     assert [one["iteration"] for one in lines] == [1, 2, 3]
     for one in lines:
@@ -162,10 +157,7 @@ def test_a_run_holds_what_scripts_rely_on(shared: Path) -> None:
     assert [one["alpha"] for one in lines] == pytest.approx([0.9, 0.55, 0.2])
     assert 0 < lines[0]["wall_s"] < lines[1]["wall_s"] < lines[2]["wall_s"]
     config = json.loads((shared / "config.json").read_text())
-    chosen = {
-        key: config[key]
-        for key in ("domain", "algorithm", "model", "iterations", "num_envs", "seed", "device")
-    }
+    chosen = {key: config[key] for key in ("domain", "algorithm", "model", "iterations", "num_envs", "seed", "device")}
     assert chosen == {
         "domain": "cloud", "algorithm": "dg-pg", "model": "cloud.capacity",
         "iterations": 3, "num_envs": 2, "seed": 0, "device": "cpu",
@@ -293,9 +285,7 @@ def test_other_settings_on_resume_are_refused_by_name(shared: Path, asked: list[
 
 
 def test_another_domain_on_resume_is_refused(shared: Path) -> None:
-    assert "the domain is 'cloud', asked for 'power'" in refused(
-        "train", "power", "--resume", "--out", shared
-    )
+    assert "the domain is 'cloud', asked for 'power'" in refused("train", "power", "--resume", "--out", shared)
 
 
 def test_the_same_command_with_resume_goes_on() -> None:
@@ -391,9 +381,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_iteration_and_keeps_the_last_g
 
     def poisoned(*parts: Any) -> Any:
         trajectory, decision = collect(*parts)
-        return (
-            replace(trajectory, reward=trajectory.reward * torch.nan) if next(count) == 2 else trajectory
-        ), decision
+        return (replace(trajectory, reward=trajectory.reward * torch.nan) if next(count) == 2 else trajectory), decision
 
     with monkeypatch.context() as patch:
         patch.setattr(train_module, "collect", poisoned)
@@ -434,9 +422,7 @@ def test_a_full_disk_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_limit_on_files_is_one_message() -> None:
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))"
-    ended = subprocess.run(
-        command("train", "cloud", *TINY, "--out", "r", before=limit), capture_output=True, text=True
-    )
+    ended = subprocess.run(command("train", "cloud", *TINY, "--out", "r", before=limit), capture_output=True, text=True)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith("error: cannot write r/checkpoints/iteration-000000.pt: File too large")
     assert "Traceback" not in ended.stderr and checkpoint_numbers(Path("r")) == []
@@ -444,9 +430,7 @@ def test_a_limit_on_files_is_one_message() -> None:
 
 
 def test_memory_that_is_not_there_is_one_message() -> None:
-    assert "not enough memory" in refused(
-        "train", "cloud", *TINY, "--set", "horizon=100000000000000", "--out", "r"
-    )
+    assert "not enough memory" in refused("train", "cloud", *TINY, "--set", "horizon=100000000000000", "--out", "r")
 
 
 # --- mistakes
@@ -644,10 +628,20 @@ def test_evaluate_shows_a_table_and_a_figure(shared: Path) -> None:
     assert (shared / "evaluation.svg").read_text().lstrip().startswith("<?xml")
 
 
+def test_no_number_is_cut_on_a_narrow_terminal(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "console", Console(width=80))
+    found = ok("evaluate", shared, "--episodes", 2, "--json").json["results"]
+    shown = ok("evaluate", shared, "--episodes", 2).out
+    compared = ok("compare", shared, "--episodes", 2).out
+    for row in found:
+        assert f"{row['cost']:.4f}" in shown and f"{row['ci95'][0]:.4f} - {row['ci95'][1]:.4f}" in shown
+    assert f"{found[0]['cost']:.4g}" in compared
+    for text in (shown, compared):
+        assert "…" not in text and max(map(len, text.splitlines()[:-1])) <= 80
+
+
 def test_json_is_one_object_on_stdout_and_nothing_else(shared: Path) -> None:
-    ended = subprocess.run(
-        command("evaluate", shared, "--episodes", 1, "--json"), capture_output=True, text=True
-    )
+    ended = subprocess.run(command("evaluate", shared, "--episodes", 1, "--json"), capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert set(json.loads(ended.stdout)) == {"cost_unit", "results"}
 
@@ -679,9 +673,7 @@ def test_every_row_meets_the_same_arrivals(shared: Path, monkeypatch: pytest.Mon
     def watched_reset(self: CloudEnv) -> Any:
         decision = reset(self)
         if met:
-            met[-1].append(
-                b"".join(getattr(self.tape, name).numpy().tobytes() for name in ("demand", "arrived"))
-            )
+            met[-1].append(b"".join(getattr(self.tape, name).numpy().tobytes() for name in ("demand", "arrived")))
         return decision
 
     def watched_costs(*args: Any) -> Any:
@@ -720,9 +712,7 @@ def test_evaluate_in_another_setting(shared: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("as_json", [[], ["--json"]])
-def test_a_mistake_in_an_evaluation(
-    shared: Path, args: list[str], parts: list[str], as_json: list[str]
-) -> None:
+def test_a_mistake_in_an_evaluation(shared: Path, args: list[str], parts: list[str], as_json: list[str]) -> None:
     message = refused("evaluate", *(str(shared) if arg == "RUN" else arg for arg in args), *as_json)
     for part in parts:
         assert part in message

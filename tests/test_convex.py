@@ -39,9 +39,7 @@ def box() -> ConvexLayer:
     return ConvexLayer(cp.Problem(goal, [x >= low, x <= 10, cp.sum(x) == total]), [q, low, total], [x])
 
 
-def numeric(
-    layer: ConvexLayer, values: list[Tensor], which: int, weight: Tensor, step: float = 1e-2
-) -> Tensor:
+def numeric(layer: ConvexLayer, values: list[Tensor], which: int, weight: Tensor, step: float = 1e-2) -> Tensor:
     """Central differences of <weight, x> in one value."""
     result = torch.zeros_like(values[which])
     for at in range(result.numel()):
@@ -92,9 +90,7 @@ def test_linear_program_and_its_shadow_price() -> None:
 
 
 def test_gradient_agrees_with_finite_differences_in_every_parameter(boxed: ConvexLayer) -> None:
-    values = [
-        torch.tensor(v, dtype=f64) for v in ([[1.0, 2.0], [3.0, -1.0]], [[0.0, 0.5], [0.1, 0.2]], [2.0, 1.5])
-    ]
+    values = [torch.tensor(v, dtype=f64) for v in ([[1.0, 2.0], [3.0, -1.0]], [[0.0, 0.5], [0.1, 0.2]], [2.0, 1.5])]
     weight = torch.tensor([[1.0, -2.0], [0.5, 3.0]], dtype=f64)
     leaves = [v.clone().requires_grad_() for v in values]
     (boxed(*leaves)[0] * weight).sum().backward()
@@ -137,9 +133,7 @@ def test_batch_dimensions_broadcast_and_gradients_sum_over_them(boxed: ConvexLay
 
 
 @pytest.mark.parametrize("batch", [(0,), (2, 0), (0, 3)])
-def test_an_empty_batch_has_an_empty_solution_and_no_gradient(
-    nearest: ConvexLayer, batch: tuple[int, ...]
-) -> None:
+def test_an_empty_batch_has_an_empty_solution_and_no_gradient(nearest: ConvexLayer, batch: tuple[int, ...]) -> None:
     p = torch.zeros(*batch, 3, requires_grad=True)
     (x,) = nearest(p)
     assert x.shape == (*batch, 3) and x.dtype == p.dtype
@@ -203,9 +197,7 @@ def test_an_infeasible_instance_is_named_with_its_constraint(boxed: ConvexLayer,
     low = torch.zeros(2, 3, 2, dtype=f64)
     low[1, 2] = 4.0  # more than the total
     q = torch.ones(2, dtype=f64, requires_grad=gradient)
-    with pytest.raises(
-        SolverError, match=r"instance \[1, 2\] of batch \[2, 3\]: constraint .* violated by"
-    ) as error:
+    with pytest.raises(SolverError, match=r"instance \[1, 2\] of batch \[2, 3\]: constraint .* violated by") as error:
         boxed(q, low, torch.tensor(5.0, dtype=f64))
     assert "low" in str(error.value) or "total" in str(error.value)
 

@@ -114,9 +114,7 @@ def test_an_empty_folder_may_become_a_run(tmp_path: Path) -> None:
 
 def test_a_run_is_never_overwritten(run: RunFolder) -> None:
     before = (run.path / "config.json").read_bytes()
-    with pytest.raises(
-        RunError, match=r"exists: add --resume to go on with that run, or choose another --out"
-    ):
+    with pytest.raises(RunError, match=r"exists: add --resume to go on with that run, or choose another --out"):
         RunFolder.create(run.path, RunConfig(domain="toy", algorithm="ippo"))
     assert (run.path / "config.json").read_bytes() == before
 
@@ -131,9 +129,7 @@ def test_what_is_no_run_is_not_said_to_be_resumable(tmp_path: Path, kind: str) -
         (path / "chapter").write_text("precious")
     with pytest.raises(RunError, match=r"thesis exists: choose another --out$"):
         RunFolder.create(path, CONFIG)
-    with pytest.raises(
-        RunError, match="no such run folder" if kind == "file" else "not a run: it has no config.json"
-    ):
+    with pytest.raises(RunError, match="no such run folder" if kind == "file" else "not a run: it has no config.json"):
         RunFolder.open(path)
     assert "precious" in (path if kind == "file" else path / "chapter").read_text()
 
@@ -253,9 +249,7 @@ def test_lines_are_kept_up_to_the_checkpoint(run: RunFolder) -> None:
     assert [m["iteration"] for m in again.read_log()] == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize(
-    "tail", [b'{"iteration": 3, "co', b'{"iteration": 3', b"\x00" * 40, b'{"cost": "\xc3', b"{"]
-)
+@pytest.mark.parametrize("tail", [b'{"iteration": 3, "co', b'{"iteration": 3', b"\x00" * 40, b'{"cost": "\xc3', b"{"])
 def test_a_line_cut_by_a_crash_is_dropped(run: RunFolder, tail: bytes) -> None:
     whole = "".join(json.dumps(line(i)) + "\n" for i in (1, 2)).encode()
     run.metrics.write_bytes(whole + tail)
@@ -271,9 +265,7 @@ def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
     accumulator = EventAccumulator(str(folder / "events"))
     accumulator.Reload()
-    return {
-        tag: [(e.step, e.value) for e in accumulator.Scalars(tag)] for tag in accumulator.Tags()["scalars"]
-    }
+    return {tag: [(e.step, e.value) for e in accumulator.Scalars(tag)] for tag in accumulator.Tags()["scalars"]}
 
 
 def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
@@ -387,9 +379,7 @@ def test_killed_at_any_file_operation_the_last_complete_checkpoint_is_found(tmp_
         folder.save(6, state(6))
         folder.close()
         assert [m["cost"] for m in folder.read_log()] == [10.0, 20.0, 30.0, 40.0, 50.0, 60.0]
-        assert not [name for name in names(folder.checkpoints) if name.startswith(".")], (
-            "litter of a killed write"
-        )
+        assert not [name for name in names(folder.checkpoints) if name.startswith(".")], "litter of a killed write"
         resumed.add(iteration)
     assert resumed == {0, 2, 4}
 

@@ -114,9 +114,7 @@ def test_finding_names_imports_nothing(plugin: Plugin) -> None:
         (None, "domain", ["ModuleNotFoundError"]),
     ],
 )
-def test_a_plugin_that_cannot_be_imported(
-    plugin: Plugin, source: str | None, value: str, parts: list[str]
-) -> None:
+def test_a_plugin_that_cannot_be_imported(plugin: Plugin, source: str | None, value: str, parts: list[str]) -> None:
     module = plugin(source, owner="dgpg-plugin-shop", shop=value)
     message = refused("shop")
     for part in ("domain 'shop' of dgpg-plugin-shop 0.1", f"{module}:{value}", *parts):

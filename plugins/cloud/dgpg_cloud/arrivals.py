@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dgpg_cloud.instance import Instance
-from dgpg_cloud.workload import FloatArray, IntArray
+from dgpg_cloud.workload import FloatArray, IntArray, steps_on
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,21 @@ def draw(rng: np.random.Generator, instance: Instance) -> Jobs:
         time, dispatcher, row = _window(rng, instance, span, instance.pool.gap)
     dispatcher = _rehost(rng, instance, dispatcher, row)
     arrival = time - history
-    steps = instance.base_steps[row]
-    left = np.where(arrival < 0, steps + arrival, steps)
+    left = np.where(arrival < 0, _left(rng, instance, dispatcher, row, -arrival), instance.base_steps[row])
     order = np.lexsort((arrival, dispatcher))
     order = order[left[order] > 0]
     rank = np.argsort(rng.random((config.horizon, config.num_agents)), axis=1)
     return Jobs(dispatcher[order], row[order], arrival[order], left[order], rank)
+
+
+def _left(
+    rng: np.random.Generator, instance: Instance, dispatcher: IntArray, row: IntArray, elapsed: IntArray
+) -> IntArray:
+    """Base steps left of jobs that came `elapsed` steps ago, 0 if done, had they run at a random candidate's speed."""
+    choice = rng.integers(instance.graph.shape[1], size=len(row))
+    permille = instance.speed_permille[instance.graph[dispatcher, choice]]
+    left = steps_on(instance.base_steps[row], permille) - elapsed
+    return np.where(left > 0, np.maximum(left * permille // 1000, 1), 0)
 
 
 def _cycle(rng: np.random.Generator, instance: Instance, span: int) -> tuple[IntArray, IntArray, IntArray]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from dgpg.config import Settings, merge
 
@@ -19,10 +19,18 @@ PRESETS: dict[str, dict[str, Any]] = {
 """Settings that a preset changes; anything set beside it wins."""
 
 
+def _absolute(path: Path) -> Path:
+    """A run must find its files from any directory it is resumed or evaluated in."""
+    return path.expanduser().absolute()
+
+
+File = Annotated[Path, AfterValidator(_absolute)]
+
+
 class Workload(Settings):
     """Where jobs come from and how many."""
 
-    trace: Path | None = Field(
+    trace: File | None = Field(
         None, description="job trace: openb_pod_list*.csv, .swf, .swf.gz or an Azure slice; synthetic if absent"
     )
     load: float = Field(
@@ -53,7 +61,7 @@ class Workload(Settings):
 class Machines(Settings):
     """Which machines there are."""
 
-    file: Path | None = Field(
+    file: File | None = Field(
         None, description="machine table: openb_node_list*.csv or EC2 catalogue CSV; a dozen EC2 types if absent"
     )
     run_slots: int = Field(16, ge=1, description="jobs a machine runs at most at once")

@@ -131,7 +131,7 @@ def place(cluster: Cluster, tape: Tape, hardware: Hardware, machine: Tensor, sen
     demand = tape.demand.index_select(0, job)
     base = tape.base_steps.index_select(0, job).unsqueeze(-1)
     cluster.waiting.index_add_(0, row, demand)
-    cluster.work.index_add_(0, row, (demand[:, :-1] * base).float())
+    cluster.work.index_add_(0, row, demand[:, :-1].float() * base)
     cluster.machine.index_copy_(0, job, row % hardware.count)
     taken = torch.zeros(envs * agents, dtype=torch.bool, device=send.device)
     taken.index_fill_(0, sender, True)

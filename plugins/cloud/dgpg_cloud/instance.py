@@ -35,8 +35,10 @@ class Instance:
     speed_permille: IntArray
     price: FloatArray
     """USD per hour, `[M]`."""
+    graph: IntArray
+    """The fixed graph: K distinct machines near each dispatcher, `[N, K]`."""
     candidates: IntArray
-    """Machines each dispatcher can reach, distinct, `[N, K]`."""
+    """Machines each dispatcher may choose: those of the graph, or all of them with `everywhere`."""
     pool: Pool
     base_steps: IntArray
     """Whole steps of each pool row at speed 1, `[J]`."""
@@ -73,10 +75,9 @@ def build(config: Config) -> Instance:
     _refuse_impossible(fits, shape, shapes, lines, config)
     rows = _choose(rng, config.machine_count, fits, config.machines.file is not None)
     machines, fits = table.take(rows), fits[:, rows]
-    candidates = _graph(rng, config, fits)
-    reach: BoolArray = np.asarray(fits[:, candidates].any(-1))
-    if config.everywhere:
-        candidates = np.tile(np.arange(config.machine_count), (config.num_agents, 1))
+    graph = _graph(rng, config, fits)
+    reach: BoolArray = np.asarray(fits[:, graph].any(-1))
+    whole = np.tile(np.arange(config.machine_count), (config.num_agents, 1))
     capacity = _capacity(machines, pool)
     permille = np.maximum((machines.speed * 1000).round().astype(np.int64), 1)
     scale = fit_scale(pool, work, capacity, permille, config.num_agents)
@@ -88,7 +89,8 @@ def build(config: Config) -> Instance:
         capacity=capacity,
         speed_permille=permille,
         price=machines.price,
-        candidates=candidates,
+        graph=graph,
+        candidates=whole if config.everywhere else graph,
         pool=pool,
         base_steps=steps,
         allowed=_allowed(machines, pool),
@@ -157,9 +159,10 @@ def _refuse_impossible(fits: BoolArray, shape: IntArray, shapes: IntArray, lines
     row = int(np.argmax(impossible))
     vcpu, memory, *gpu = shapes[shape[row], :-1]
     asks = f"{vcpu / 1000:g} vCPU, {memory / 1024:g} GiB" + (f", {gpu[0] / 1000:g} GPU" if gpu else "")
+    where = f"line {lines[row]} " if config.workload.trace else ""
     raise DataError(
         f"{config.workload.trace or 'synthetic jobs'}: {int(impossible.sum())} of {len(shape)} jobs fit on no machine "
-        f"of {config.machines.file or 'the built-in EC2 table'}; the first is line {lines[row]} ({asks}). "
+        f"of {config.machines.file or 'the built-in EC2 table'}; the first is {where}({asks}). "
         "Use larger machines (machines.file) or remove these jobs"
     )
 

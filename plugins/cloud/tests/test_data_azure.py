@@ -70,9 +70,7 @@ def test_two_azure_partners_are_refused(azure: Path) -> None:
         ("v1.interval_map.txt", "900 2", "900", ("v1.interval_map.txt, line 4, row", "1 field")),
     ],
 )
-def test_a_wrong_azure_file_is_named(
-    azure: Path, name: str, old: str, new: str, parts: tuple[str, ...]
-) -> None:
+def test_a_wrong_azure_file_is_named(azure: Path, name: str, old: str, new: str, parts: tuple[str, ...]) -> None:
     path = azure.parent / name
     path.write_text(path.read_text().replace(old, new, 1))
     fails(azure, *parts)

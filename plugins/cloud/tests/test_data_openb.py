@@ -9,10 +9,7 @@ import pytest
 from dgpg.errors import DataError
 from dgpg_cloud.data import load_jobs
 
-PODS = (
-    "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,qos,pod_phase,creation_time,deletion_time,"
-    "scheduled_time\n"
-)
+PODS = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,qos,pod_phase,creation_time,deletion_time,scheduled_time\n"
 POD = "ok,4000,1024,0,0,,LS,Succeeded,10,70,20\n"
 
 
@@ -94,9 +91,7 @@ def test_real_openb_pods(data_file: Callable[[str], Path], variant: str) -> None
     assert table.line[table.memory_mib == 0].tolist() == [1525]
     assert "1 pod asking 0 MiB of memory, taken as it is: line 1525" in table.notes
     models = {model for allowed in table.gpu_models for model in allowed}
-    assert models == (
-        {"A10", "G2", "G3", "P100", "T4", "V100M16", "V100M32"} if "gpuspec" in variant else set()
-    )
+    assert models == ({"A10", "G2", "G3", "P100", "T4", "V100M16", "V100M32"} if "gpuspec" in variant else set())
 
 
 def test_an_unknown_job_format_is_named_with_the_known_ones(tmp_path: Path) -> None:

@@ -106,6 +106,4 @@ def test_real_kth_log(data_file: Callable[[str], Path]) -> None:
     )
     assert jobs.vcpu_milli.min() == 1000 and jobs.vcpu_milli.max() == 100_000
     # processor seconds over the time from the first job to the last one submitted
-    assert (jobs.vcpu_milli / 1000 * jobs.duration_s).sum() / (100 * jobs.submit_s[-1]) == pytest.approx(
-        0.70, abs=0.01
-    )
+    assert (jobs.vcpu_milli / 1000 * jobs.duration_s).sum() / (100 * jobs.submit_s[-1]) == pytest.approx(0.70, abs=0.01)

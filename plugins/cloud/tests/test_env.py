@@ -309,6 +309,7 @@ def hand_made(**weights: float) -> Instance:
         speed_permille=np.array([1000, 500]),
         price=np.array([1.0, 3.0]),
         candidates=np.array([[0, 1], [1, 0]]),
+        graph=np.array([[0, 1], [1, 0]]),
         pool=Pool(demand, np.ones(3), ((),), np.zeros(3, np.int64), None),
         base_steps=np.array([3, 2, 1]),
         allowed=np.ones((1, 2), bool),
@@ -689,8 +690,8 @@ def test_an_episode_starts_as_busy_as_it_goes_on(preset: str) -> None:
     """Shares in use over the first 8 steps against the rest, under the rule that also fills the machines.
 
     64 episodes know the ratio of the two means to 3 % (one standard error; arrivals follow a cycle of random
-    phase). Jobs of before the episode have done a base step each step, as if no machine were slow and no run
-    time rounded up, so the start is 9 to 14 % less busy. From empty machines the ratio is 0.70 to 0.76.
+    phase). Jobs of before the episode never waited before they started, so the start is 3 to 7 % less busy. From
+    empty machines the ratio is 0.70 to 0.76.
     """
     env = domain.make_env(Config(preset=preset), 64, CPU, 0)
     decision, used = env.reset(), []
@@ -699,4 +700,4 @@ def test_an_episode_starts_as_busy_as_it_goes_on(preset: str) -> None:
         decision = env.step(least_requested(env, decision.context, decision.observation.mask)).decision
     share = torch.stack(used).mean(1)
     ratio = share[:8].mean(0) / share[8:].mean(0)
-    assert ((ratio > 0.85) & (ratio < 1.1)).all(), ratio
+    assert ((ratio > 0.9) & (ratio < 1.1)).all(), ratio

@@ -91,9 +91,7 @@ def test_closed_form_is_the_level_at_which_all_work_finds_room(case: tuple[Tenso
 
 
 @given(cases(8), st.floats(0.01, 1000))
-def test_closed_form_scales_with_the_work_and_ignores_order(
-    case: tuple[Tensor, Tensor, Tensor], scale: float
-) -> None:
+def test_closed_form_scales_with_the_work_and_ignores_order(case: tuple[Tensor, Tensor, Tensor], scale: float) -> None:
     base, capacity, total = case
     x = water_fill(base, capacity, total)
     torch.testing.assert_close(water_fill(scale * base, capacity, scale * total), scale * x)
@@ -193,9 +191,7 @@ def wide(context: Context) -> dict[str, Tensor]:
     return {name: x.double() if x.is_floating_point() else x for name, x in context.items()}
 
 
-def test_reference_conserves_the_work_and_leaves_what_is_there(
-    model: WaterFilling, real: list[Context]
-) -> None:
+def test_reference_conserves_the_work_and_leaves_what_is_there(model: WaterFilling, real: list[Context]) -> None:
     for context in real:
         base, total = model.parameters_of(context)
         x = model.reference(context)
@@ -215,9 +211,7 @@ def test_reference_depends_on_the_context_alone(model: WaterFilling, real: list[
     assert not torch.equal(first, model.reference(real[2]))
 
 
-def test_potential_is_zero_at_the_reference_and_positive_elsewhere(
-    model: WaterFilling, real: list[Context]
-) -> None:
+def test_potential_is_zero_at_the_reference_and_positive_elsewhere(model: WaterFilling, real: list[Context]) -> None:
     x = model.reference(real[1])
     assert not model.potential(x, real[1]).any()
     base, _ = model.parameters_of(real[1])
@@ -232,18 +226,14 @@ def test_without_new_jobs_the_reference_is_what_is_there(model: WaterFilling, re
     assert model.reference(empty).abs().max() < 1e-12
 
 
-def test_program_and_closed_form_agree_on_the_reference(
-    closed: WaterFilling, convex: Any, real: list[Context]
-) -> None:
+def test_program_and_closed_form_agree_on_the_reference(closed: WaterFilling, convex: Any, real: list[Context]) -> None:
     for context in real:
         assert relative(convex.reference(context), closed.reference(context)) < 1e-4
         assert relative(convex.reference(wide(context)), closed.reference(wide(context))) < 1e-4
     assert torch.equal(closed.weight(), convex.weight())
 
 
-def test_program_and_closed_form_agree_on_derivatives(
-    closed: WaterFilling, convex: Any, real: list[Context]
-) -> None:
+def test_program_and_closed_form_agree_on_derivatives(closed: WaterFilling, convex: Any, real: list[Context]) -> None:
     generator = torch.Generator().manual_seed(0)
     for context, r in itertools.product(real, range(closed.resources)):
         base, total = (x[..., r] for x in closed.parameters_of(wide(context)))
@@ -269,18 +259,14 @@ def test_derivatives_of_the_program_agree_with_finite_differences(convex: Any, r
     )
     # The differences of all machines and of the total in one batch. Between kinks x is linear.
     step = 0.01
-    moves = (
-        torch.cat([torch.eye(base.shape[1] + 1, dtype=f64), -torch.eye(base.shape[1] + 1, dtype=f64)]) * step
-    )
+    moves = torch.cat([torch.eye(base.shape[1] + 1, dtype=f64), -torch.eye(base.shape[1] + 1, dtype=f64)]) * step
     with torch.no_grad():
         ends = (convex.fill(0, base + moves[:, :-1], total + moves[:, -1]) * direction).sum(-1)
     up, down = ends.chunk(2)
     assert relative(gradient, (up - down) / (2 * step)) < 1e-3
 
 
-def test_gradients_reach_the_context_in_its_own_type(
-    closed: WaterFilling, convex: Any, real: list[Context]
-) -> None:
+def test_gradients_reach_the_context_in_its_own_type(closed: WaterFilling, convex: Any, real: list[Context]) -> None:
     by_model = []
     for model in (closed, convex):
         context = dict(real[1])

@@ -218,8 +218,11 @@ def test_what_one_episode_draws(seed: int) -> None:
     full = instance.base_steps[jobs.row]
     older = jobs.arrival < 0
     assert np.array_equal(jobs.base_steps[~older], full[~older])
-    # An older job has run since it came, and is still not done.
-    assert np.array_equal(jobs.base_steps[older], (full + jobs.arrival)[older])
+    # An older job has run since it came at the speed of one of its dispatcher's candidates, and is still not done.
+    permille = instance.speed_permille[instance.graph[jobs.dispatcher]]
+    left = steps_on(full[:, None], permille) + jobs.arrival[:, None]
+    possible = np.where(left > 0, np.maximum(left * permille // 1000, 1), 0)
+    assert (possible == jobs.base_steps[:, None]).any(1)[older].all()
     assert (jobs.base_steps > 0).all()
     assert (np.sort(jobs.rank, axis=1) == np.arange(10)).all() and jobs.rank.shape == (20, 10)
     again = draw(np.random.default_rng(seed), instance)
