@@ -13,7 +13,8 @@ import torch
 
 from dgpg import launch
 from dgpg.algorithms import find
-from dgpg.evaluate import NetworkPolicy, baseline_rows, episode_costs
+from dgpg.evaluate import GreedyPotential, NetworkPolicy, episode_costs
+from dgpg.protocols import SupportsOwnConfig
 from dgpg.train import Trainer
 
 ARRIVALS = 20_000
@@ -39,15 +40,20 @@ class Heuristics:
 
 
 def heuristics(settings: Mapping[str, Any], arrivals: int = ARRIVALS) -> Heuristics:
-    """Measure every rule."""
-    plan = launch.resolve("cloud", {"settings": settings})
-    agents = plan.task.env.num_agents
-    rows = baseline_rows(plan.domain, plan.config, plan.task.model, episodes_for(agents), arrivals, torch.device("cpu"))
-    cost = {row.name: row.cost for row in rows}
-    same = [r for r in rows if r.information == "same" and r.name != "greedy-potential"]
-    best = min(same, key=lambda r: r.cost)
-    more = min(r.cost for r in rows if r.information == "more")
-    return Heuristics(best.cost, best.name, cost["greedy-potential"], more, cost["random"])
+    """Measure every rule; from 1000 agents on only those of the same information (the others take turns: slow)."""
+    plan = launch.resolve("cloud", {"settings": settings, "device": "cpu"})
+    agents, device = plan.task.env.num_agents, torch.device("cpu")
+    greedy = GreedyPotential(plan.task.model, plan.task.mapping)
+    cost: dict[str, dict[str, float]] = {"same": {}, "more": {}}
+    for rule in (*plan.domain.baselines(plan.config), greedy):  # type: ignore[attr-defined]
+        if rule.information == "same" or agents < 1000:
+            config = rule.config if isinstance(rule, SupportsOwnConfig) else plan.config
+            found = episode_costs(plan.domain, config, rule, episodes_for(agents), arrivals, device)
+            cost[rule.information][rule.name] = float(found.mean())
+    greedy_potential = cost["same"].pop(greedy.name)
+    best = min(cost["same"], key=lambda name: cost["same"][name])
+    more = min(cost["more"].values(), default=float("nan"))
+    return Heuristics(cost["same"][best], best, greedy_potential, more, cost["same"]["random"])
 
 
 def train_and_measure(

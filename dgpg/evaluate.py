@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dgpg import guidance, random
 from dgpg.actions import kind_of
-from dgpg.launch import Trained
+from dgpg.launch import Trained, on_device
 from dgpg.networks import ScoringActor
 from dgpg.protocols import (
     AgentMapping,
@@ -140,7 +140,7 @@ def baseline_rows(
     """The domain's rules and greedy-potential, cheapest first within each group of information."""
     rules: Sequence[Any] = domain.baselines(config) if isinstance(domain, SupportsBaselines) else ()
     rows = []
-    for rule in (*rules, GreedyPotential(model, domain.agent_mapping(config))):
+    for rule in (*rules, GreedyPotential(model, on_device(domain.agent_mapping(config), device))):
         own = rule.config if isinstance(rule, SupportsOwnConfig) else config
         costs = episode_costs(domain, own, rule, episodes, seed, device)
         rows.append(row(rule.name, "baseline", rule.information, None, costs))
