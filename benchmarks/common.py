@@ -60,13 +60,17 @@ def train_and_measure(
     settings: Mapping[str, Any],
     marks: Sequence[int],
     arrivals: int = ARRIVALS,
+    without: str | None = None,
     **run: Any,
 ) -> dict[str, Any]:
     """Train as `dgpg train cloud` does; cost of the stochastic policy at each mark, and of the greedy one last.
 
     The last mark is the total number of iterations. `run` holds fields of RunConfig: algorithm, seed, train, ...
+    `without` leaves a term of the cost (price or stranded) out of the potential, not out of the cost.
     """
     plan = launch.resolve("cloud", {"iterations": max(marks), "settings": settings, "device": "cpu", **run})
+    if without is not None:
+        plan.task.model.weights = plan.task.model.weights.model_copy(update={without: 0.0})  # type: ignore[attr-defined]
     torch.set_num_threads(plan.run.train.threads or 1)
     launch.keep_memory()
     trainer = Trainer(plan.run, find(plan.run.algorithm), plan.task)

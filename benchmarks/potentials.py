@@ -17,6 +17,8 @@ VARIANTS: dict[str, Mapping[str, Any]] = {
     "cloud.capacity, all_action": {},
     "cloud.capacity, exact": {"train": {"estimator": "exact"}},
     "cloud.capacity, first_order": {"train": {"estimator": "first_order"}},
+    "cloud.capacity without its stranded term": {"without": "stranded"},
+    "cloud.capacity without its price term": {"without": "price"},
     "cloud.demand (distance)": {"model": "cloud.demand"},
     "cloud.fluid (distance on work, misleads)": {"model": "cloud.fluid"},
     "alpha = 1": {"train": {"alpha": {"start": 1.0, "end": 1.0}}},
@@ -30,11 +32,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", nargs="+", default=["default", "waiting"])
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
+    parser.add_argument("--threads", type=int, default=None, help="torch threads; chosen by size by default")
     args = parser.parse_args()
     for preset in args.preset:
         settings = {"num_agents": 50, "preset": preset}
         h = heuristics(settings).h
-        for name, run in VARIANTS.items():
+        for name in args.variants:
+            run = dict(VARIANTS[name])
+            run["train"] = {"threads": args.threads, **run.get("train", {})}
             results = [train_and_measure(settings, MARKS, seed=seed, **run) for seed in range(args.seeds)]
             curve = {m: round(float(np.mean([r["curve"][m] for r in results])) / h, 3) for m in MARKS}
             emit({"preset": preset, "variant": name, "over_h": curve})
