@@ -28,23 +28,27 @@ def main() -> None:
     parser.add_argument("--marks", type=int, nargs="+", default=[4, 10, 20, 40])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=None, help="torch threads; chosen by size by default")
-    parser.add_argument("--set", nargs="*", default=[], help="more settings of the domain, a.b=v")
+    parser.add_argument("--set", nargs="*", default=[], help="more settings, as for dgpg train: a.b=v, train.x=v")
     args = parser.parse_args()
+    more = parse_overrides(args.set)
+    train = {"threads": args.threads, **more.pop("train", {})}
     lines = []
     for preset in args.preset:
         for agents in args.agents:
-            settings = {"num_agents": agents, "preset": preset, **parse_overrides(args.set)}
+            settings = {"num_agents": agents, "preset": preset, **more}
             rules = heuristics(settings)
             emit({"preset": preset, "agents": agents, **vars(rules)})
             others = f"greedy-potential {rules.greedy_potential / rules.h:.2f}, more {rules.more / rules.h:.2f}"
             lines.append(f"{preset}, N = {agents}: h = {rules.h:.4f} ({rules.best}); over h: {others}")
             for algorithm in args.algorithms:
-                lines.append(_cell(settings, algorithm, args, rules.h))
+                lines.append(_cell(settings, algorithm, args, train, rules.h))
     print("\n".join(lines))
 
 
-def _cell(settings: dict[str, object], algorithm: str, args: argparse.Namespace, h: float) -> str:
-    marks, train = args.marks, {"threads": args.threads}
+def _cell(
+    settings: dict[str, object], algorithm: str, args: argparse.Namespace, train: dict[str, object], h: float
+) -> str:
+    marks = args.marks
     results = [
         train_and_measure(settings, marks, algorithm=algorithm, seed=seed, train=train) for seed in range(args.seeds)
     ]
