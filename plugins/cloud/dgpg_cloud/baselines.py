@@ -77,6 +77,13 @@ def least_requested(view: View) -> Tensor:
 
 
 Score = Callable[[View], Tensor]
+
+
+def with_price(score: Score, view: View, price: float) -> Tensor:
+    """The score plus what the job would pay for switching the machine on while it runs."""
+    return score(view) + price * view.switch_on * view.steps
+
+
 SCORES: dict[str, Score] = {
     "join-shortest-queue": shortest_queue,
     "least-expected-completion": expected_completion,
@@ -99,7 +106,7 @@ class Rule:
     def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
         """Joint action `[B, N]`."""
         view = View.of(decision.context, make(self.instance, noise.device))
-        score = self.score(view) + self.price * view.switch_on * view.steps
+        score = with_price(self.score, view, self.price)
         return score.masked_fill(~decision.observation.mask, torch.inf).argmin(-1)
 
 
@@ -132,7 +139,7 @@ class PowerOfTwo:
         others = torch.where(others.any(-1, keepdim=True), others, mask)
         second = _nth(others, (noise * mask.sum(-1)) % 1)
         view = View.of(decision.context, make(self.instance, noise.device))
-        score = shortest_queue(view) + self.price * view.switch_on * view.steps
+        score = with_price(shortest_queue, view, self.price)
         one, two = (score.gather(-1, c.unsqueeze(-1)).squeeze(-1) for c in (first, second))
         return torch.where(two < one, second, first)
 
@@ -170,7 +177,7 @@ class Sequential:
                 "steps": decision.context["steps"][:, n : n + 1],
             }
             view = View.of(own, plant.only(n))
-            score = self.score(view) + self.price * view.switch_on * view.steps
+            score = with_price(self.score, view, self.price)
             choice = score.masked_fill(~mask[:, n : n + 1], torch.inf).argmin(-1)
             actions[:, n] = choice.squeeze(-1)
             self._book(context, own, view, choice, plant.candidates[n], mask[:, n].any(-1))
