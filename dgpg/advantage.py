@@ -81,6 +81,13 @@ def scale_guidance(u: Tensor, probability: Tensor, active: Tensor, own: Tensor |
     return u / (power.sqrt() + 1e-8)
 
 
+def regress(advantage: Tensor, baseline: Tensor, active: Tensor) -> float:
+    """Coefficient of the baseline in the advantage, sum A b / sum b^2 over agents that act; 0 without any."""
+    b = baseline[active]
+    power = float(b.square().sum())
+    return float((advantage[active] * b).sum()) / power if power > 0 else 0.0
+
+
 def mix(advantage: Tensor, u: Tensor, alpha: float) -> Tensor:
     """(1 - alpha) A + alpha u: one number an agent and step, both parts normalised before."""
     return (1 - alpha) * advantage + alpha * u

@@ -52,6 +52,6 @@ def train_config(algorithm: Algorithm, settings: Mapping[str, Any], estimators: 
     config = validate(TrainConfig, merge(algorithm.tuned, settings), "train")
     if config.estimator not in estimators:
         raise ConfigError("train.estimator: " + unknown("estimator", config.estimator, estimators))
-    if config.estimator == "first_order" and config.guidance_scale != "none":
-        raise ConfigError("train.guidance_scale = influence: the estimator first_order has no scale; use none")
+    if config.estimator not in ("all_action", "exact") and config.guidance_scale != "none":
+        raise ConfigError(f"train.guidance_scale = influence: the estimator {config.estimator} has no scale; use none")
     return config

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dgpg.advantage import Scope
 from dgpg.errors import ConfigError
+from dgpg.sharing import Parameters
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -54,10 +55,13 @@ class TrainConfig(Settings):
     huber: float = Field(10.0, gt=0, description="where the value loss turns linear, normalised units")
     entropy: float = Field(1e-3, ge=0, description="weight of the entropy bonus")
     max_grad_norm: float = Field(0.5, gt=0, description="gradients are scaled down to this norm")
+    parameters: Parameters = Field(
+        "shared", description="one network for all agents, or one for each (a central critic is always one)"
+    )
     actor_hidden: int = Field(32, ge=1, le=4096, description="units of each hidden layer of the policy")
     critic_hidden: int = Field(64, ge=1, le=4096, description="units of each hidden layer of the critic")
     normalise: Scope = Field("batch", description="what the return advantage is normalised over")
-    estimator: str = Field("all_action", description="estimator of the guidance gradient")
+    estimator: str = Field("all_action", description="how the analytical model enters the update")
     guidance_scale: Literal["none", "influence"] = Field(
         "none", description="what an agent's guidance is divided by before the batch normaliser"
     )

@@ -1,8 +1,10 @@
-"""Step 2 of 4: the analytical model's signal for each choice of each agent, phi_i(k).
+"""Step 2 of 4: what the analytical model says about a step.
 
-Both functions return the rise of the potential that choice k of agent i causes; u_i(k) = -phi_i(k)
-is what an agent is guided by. Neither sees the effect of today's action on tomorrow's states:
-that is the return's job. Cost O(B N K P) in time and memory; the dense influence is never built.
+`marginal_potential` and `linear_potential` return phi_i(k), the rise of the potential that choice k of
+agent i causes; u_i(k) = -phi_i(k) is what an agent is guided by. Neither sees the effect of today's
+action on tomorrow's states: that is the return's job. `unexpected` and `shaping` feed the two forms
+that leave the objective alone (docs/theory.md, S5 and S6). Cost O(B N K P) in time and memory; the
+dense influence is never built.
 """
 
 from __future__ import annotations
@@ -10,8 +12,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dgpg.protocols import AnalyticalModel, SupportsBlockPotential
-from dgpg.types import Context, Influence
+from dgpg.protocols import AgentMapping, AnalyticalModel, SupportsBlockPotential
+from dgpg.types import Context, Decision, Influence, Trajectory, flatten
 
 
 def marginal_potential(
@@ -59,6 +61,44 @@ def linear_potential(model: AnalyticalModel, state: Tensor, context: Context, in
         x = state.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(model.potential(x, context).sum(), x)
     return (gather_blocks(gradient, influence.index) * influence.value).sum((-1, -2))
+
+
+def expected_state(base: Tensor, influence: Influence, probability: Tensor) -> Tensor:
+    """x^ = x_0 + sum_i sum_k pi_i(k) z_i(k), the state that the policies lead to on average, `[B, G, m]`.
+
+    Args:
+        base: x_0, `[B, G, m]`.
+        influence: z_i(k).
+        probability: pi_i(k), zero where an agent has nothing to decide, `[B, N, K]`.
+    """
+    amount = (influence.value * probability[..., None, None]).flatten(1, 3)
+    index = influence.index.flatten(1).unsqueeze(-1).expand(-1, -1, base.shape[-1])
+    return base.scatter_add(1, index, amount)
+
+
+def unexpected(
+    model: AnalyticalModel, state: Tensor, base: Tensor, context: Context, influence: Influence, probability: Tensor
+) -> Tensor:
+    """phi(x) - phi(x^), `[B]`: what the draw of all actions did to the potential. Arguments as above."""
+    return model.potential(state, context) - model.potential(expected_state(base, influence, probability), context)
+
+
+def shaping(model: AnalyticalModel, mapping: AgentMapping, trajectory: Trajectory, gamma: float) -> Tensor:
+    """F_t = gamma Phi_{t+1} - Phi_t with Phi = -phi(x_0(c); c), `[T, B]` (docs/theory.md, S5).
+
+    Phi looks at the state that agents find, not at what they do about it, and is zero where an episode
+    reached a true end: adding F_t to the reward then changes no equilibrium (Ng, Harada and Russell 1999).
+    An episode that is only cut goes on in the value of its final moment, and so does Phi.
+    """
+
+    def found(decision: Decision) -> Tensor:
+        return model.potential(mapping.base_state(decision.context), decision.context)
+
+    phi_t = found(flatten(trajectory.decision)).view(trajectory.reward.shape)
+    phi_tp1 = torch.cat([phi_t[1:], found(trajectory.last).unsqueeze(0)])
+    for t, final in trajectory.finals.items():
+        phi_tp1[t] = torch.where(trajectory.done[t], found(final), phi_tp1[t])
+    return phi_t - gamma * phi_tp1 * (~trajectory.terminated)
 
 
 def gather_blocks(state: Tensor, index: Tensor) -> Tensor:

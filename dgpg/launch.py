@@ -18,10 +18,10 @@ from dgpg.actions import kind_of
 from dgpg.algorithms import find, train_config
 from dgpg.config import RunConfig, merge, validate
 from dgpg.errors import ConfigError, DivergenceError, RunError
-from dgpg.networks import ScoringActor
+from dgpg.networks import ScoringActor, make_actor
 from dgpg.protocols import AgentMapping, AnalyticalModel, Domain, SupportsBlockPotential, SupportsDescription
 from dgpg.record import RunFolder
-from dgpg.train import Metrics, Task, Trainer, make_actor
+from dgpg.train import Metrics, Task, Trainer
 
 Part = TypeVar("Part")
 MANY_AGENTS = 1000
@@ -45,7 +45,9 @@ class Plan:
     def description(self) -> list[str]:
         """What the domain made of its configuration, and what its model cannot do."""
         lines = list(self.domain.describe(self.config)) if isinstance(self.domain, SupportsDescription) else []
-        if find(self.run.algorithm).guided and not isinstance(self.task.model, SupportsBlockPotential):
+        marginal = self.run.train.estimator in ("all_action", "exact")
+        guided = find(self.run.algorithm).guided
+        if guided and marginal and not isinstance(self.task.model, SupportsBlockPotential):
             lines.append("the model has no block_potential: guidance is first order, whatever train.estimator says")
         return lines
 
@@ -77,6 +79,11 @@ def resolve(domain_name: str, values: Mapping[str, Any]) -> Plan:
     model, name = load_model(domain_name, domain, config, values.get("model"))
     probe = domain.make_env(config, 1, device, 0)
     train = train_config(algorithm, values.get("train", {}), kind_of(probe.action_space).ESTIMATORS)
+    if train.estimator == "control_variate" and not isinstance(model, SupportsBlockPotential):
+        raise ConfigError(
+            "train.estimator = control_variate: the model has no block_potential, so what an agent's own "
+            "action did cannot be taken out exactly; use potential_based, or a model that is a sum over blocks"
+        )
     num_envs = values.get("num_envs") or (8 if probe.num_agents < MANY_AGENTS else 2)
     if train.threads is None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -256,8 +263,8 @@ def open_trained(path: Path, overrides: Mapping[str, Any]) -> Trained:
     model, _ = load_model(run.domain, domain, config, run.model)
     env = domain.make_env(config, 1, device, 0)
     state = folder.load(device)
-    actor = make_actor(env, run.train.actor_hidden, run.seed)
-    untrained = make_actor(env, run.train.actor_hidden, run.seed)
+    actor = make_actor(env, run.train.parameters, run.train.actor_hidden, run.seed)
+    untrained = make_actor(env, run.train.parameters, run.train.actor_hidden, run.seed)
     try:
         actor.load_state_dict(state["actor"])
     except (KeyError, RuntimeError) as error:

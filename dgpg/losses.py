@@ -1,4 +1,4 @@
-"""Losses as pure functions of a minibatch; M rows, each an agent that acted once."""
+"""Losses as pure functions of a minibatch, one number a row: `[M]`, or `[N, S]` where each agent has a network."""
 
 from __future__ import annotations
 
@@ -7,45 +7,56 @@ from torch import Tensor
 
 
 def clipped_policy(log_prob: Tensor, log_prob_old: Tensor, advantage: Tensor, clip: float) -> Tensor:
-    """-mean min(rho A, clip(rho) A), rho = pi / pi_old of the sampled action (Schulman et al. 2017, eq. 7).
+    """-min(rho A, clip(rho) A), rho = pi / pi_old of the sampled action (Schulman et al. 2017, eq. 7).
 
-    All arguments `[M]`; the ratio is one agent's own.
+    All of one shape, a row each; the ratio is one agent's own.
     """
     ratio = (log_prob - log_prob_old).exp()
-    return -torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage).mean()
+    return -torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
 
 
 def clipped_all_action(logs: Tensor, logs_old: Tensor, u: Tensor, clip: float) -> Tensor:
-    """-mean_M sum_k pi_old(k) min(rho_k u_k, clip(rho_k) u_k): the clipped loss with its expectation
-    over the agent's own action taken in closed form (docs/theory.md section 2.3).
+    """-sum_k pi_old(k) min(rho_k u_k, clip(rho_k) u_k): the clipped loss with its expectation over the
+    agent's own action taken in closed form (docs/theory.md section 2.3).
 
     Args:
-        logs: log pi(k), `[M, K]`, -inf where not allowed.
-        logs_old: log pi_old(k), `[M, K]`.
-        u: guidance advantage of each choice, `[M, K]`.
+        logs: log pi(k), `[..., K]`, -inf where not allowed.
+        logs_old: log pi_old(k), `[..., K]`.
+        u: guidance advantage of each choice, `[..., K]`.
         clip: width of the trust region.
+
+    Returns:
+        One number a row, `[...]`.
     """
     allowed = logs_old > -torch.inf
     ratio = torch.where(allowed, logs - logs_old, 0.0).exp()  # -inf - -inf is NaN
     gain = torch.minimum(ratio * u, ratio.clamp(1 - clip, 1 + clip) * u)
-    return -(logs_old.exp() * gain).sum(-1).mean()
+    return -(logs_old.exp() * gain).sum(-1)
 
 
 def clipped_value(value: Tensor, value_old: Tensor, target: Tensor, clip: float, delta: float) -> Tensor:
-    """Huber loss of the worse of the value and its move clipped around the old value, mean over `[M]`.
+    """Huber loss of the worse of the value and its move clipped around the old value.
 
     All in normalised units (Yu et al. 2022, section 5.1).
     """
     moved = value_old + (value - value_old).clamp(-clip, clip)
     loss = torch.nn.functional.huber_loss(value, target, reduction="none", delta=delta)
     loss_moved = torch.nn.functional.huber_loss(moved, target, reduction="none", delta=delta)
-    return torch.maximum(loss, loss_moved).mean()
+    return torch.maximum(loss, loss_moved)
 
 
 def approximate_kl(log_prob: Tensor, log_prob_old: Tensor) -> Tensor:
-    """Mean of (rho - 1) - log rho, an unbiased, non-negative estimate of KL(pi_old, pi)."""
+    """(rho - 1) - log rho, an unbiased, non-negative estimate of KL(pi_old, pi)."""
     log_ratio = log_prob - log_prob_old
-    return (log_ratio.exp() - 1 - log_ratio).mean()
+    return log_ratio.exp() - 1 - log_ratio
+
+
+def mean_by_network(rows: Tensor, active: Tensor) -> Tensor:
+    """Mean over the rows of each network that take part: `[M]` to one number, `[N, S]` to `[N]`.
+
+    Summed, it is the loss of all networks at once: each learns from its own rows as if alone.
+    """
+    return (rows * active).sum(-1) / active.sum(-1).clamp(min=1)
 
 
 def explained_variance(value: Tensor, target: Tensor) -> Tensor:

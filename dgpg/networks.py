@@ -1,25 +1,22 @@
-"""Actor and critics. One set of weights serves any number of agents and choices."""
+"""Actor and critics. Written once; `dgpg.sharing` says whether agents share weights.
+
+Shared weights serve any number of agents and choices, independent ones any number of choices.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from dgpg import random
+from dgpg.protocols import Environment
+from dgpg.sharing import Independent, Parameters, Shared, Sharing
 from dgpg.types import Observation
-
-
-def linear(inputs: int, outputs: int, gain: float, seed: torch.Generator) -> nn.Linear:
-    """A layer with orthogonal weights of the given gain and zero bias."""
-    # A layer that initialised itself would draw from the global generator.
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs)  # type: ignore[no-untyped-call]
-    with torch.no_grad():
-        nn.init.orthogonal_(layer.weight, gain, generator=seed)
-        layer.bias.zero_()
-    return layer
 
 
 def input_norm(features: int) -> nn.Module:
@@ -30,12 +27,12 @@ def input_norm(features: int) -> nn.Module:
     return nn.LayerNorm(features, elementwise_affine=False) if features > 2 else nn.Identity()
 
 
-def mlp(sizes: Sequence[int], last_gain: float, seed: torch.Generator) -> nn.Sequential:
+def mlp(sizes: Sequence[int], last_gain: float, sharing: Sharing, seed: torch.Generator) -> nn.Sequential:
     """LayerNorm on the input, then ReLU layers."""
     layers: list[nn.Module] = [input_norm(sizes[0])]
     for inputs, outputs in pairwise(sizes[:-1]):
-        layers += [linear(inputs, outputs, math.sqrt(2), seed), nn.ReLU()]
-    return nn.Sequential(*layers, linear(sizes[-2], sizes[-1], last_gain, seed))
+        layers += [sharing.layer(inputs, outputs, math.sqrt(2), seed), nn.ReLU()]
+    return nn.Sequential(*layers, sharing.layer(sizes[-2], sizes[-1], last_gain, seed))
 
 
 class ScoringActor(nn.Module):
@@ -44,14 +41,15 @@ class ScoringActor(nn.Module):
     The agent's part of the first layer is computed once, not once a choice.
     """
 
-    def __init__(self, agent: int, choice: int, hidden: int, seed: torch.Generator) -> None:
+    def __init__(self, agent: int, choice: int, hidden: int, sharing: Sharing, seed: torch.Generator) -> None:
         super().__init__()
+        self.sharing = sharing
         self.agent_norm = input_norm(agent)
         self.choice_norm = input_norm(choice)
-        self.agent_in = linear(agent, hidden, math.sqrt(2), seed)
-        self.choice_in = linear(choice, hidden, math.sqrt(2), seed)
-        self.middle = linear(hidden, hidden, math.sqrt(2), seed)
-        self.score = linear(hidden, 1, 0.01, seed)
+        self.agent_in = sharing.layer(agent, hidden, math.sqrt(2), seed)
+        self.choice_in = sharing.layer(choice, hidden, math.sqrt(2), seed)
+        self.middle = sharing.layer(hidden, hidden, math.sqrt(2), seed)
+        self.score = sharing.layer(hidden, 1, 0.01, seed)
 
     def features(self, agent: Tensor, choices: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised inputs; they hold no parameters, so one pass serves a whole update phase."""
@@ -66,50 +64,81 @@ class ScoringActor(nn.Module):
         return logits
 
     def logits(self, observation: Observation) -> Tensor:
-        """`[B, N, K]`: scores where there is something to decide, zeros elsewhere."""
-        rows = observation.active.flatten().nonzero().squeeze(-1)
-        agent = observation.agent.flatten(0, 1).index_select(0, rows)
-        choices = observation.choices.flatten(0, 1).index_select(0, rows)
-        scored: Tensor = self(*self.features(agent, choices))
-        everywhere = scored.new_zeros(observation.mask.shape)
-        everywhere.view(-1, scored.shape[-1]).index_copy_(0, rows, scored)
-        return everywhere
+        """`[B, N, K]`: scores where there is something to decide; elsewhere they mean nothing."""
+        active = observation.active
+        agent, choices = (self.sharing.rows(x, active) for x in (observation.agent, observation.choices))
+        return self.sharing.spread(self(*self.features(agent, choices)), active)
 
 
 class CentralCritic(nn.Module):
-    """V(s) of the shared return from the central features."""
+    """V(s) of the shared return from the central features; always one network."""
 
     def __init__(self, central: int, hidden: int, seed: torch.Generator) -> None:
         super().__init__()
-        self.net = mlp([central, hidden, hidden, 1], 1.0, seed)
+        self.sharing: Sharing = Shared()
+        self.net = mlp([central, hidden, hidden, 1], 1.0, self.sharing, seed)
 
     @staticmethod
     def features(observation: Observation) -> Tensor:
         """`[..., S]`: one value an environment."""
         return observation.central
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Normalised value, `[...]`."""
-        value: Tensor = self.net(features).squeeze(-1)
+    def forward(self, rows: Tensor) -> Tensor:
+        """Normalised value of each row of features."""
+        value: Tensor = self.net(rows).squeeze(-1)
         return value
 
 
 class LocalCritic(nn.Module):
     """V_i(o_i) from what agent i sees: its own features and the mean over its choices, allowed or not."""
 
-    def __init__(self, agent: int, choice: int, hidden: int, seed: torch.Generator) -> None:
+    def __init__(self, agent: int, choice: int, hidden: int, sharing: Sharing, seed: torch.Generator) -> None:
         super().__init__()
-        self.net = mlp([agent + choice, hidden, hidden, 1], 1.0, seed)
+        self.sharing = sharing
+        self.net = mlp([agent + choice, hidden, hidden, 1], 1.0, sharing, seed)
 
     @staticmethod
     def features(observation: Observation) -> Tensor:
         """`[..., N, F + C]`: one value an agent."""
         return torch.cat([observation.agent, observation.choices.mean(-2)], -1)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Normalised value, `[..., N]`."""
-        value: Tensor = self.net(features).squeeze(-1)
+    def forward(self, rows: Tensor) -> Tensor:
+        """Normalised value of each row of features."""
+        value: Tensor = self.net(rows).squeeze(-1)
         return value
 
 
 Critic = CentralCritic | LocalCritic
+
+
+def values(critic: Critic, observation: Observation) -> Tensor:
+    """Normalised values, `[..., B]` of a central critic and `[..., B, N]` of a local one."""
+    features = critic.features(observation)
+    every = torch.ones(features.shape[:-1], dtype=torch.bool, device=features.device)
+    return critic.sharing.spread(critic(critic.sharing.rows(features, every)), every)
+
+
+def make_actor(env: Environment, parameters: Parameters, hidden: int, seed: int) -> ScoringActor:
+    """The policy network for an environment's observations; the same seed gives the same weights."""
+    init = random.generator(random.derive(seed, "actor"))
+    size = _sizes(env)
+    return ScoringActor(size["agent"], size["choices"], hidden, _sharing(env, parameters), init).to(env.device)
+
+
+def make_critic(
+    env: Environment, kind: Literal["central", "local"], parameters: Parameters, hidden: int, seed: int
+) -> Critic:
+    """The value network; the shared return has one value, so a central critic is one network either way."""
+    init = random.generator(random.derive(seed, "critic"))
+    size = _sizes(env)
+    if kind == "central":
+        return CentralCritic(size["central"], hidden, init).to(env.device)
+    return LocalCritic(size["agent"], size["choices"], hidden, _sharing(env, parameters), init).to(env.device)
+
+
+def _sizes(env: Environment) -> dict[str, int]:
+    return {name: (env.observation_space[name].shape or (0,))[-1] for name in ("agent", "choices", "central")}
+
+
+def _sharing(env: Environment, parameters: Parameters) -> Sharing:
+    return Shared() if parameters == "shared" else Independent(env.num_agents)

@@ -6,7 +6,7 @@ bases that turn a reference or a cost into a complete analytical model.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
@@ -72,6 +72,24 @@ class SupportsBlockPotential(Protocol):
 
     def block_potential(self, block: Tensor, index: Tensor, context: Context) -> Tensor:
         """phi_g, `[B, A]`, of blocks `index` `[B, A]` if their coordinates were `block` `[B, A, m]`."""
+        ...
+
+
+@runtime_checkable
+class SupportsReference(Protocol):
+    """A model that declares its efficient state; phi is least there."""
+
+    def reference(self, context: Context) -> Tensor:
+        """x~, `[B, G, m]`: a pure function of the context."""
+        ...
+
+
+@runtime_checkable
+class SupportsConservation(Protocol):
+    """A model that declares what no joint action can change: x and x~ must agree in it."""
+
+    def conserved(self, state: Tensor, context: Context) -> Tensor:
+        """Q conserved quantities of states `[B, G, m]`, `[B, Q]` (total work, say)."""
         ...
 
 
@@ -147,6 +165,16 @@ class SupportsBaselines(Protocol):
 
     def baselines(self, config: Any) -> Sequence[Baseline]:
         """Rules of both groups of information."""
+        ...
+
+
+@runtime_checkable
+class SupportsSmall(Protocol):
+    """A domain that names a small instance of itself for quick checks."""
+
+    @property
+    def small(self) -> Mapping[str, Any]:
+        """Settings that differ from the defaults: few agents, a short horizon."""
         ...
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from dgpg.actions import kind_of
 from dgpg.networks import ScoringActor
 from dgpg.protocols import Environment
-from dgpg.types import Decision, Observation, Step, Trajectory, stack
+from dgpg.types import Decision, Step, Trajectory, stack
 
 
 @torch.no_grad()
@@ -27,11 +27,11 @@ def collect(env: Environment, actor: ScoringActor, decision: Decision, noise: Te
         decisions.append(decision)
         steps.append(env.step(actions[-1]))
         decision = steps[-1].decision
-    return _trajectory(decisions, actions, log_policy, steps, decision.observation), decision
+    return _trajectory(decisions, actions, log_policy, steps, decision), decision
 
 
 def _trajectory(
-    decisions: list[Decision], actions: list[Tensor], logs: list[Tensor], steps: list[Step], last: Observation
+    decisions: list[Decision], actions: list[Tensor], logs: list[Tensor], steps: list[Step], last: Decision
 ) -> Trajectory:
     local = [step.local_reward for step in steps if step.local_reward is not None]
     return Trajectory(
@@ -44,5 +44,5 @@ def _trajectory(
         done=torch.stack([step.terminated | step.truncated for step in steps]),
         local_reward=torch.stack(local) if local else None,
         last=last,
-        finals={t: step.final.observation for t, step in enumerate(steps) if step.final is not None},
+        finals={t: step.final for t, step in enumerate(steps) if step.final is not None},
     )

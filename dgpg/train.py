@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,11 +19,11 @@ from dgpg.algorithms import Algorithm
 from dgpg.config import RunConfig
 from dgpg.errors import ConfigError, DivergenceError
 from dgpg.losses import explained_variance
-from dgpg.networks import CentralCritic, Critic, LocalCritic, ScoringActor
+from dgpg.networks import ScoringActor, make_actor, make_critic, values
 from dgpg.normalise import ValueNormaliser
 from dgpg.protocols import AgentMapping, AnalyticalModel, Environment
 from dgpg.rollout import collect
-from dgpg.types import Trajectory
+from dgpg.types import Guidance, Observation, Trajectory
 from dgpg.update import PolicyBatch, ValueBatch, update_policy, update_value
 
 Metrics = dict[str, float]
@@ -38,24 +38,6 @@ class Task:
     mapping: AgentMapping
 
 
-def make_actor(env: Environment, hidden: int, seed: int) -> ScoringActor:
-    """The policy network for an environment's observations; the same seed gives the same weights."""
-    choices = env.observation_space["choices"].shape
-    agent = env.observation_space["agent"].shape
-    assert choices is not None and agent is not None  # boxes have shapes
-    init = random.generator(random.derive(seed, "actor"))
-    return ScoringActor(agent[-1], choices[-1], hidden, init).to(env.device)
-
-
-def make_critic(env: Environment, algorithm: Algorithm, hidden: int, seed: int) -> Critic:
-    """The value network that the algorithm asks for."""
-    sizes = {name: (env.observation_space[name].shape or (0,))[-1] for name in ("agent", "choices", "central")}
-    init = random.generator(random.derive(seed, "critic"))
-    if algorithm.critic == "central":
-        return CentralCritic(sizes["central"], hidden, init).to(env.device)
-    return LocalCritic(sizes["agent"], sizes["choices"], hidden, init).to(env.device)
-
-
 class Trainer:
     """State of a run; `iterate` takes it one iteration further."""
 
@@ -64,8 +46,8 @@ class Trainer:
         train, env = config.train, task.env
         self.kind = kind_of(env.action_space)
         self.horizon = train.horizon or env.horizon
-        self.actor = make_actor(env, train.actor_hidden, config.seed)
-        self.critic = make_critic(env, algorithm, train.critic_hidden, config.seed)
+        self.actor = make_actor(env, train.parameters, train.actor_hidden, config.seed)
+        self.critic = make_critic(env, algorithm.critic, train.parameters, train.critic_hidden, config.seed)
         self.actor_optimiser = torch.optim.Adam(self.actor.parameters(), train.actor_lr, eps=1e-5)
         self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), train.critic_lr, eps=1e-5)
         self.normaliser = ValueNormaliser().to(env.device)
@@ -73,6 +55,8 @@ class Trainer:
         self.shuffle = random.generator(random.derive(config.seed, "minibatches"))
         self.decision = env.reset()
         self.iteration, self.episodes, self.wall_s = 0, 0, 0.0
+        self.coefficient = 0.0
+        """Of the control variate, from the iteration before: one from the same actions would bias the gradient."""
         self._spent: dict[str, float] = {}
 
     def iterate(self) -> Metrics:
@@ -88,15 +72,15 @@ class Trainer:
         with self._timed("rollout"):
             noise = self.streams.uniform(self.horizon, self.task.env.num_agents).to(self.task.env.device)
             trajectory, self.decision = collect(self.task.env, self.actor, self.decision, noise)
-        u = None
+        guidance = Guidance()
         if alpha > 0:
             with self._timed("guidance"):
-                u = self.kind.guide(
-                    train.estimator, self.task.model, self.task.mapping, trajectory,
+                guidance = self.kind.guide(
+                    train.estimator, self.task.model, self.task.mapping, trajectory, train.gamma,
                     train.guidance_scale == "influence",
                 )  # fmt: skip
         with self._timed("update"):
-            logged = self._learn(trajectory, u, alpha)
+            logged = self._learn(trajectory, guidance, alpha)
         self.iteration += 1
         self.episodes += int(trajectory.done.sum())
         self.wall_s += time.perf_counter() - start
@@ -107,21 +91,28 @@ class Trainer:
             raise DivergenceError(f"iteration {self.iteration}: {', '.join(bad)} is not a finite number")
         return metrics
 
-    def _learn(self, trajectory: Trajectory, u: Tensor | None, alpha: float) -> dict[str, Tensor]:
+    def _learn(self, trajectory: Trajectory, guidance: Guidance, alpha: float) -> dict[str, Tensor]:
         """Advantage and update."""
-        train, active = self.config.train, trajectory.decision.observation.active
-        values, advantage, explained = self._returns(trajectory)
-        normal = adv.normalise(advantage.expand(active.shape), active, train.normalise)
+        train, active, u = self.config.train, trajectory.decision.observation.active, guidance.u
+        if guidance.shaping is not None:
+            trajectory = replace(trajectory, reward=trajectory.reward + alpha * guidance.shaping)
+        learnt, advantage, explained = self._returns(trajectory)
+        advantage = advantage.expand(active.shape)
+        if guidance.baseline is not None:
+            known, baseline = self.coefficient, guidance.baseline
+            self.coefficient = adv.regress(advantage, baseline, active)
+            advantage = advantage - alpha * known * baseline
+        normal = adv.normalise(advantage, active, train.normalise)
         logged = {
             "explained_variance": explained,
-            "return_part": (1 - alpha) * _size(normal, active),
+            "return_part": (1 - alpha if u is not None else 1) * _size(normal, active),
             "guidance_part": alpha * (_size(u, active) if u is not None else torch.zeros(())),
         }
         if u is not None and u.dim() == normal.dim():
             normal, u = adv.mix(normal, u, alpha), None
         batch = policy_batch(self.actor, trajectory, normal, u)
         logged |= update_policy(self.kind, self.actor, self.actor_optimiser, batch, alpha, train, self.shuffle)
-        logged |= update_value(self.critic, self.critic_optimiser, values, train, self.shuffle)
+        logged |= update_value(self.critic, self.critic_optimiser, learnt, train, self.shuffle)
         return logged
 
     @torch.no_grad()
@@ -131,17 +122,16 @@ class Trainer:
         The advantage is `[T, B, 1]` from a central critic, `[T, B, N]` from a local one.
         """
         train, local = self.config.train, self.algorithm.critic == "local"
-        features = self.critic.features(trajectory.decision.observation)
-        normal_t = self.critic(features)
+        normal_t = values(self.critic, trajectory.decision.observation)
         value_t = self.normaliser.denormalise(normal_t)
-        last = self._value(trajectory.last)
+        last = self._value(trajectory.last.observation)
         value_tp1 = torch.cat([value_t[1:], last.unsqueeze(0)])
 
         def column(x: Tensor) -> Tensor:
             return x.unsqueeze(-1) if local else x
 
         for t, final in trajectory.finals.items():
-            value_tp1[t] = torch.where(column(trajectory.done[t]), self._value(final), value_tp1[t])
+            value_tp1[t] = torch.where(column(trajectory.done[t]), self._value(final.observation), value_tp1[t])
         reward = column(trajectory.reward)
         if self.algorithm.reward == "local":
             if trajectory.local_reward is None:
@@ -155,12 +145,14 @@ class Trainer:
         advantage = adv.gae(reward, value_t, value_tp1, end, done, train.gamma, train.lambda_)
         target = advantage + value_t
         self.normaliser.update(target)
-        batch = ValueBatch(features.flatten(0, -2), normal_t.flatten(), self.normaliser.normalise(target).flatten())
+        every = torch.ones_like(target, dtype=torch.bool)
+        columns = (self.critic.features(trajectory.decision.observation), normal_t, self.normaliser.normalise(target))
+        batch = ValueBatch(*(self.critic.sharing.rows(x, every) for x in columns))
         explained = explained_variance(value_t, target)
         return batch, advantage if local else advantage.unsqueeze(-1), explained
 
-    def _value(self, observation: Any) -> Tensor:
-        return self.normaliser.denormalise(self.critic(self.critic.features(observation)))
+    def _value(self, observation: Observation) -> Tensor:
+        return self.normaliser.denormalise(values(self.critic, observation))
 
     def _anneal(self, iteration: int) -> None:
         train = self.config.train
@@ -212,6 +204,7 @@ class Trainer:
             "shuffle": self.shuffle.get_state(),
             "env": self.task.env.state_dict(),
             "counters": {"iteration": self.iteration, "episodes": self.episodes, "wall_s": self.wall_s},
+            "coefficient": self.coefficient,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -221,6 +214,7 @@ class Trainer:
         self.streams.load_state_dict(state["streams"])
         self.shuffle.set_state(state["shuffle"].cpu())
         self.decision = self.task.env.load_state_dict(state["env"])
+        self.coefficient = state["coefficient"]
         counters = state["counters"]
         self.iteration, self.episodes = counters["iteration"], counters["episodes"]
         self.wall_s = counters["wall_s"]
@@ -236,20 +230,21 @@ def _size(signal: Tensor, active: Tensor) -> Tensor:
 
 
 def policy_batch(actor: ScoringActor, trajectory: Trajectory, advantage: Tensor, u: Tensor | None) -> PolicyBatch:
-    """Rows of the agents that had something to decide."""
+    """Rows for the networks, as the actor's sharing lays them out."""
     observation = trajectory.decision.observation
-    rows = observation.active.flatten().nonzero().squeeze(-1)
+    active = observation.active
 
-    def pick(x: Tensor) -> Tensor:
-        return x.flatten(0, 2).index_select(0, rows)
+    def rows(x: Tensor) -> Tensor:
+        return actor.sharing.rows(x, active)
 
-    agent, choices = actor.features(pick(observation.agent), pick(observation.choices))
+    agent, choices = actor.features(rows(observation.agent), rows(observation.choices))
     return PolicyBatch(
         agent=agent,
         choices=choices,
-        mask=pick(observation.mask),
-        actions=pick(trajectory.actions),
-        log_policy=pick(trajectory.log_policy),
-        advantage=pick(advantage),
-        u=None if u is None else pick(u),
+        mask=rows(observation.mask),
+        actions=rows(trajectory.actions),
+        log_policy=rows(trajectory.log_policy),
+        advantage=rows(advantage),
+        u=None if u is None else rows(u),
+        active=rows(active),
     )

@@ -97,10 +97,22 @@ class Trajectory:
     done: Tensor
     """terminated or truncated, `[T, B]`."""
     local_reward: Tensor | None
-    last: Observation
-    """What agents see after the last step, `[B, ...]`."""
-    finals: Mapping[int, Observation]
-    """By step, the observation in which episodes ended there, `[B, ...]`."""
+    last: Decision
+    """The moment of decision after the last step, `[B, ...]`."""
+    finals: Mapping[int, Decision]
+    """By step, the moment in which episodes ended there, `[B, ...]`."""
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """What the model says about a trajectory, by the place where it enters the update; one of them is set."""
+
+    u: Tensor | None = None
+    """Advantage of the sampled choice, `[T, B, N]`, or of every choice, `[T, B, N, K]`; normalised."""
+    baseline: Tensor | None = None
+    """Part of the return that the other agents' actions explain, `[T, B, N]`; in units of the potential."""
+    shaping: Tensor | None = None
+    """F_t, added to the shared reward, `[T, B]`."""
 
 
 def map_tensors(function: Callable[..., Tensor], *records: Record) -> Record:

@@ -17,7 +17,7 @@ from dgpg.types import map_tensors
 
 @dataclass(frozen=True)
 class PolicyBatch:
-    """One row for each agent that acted, M rows; features as the actor normalised them."""
+    """Rows of agents as `dgpg.sharing` lays them out, `[M, ...]` or `[N, S, ...]`; features normalised."""
 
     agent: Tensor
     choices: Tensor
@@ -26,20 +26,26 @@ class PolicyBatch:
     log_policy: Tensor
     advantage: Tensor
     u: Tensor | None
-    """Guidance of every choice, `[M, K]`, for the all-action estimator."""
+    """Guidance of every choice, `[..., K]`, for the all-action estimator."""
+    active: Tensor
+    """Rows that take part, `[M]` or `[N, S]`."""
 
     def select(self, rows: Tensor) -> PolicyBatch:
-        """The given rows."""
-        return map_tensors(lambda x: x.index_select(0, rows), self)
+        """The given rows, M or S."""
+        return map_tensors(lambda x: x.index_select(self.active.dim() - 1, rows), self)
 
 
 @dataclass(frozen=True)
 class ValueBatch:
-    """One row for each value predicted; values in normalised units."""
+    """A row for each value predicted, `[M, ...]` or `[N, S, ...]`; values in normalised units."""
 
     features: Tensor
     value: Tensor
     target: Tensor
+
+    def select(self, rows: Tensor) -> ValueBatch:
+        """The given rows, M or S."""
+        return map_tensors(lambda x: x.index_select(self.target.dim() - 1, rows), self)
 
 
 def minibatches(rows: int, config: TrainConfig, seed: torch.Generator) -> Iterator[Tensor]:
@@ -60,20 +66,19 @@ def update_policy(
 ) -> dict[str, Tensor]:
     """Adam steps on the clipped policy loss; returns means over the steps."""
     logged: list[Tensor] = []
-    for rows in minibatches(len(batch.actions), config, seed):
+    for rows in minibatches(batch.active.shape[-1], config, seed):
         if len(rows) == 0:
             continue
-        rows = rows.to(batch.actions.device)
-        part = batch.select(rows)
+        part = batch.select(rows.to(batch.actions.device))
         logs = kind.log_probs(actor(part.agent, part.choices), part.mask)
-        policy = kind.policy_loss(logs, part.log_policy, part.actions, part.advantage, part.u, alpha, config.clip)
-        entropy = kind.entropy(logs).mean()
-        norm = _descend(policy - config.entropy * entropy, actor, optimiser, config.max_grad_norm)
+        loss = kind.policy_loss(logs, part.log_policy, part.actions, part.advantage, part.u, alpha, config.clip)
+        policy, entropy = (losses.mean_by_network(x, part.active) for x in (loss, kind.entropy(logs)))
+        norm = _descend((policy - config.entropy * entropy).sum(), actor, optimiser, config.max_grad_norm)
         with torch.no_grad():
             new, before = (kind.log_prob(x, part.actions) for x in (logs, part.log_policy))
-            clipped = (((new - before).exp() - 1).abs() > config.clip).float().mean()
-            kl = losses.approximate_kl(new, before)
-        logged.append(torch.stack([policy.detach(), entropy.detach(), kl, clipped, norm]))
+            clipped = ((new - before).exp() - 1).abs() > config.clip
+            kl, share = (losses.mean_by_network(x, part.active) for x in (losses.approximate_kl(new, before), clipped))
+        logged.append(torch.stack([x.detach().mean() for x in (policy, entropy, kl, share, norm)]))
     names = ("policy_loss", "entropy", "kl", "clip_fraction", "grad_norm")
     return _means(names, logged)
 
@@ -87,22 +92,21 @@ def update_value(
 ) -> dict[str, Tensor]:
     """Adam steps on the clipped value loss; returns means over the steps."""
     logged: list[Tensor] = []
-    for rows in minibatches(len(batch.target), config, seed):
+    for rows in minibatches(batch.target.shape[-1], config, seed):
         if len(rows) == 0:
             continue
-        rows = rows.to(batch.target.device)
-        part = map_tensors(lambda x: x.index_select(0, rows), batch)  # noqa: B023 (called at once)
+        part = batch.select(rows.to(batch.target.device))
         value = critic(part.features)
-        loss = losses.clipped_value(value, part.value, part.target, config.value_clip, config.huber)
-        norm = _descend(loss, critic, optimiser, config.max_grad_norm)
-        logged.append(torch.stack([loss.detach(), norm]))
+        loss = losses.clipped_value(value, part.value, part.target, config.value_clip, config.huber).mean(-1)
+        norm = _descend(loss.sum(), critic, optimiser, config.max_grad_norm)
+        logged.append(torch.stack([loss.detach().mean(), norm]))
     return _means(("value_loss", "value_grad_norm"), logged)
 
 
-def _descend(loss: Tensor, module: torch.nn.Module, optimiser: torch.optim.Optimizer, max_norm: float) -> Tensor:
+def _descend(loss: Tensor, network: ScoringActor | Critic, optimiser: torch.optim.Optimizer, max_norm: float) -> Tensor:
     optimiser.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
-    norm = torch.nn.utils.clip_grad_norm_(module.parameters(), max_norm)
+    norm = network.sharing.clip(network, max_norm)
     optimiser.step()
     return norm
 

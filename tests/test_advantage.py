@@ -174,3 +174,10 @@ def test_scaled_guidance_has_mean_square_one_under_the_policy(seed: int) -> None
 def test_mix_by_hand() -> None:
     got = adv.mix(torch.tensor([1.0, 2.0]), torch.tensor([5.0, -2.0]), 0.25)
     assert got.tolist() == [2.0, 1.0]
+
+
+def test_the_coefficient_of_a_control_variate_by_hand() -> None:
+    advantage, baseline = torch.tensor([2.0, 4.0, 100.0]), torch.tensor([1.0, 1.0, 1.0])
+    active = torch.tensor([True, True, False])
+    assert adv.regress(advantage, baseline, active) == pytest.approx(3.0)
+    assert adv.regress(advantage, baseline, ~active & active) == 0.0

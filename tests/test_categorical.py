@@ -15,7 +15,7 @@ from dgpg import actions, losses
 from dgpg.actions import categorical
 from dgpg.errors import PluginError
 from dgpg.rollout import collect
-from dgpg.types import Observation, Trajectory
+from dgpg.types import Guidance, Observation, Trajectory
 
 BELOW_ONE = 1 - 2**-24  # the largest float32 below 1, and what Streams.uniform draws at most
 extreme = st.one_of(st.floats(-5, 5, width=32), st.sampled_from([-1e30, -200.0, -90.0, 0.0, 90.0, 200.0, 1e30]))
@@ -120,10 +120,15 @@ def test_gradients_are_finite_and_zero_where_not_allowed(seed: int, row: list[fl
     old = categorical.log_probs(logits.detach() + 0.1 * torch.randn(3, 4, generator=draw), mask)
     taken = categorical.sample(old, torch.rand(3, generator=draw))
     u, advantage = torch.randn(3, 4, generator=draw), torch.randn(3, generator=draw)
-    loss = categorical.policy_loss(logs, old, taken, advantage, u, 0.5, 0.2) - categorical.entropy(logs).mean()
+    loss = (categorical.policy_loss(logs, old, taken, advantage, u, 0.5, 0.2) - categorical.entropy(logs)).mean()
     (gradient,) = torch.autograd.grad(loss, logits)
     assert loss.isfinite() and gradient.isfinite().all()
     assert (gradient[~mask] == 0).all()
+
+
+def said(guidance: Guidance) -> Tensor:
+    (only,) = (x for x in vars(guidance).values() if x is not None)
+    return only
 
 
 # --- guide: a whole trajectory of the toy --------------------------------------------------------
@@ -156,11 +161,11 @@ def test_guide_all_action_and_exact(toy: ModuleType, trajectory: Trajectory, sca
     power = (u.square() * probability)[seen].sum() / probability[seen].sum()
     expected = u / power.sqrt()
 
-    args = (toy.RouteCost(), toy.Routes(), trajectory, scaled)
-    every = categorical.guide("all_action", *args)
+    args = (toy.RouteCost(), toy.Routes(), trajectory, 0.9, scaled)
+    every = categorical.guide("all_action", *args).u
     torch.testing.assert_close(every[seen], expected[seen], rtol=1e-4, atol=1e-5)
     assert (every[observation.active.unsqueeze(-1) & ~observation.mask] == 0).all()
-    sampled = categorical.guide("exact", *args)
+    sampled = categorical.guide("exact", *args).u
     taken = every.gather(-1, trajectory.actions.unsqueeze(-1)).squeeze(-1)
     torch.testing.assert_close(sampled[observation.active], taken[observation.active])
     assert every.shape == (6, 4, 4, 3) and sampled.shape == (6, 4, 4)
@@ -172,7 +177,7 @@ def test_guide_first_order(toy: ModuleType, trajectory: Trajectory) -> None:
     raw = -linear.gather(-1, trajectory.actions.unsqueeze(-1)).squeeze(-1)
     active = trajectory.decision.observation.active
     expected = (raw - raw[active].mean()) / raw[active].std(correction=0)
-    got = categorical.guide("first_order", toy.RouteCost(), toy.Routes(), trajectory, False)
+    got = categorical.guide("first_order", toy.RouteCost(), toy.Routes(), trajectory, 0.9, False).u
     torch.testing.assert_close(got[active], expected[active], rtol=1e-4, atol=1e-5)
     assert (got[~active] == 0).all() and not active.all()
 
@@ -182,12 +187,13 @@ def test_guide_when_nobody_has_anything_to_decide(toy: ModuleType, trajectory: T
     observation = trajectory.decision.observation
     idle: Observation = replace(observation, mask=torch.zeros_like(observation.mask))
     nobody = replace(trajectory, decision=replace(trajectory.decision, observation=idle))
-    assert categorical.guide(estimator, toy.RouteCost(), toy.Routes(), nobody, True).isfinite().all()
+    assert said(categorical.guide(estimator, toy.RouteCost(), toy.Routes(), nobody, 0.9, True)).isfinite().all()
 
 
 @pytest.mark.parametrize("estimator", categorical.ESTIMATORS)
 def test_guide_needs_no_gradients_and_gives_none(toy: ModuleType, trajectory: Trajectory, estimator: str) -> None:
-    assert not categorical.guide(estimator, toy.EvenSplit(), toy.Routes(), trajectory, False).requires_grad
+    got = said(categorical.guide(estimator, toy.EvenSplit(), toy.Routes(), trajectory, 0.9, False))
+    assert not got.requires_grad
 
 
 @pytest.mark.parametrize("estimator", categorical.ESTIMATORS)
@@ -195,7 +201,48 @@ def test_guide_needs_no_gradients_and_gives_none(toy: ModuleType, trajectory: Tr
 def test_guide_a_few_states_at_a_time(
     toy: ModuleType, trajectory: Trajectory, monkeypatch: pytest.MonkeyPatch, estimator: str, states: int
 ) -> None:
-    args = (estimator, toy.RouteCost(), toy.Routes(), trajectory, True)
-    whole = categorical.guide(*args)
+    args = (estimator, toy.RouteCost(), toy.Routes(), trajectory, 0.9, True)
+    whole = said(categorical.guide(*args))
     monkeypatch.setattr(categorical, "STATES", states)
-    torch.testing.assert_close(categorical.guide(*args), whole)
+    torch.testing.assert_close(said(categorical.guide(*args)), whole)
+
+
+def test_control_variate_is_what_the_others_did(toy: ModuleType, trajectory: Trajectory) -> None:
+    """b_i = -(phi(x) with i's part averaged over its policy) + phi at the mean state: free of a_i."""
+    got = categorical.guide("control_variate", toy.RouteCost(), toy.Routes(), trajectory, 0.9, False).baseline
+    context, seen = trajectory.decision.context, trajectory.decision.observation
+    slope, prior, weight = torch.tensor(toy.SLOPES), context["prior"], context["weight"]
+    probability = trajectory.log_policy.exp() * seen.active.unsqueeze(-1)
+    mean = prior + (probability * weight.unsqueeze(-1)).sum(2)
+    own = torch.nn.functional.one_hot(trajectory.actions, 3) * (weight * seen.active).unsqueeze(-1)
+
+    def phi(load: Tensor) -> Tensor:
+        return 0.5 * (slope * load.square()).sum(-1)
+
+    for i in range(4):
+        others = trajectory.state.squeeze(-1) - own[:, :, i]
+        each = [phi(others + weight[..., i, None] * torch.eye(3)[k]) for k in range(3)]
+        averaged = (torch.stack(each, -1) * trajectory.log_policy[:, :, i].exp()).sum(-1)
+        active = seen.active[..., i]
+        torch.testing.assert_close(got[..., i][active], (phi(mean) - averaged)[active], rtol=1e-4, atol=1e-4)
+
+
+def test_shaping_telescopes_over_an_episode(toy: ModuleType, trajectory: Trajectory) -> None:
+    """Sum of gamma^t F_t from the start of an episode to a true end is phi of where it began."""
+    gamma = 0.9
+    got = categorical.guide("potential_based", toy.RouteCost(), toy.Routes(), trajectory, gamma, False).shaping
+
+    def phi(prior: Tensor) -> float:
+        return float(0.5 * (torch.tensor(toy.SLOPES) * prior.square()).sum())
+
+    prior, ends = trajectory.decision.context["prior"], 0
+    for b in range(4):
+        for t in range(6):
+            ahead = phi(prior[t + 1, b]) if t < 5 else phi(trajectory.last.context["prior"][b])
+            if trajectory.done[t, b]:
+                ahead = phi(trajectory.finals[t].context["prior"][b])
+                ends += 1
+            if trajectory.terminated[t, b]:
+                ahead = 0.0
+            assert got[t, b].item() == pytest.approx(phi(prior[t, b]) - gamma * ahead, rel=1e-4, abs=1e-5)
+    assert ends > 0 and trajectory.terminated.any()

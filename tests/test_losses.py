@@ -16,7 +16,7 @@ def logs_of(*probabilities: float) -> torch.Tensor:
 
 def test_ratio_one_gives_minus_the_mean_advantage() -> None:
     log_prob, advantage = logs_of(0.2, 0.5, 0.9), torch.tensor([1.0, -2.0, 4.0], dtype=torch.float64)
-    assert losses.clipped_policy(log_prob, log_prob, advantage, 0.2).item() == pytest.approx(-1.0)
+    assert losses.clipped_policy(log_prob, log_prob, advantage, 0.2).mean().item() == pytest.approx(-1.0)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_all_action_is_the_expectation_of_the_sampled_loss(seed: int, rows: int,
         for m in range(rows)
         for k in range(choices)
     )
-    torch.testing.assert_close(losses.clipped_all_action(logs, logs_old, u, 0.2), expected / rows)
+    torch.testing.assert_close(losses.clipped_all_action(logs, logs_old, u, 0.2).mean(0, keepdim=True), expected / rows)
 
 
 def test_all_action_by_hand() -> None:
@@ -99,14 +99,21 @@ def test_clipped_value_has_no_gradient_beyond_the_clip() -> None:
     assert value.grad is not None and value.grad.item() == 0
 
 
-def test_losses_are_means_over_rows() -> None:
+def test_losses_have_one_number_a_row() -> None:
     zero = torch.zeros(2)
-    assert losses.clipped_value(zero, zero, torch.tensor([1.0, 3.0]), 0.2, 10.0).item() == pytest.approx(2.5)
+    assert losses.clipped_value(zero, zero, torch.tensor([1.0, 3.0]), 0.2, 10.0).tolist() == pytest.approx([0.5, 4.5])
+
+
+def test_each_network_has_its_own_mean_over_the_rows_that_take_part() -> None:
+    rows = torch.tensor([[1.0, 2.0, 6.0], [4.0, 5.0, 6.0]])
+    active = torch.tensor([[True, False, True], [False, False, False]])
+    assert losses.mean_by_network(rows, active).tolist() == [3.5, 0.0]
+    assert losses.mean_by_network(rows[0], active[0]).item() == 3.5
 
 
 def test_approximate_kl() -> None:
     same = logs_of(0.3, 0.6)
-    assert losses.approximate_kl(same, same).item() == 0
+    assert (losses.approximate_kl(same, same) == 0).all()
     # rho = 2: (2 - 1) - log 2
     assert losses.approximate_kl(logs_of(0.8), logs_of(0.4)).item() == pytest.approx(1 - math.log(2))
 

@@ -8,8 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dgpg.networks import CentralCritic, LocalCritic, ScoringActor, linear, mlp
+from dgpg.networks import CentralCritic, LocalCritic, ScoringActor, mlp
 from dgpg.random import generator
+from dgpg.sharing import Shared
 from dgpg.types import Observation
 
 
@@ -23,7 +24,7 @@ def standardised(x: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize(("inputs", "outputs"), [(3, 7), (7, 3), (5, 5)])
 def test_linear_is_orthogonal_with_zero_bias(inputs: int, outputs: int) -> None:
-    layer = linear(inputs, outputs, 1.5, generator(0))
+    layer = Shared().layer(inputs, outputs, 1.5, generator(0))
     weight = layer.weight.detach()
     product = weight @ weight.T if outputs <= inputs else weight.T @ weight
     torch.testing.assert_close(product, 1.5**2 * torch.eye(min(inputs, outputs)), atol=1e-5, rtol=0)
@@ -31,7 +32,7 @@ def test_linear_is_orthogonal_with_zero_bias(inputs: int, outputs: int) -> None:
 
 
 def test_mlp_against_matrices() -> None:
-    net, x = mlp([4, 6, 5, 1], 1.0, generator(0)), normal(1, 3, 4)
+    net, x = mlp([4, 6, 5, 1], 1.0, Shared(), generator(0)), normal(1, 3, 4)
     one, two, three = (module for module in net if isinstance(module, torch.nn.Linear))
     hidden = standardised(x)
     for layer in (one, two):
@@ -40,7 +41,7 @@ def test_mlp_against_matrices() -> None:
 
 
 def test_the_same_seed_gives_the_same_weights() -> None:
-    first, again, other = (ScoringActor(3, 4, 8, generator(seed)) for seed in (1, 1, 2))
+    first, again, other = (ScoringActor(3, 4, 8, Shared(), generator(seed)) for seed in (1, 1, 2))
     for one, two in zip(first.parameters(), again.parameters(), strict=True):
         assert torch.equal(one, two)
     assert not torch.equal(first.middle.weight, other.middle.weight)
@@ -48,14 +49,14 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 
 def test_building_a_network_leaves_the_global_generator_alone() -> None:
     before = torch.random.get_rng_state()
-    ScoringActor(3, 4, 8, generator(1))
+    ScoringActor(3, 4, 8, Shared(), generator(1))
     CentralCritic(5, 8, generator(1))
-    LocalCritic(3, 4, 8, generator(1))
+    LocalCritic(3, 4, 8, Shared(), generator(1))
     assert torch.equal(before, torch.random.get_rng_state())
 
 
 def test_actor_is_an_mlp_of_agent_and_choice_features_together() -> None:
-    actor, seen = ScoringActor(4, 5, 8, generator(0)), observation()
+    actor, seen = ScoringActor(4, 5, 8, Shared(), generator(0)), observation()
     logits = actor.logits(seen)
     weight = torch.cat([actor.agent_in.weight, actor.choice_in.weight], 1)
     bias = actor.agent_in.bias + actor.choice_in.bias
@@ -66,7 +67,7 @@ def test_actor_is_an_mlp_of_agent_and_choice_features_together() -> None:
 
 
 def test_an_agent_with_nothing_to_decide_is_not_scored() -> None:
-    actor, seen = ScoringActor(4, 5, 8, generator(0)), observation()
+    actor, seen = ScoringActor(4, 5, 8, Shared(), generator(0)), observation()
     mask = torch.rand(2, 3, 6, generator=generator(4)) < 0.5
     mask[0, 1] = mask[1, 2] = False
     got, every = actor.logits(replace(seen, mask=mask)), actor.logits(seen)
@@ -78,7 +79,7 @@ def test_an_agent_with_nothing_to_decide_is_not_scored() -> None:
 
 @given(st.integers(0, 2**32), st.integers(1, 6), st.integers(1, 6))
 def test_actor_follows_a_renumbering_of_agents_and_choices(seed: int, agents: int, choices: int) -> None:
-    actor, draw = ScoringActor(3, 4, 8, generator(0)), generator(seed)
+    actor, draw = ScoringActor(3, 4, 8, Shared(), generator(0)), generator(seed)
     agent, choice = (
         torch.randn(2, agents, 3, generator=draw),
         torch.randn(2, agents, choices, 4, generator=draw),
@@ -89,7 +90,7 @@ def test_actor_follows_a_renumbering_of_agents_and_choices(seed: int, agents: in
 
 
 def test_a_new_policy_is_nearly_uniform() -> None:
-    logits = ScoringActor(6, 6, 32, generator(0))(normal(1, 50, 6), normal(2, 50, 10, 6))
+    logits = ScoringActor(6, 6, 32, Shared(), generator(0))(normal(1, 50, 6), normal(2, 50, 10, 6))
     probability = logits.softmax(-1)
     assert (probability * 10 - 1).abs().max() < 0.15
 
@@ -110,7 +111,7 @@ def test_central_critic_gives_one_value_an_environment() -> None:
 
 
 def test_local_critic_sees_the_agent_and_the_mean_of_its_choices() -> None:
-    critic, seen = LocalCritic(4, 5, 8, generator(0)), observation()
+    critic, seen = LocalCritic(4, 5, 8, Shared(), generator(0)), observation()
     features = critic.features(seen)
     assert features.shape == (2, 3, 9) and critic(features).shape == (2, 3)
     assert torch.equal(features[..., :4], seen.agent)
@@ -119,5 +120,5 @@ def test_local_critic_sees_the_agent_and_the_mean_of_its_choices() -> None:
 
 def test_gain_of_hidden_layers_keeps_the_scale() -> None:
     x = normal(0, 2000, 64)
-    hidden = torch.relu(linear(64, 64, math.sqrt(2), generator(1))(x))
+    hidden = torch.relu(Shared().layer(64, 64, math.sqrt(2), generator(1))(x))
     assert hidden.square().mean().item() == pytest.approx(1.0, rel=0.05)

@@ -8,6 +8,7 @@ import torch
 from dgpg.actions import categorical
 from dgpg.networks import ScoringActor
 from dgpg.random import Streams, generator
+from dgpg.sharing import Shared
 from dgpg.rollout import collect
 from dgpg.types import Decision, Step, Trajectory
 
@@ -17,7 +18,7 @@ STEPS = 7
 @pytest.fixture(scope="module")
 def actor(toy: ModuleType) -> ScoringActor:
     shapes = [toy.Env().observation_space[name].shape[-1] for name in ("agent", "choices")]
-    actor = ScoringActor(*shapes, 8, generator(0))
+    actor = ScoringActor(*shapes, 8, Shared(), generator(0))
     actor.score.weight.data *= 100  # a policy far from uniform
     return actor
 
@@ -41,11 +42,11 @@ def test_what_is_recorded_is_what_happened(toy: ModuleType, actor: ScoringActor)
         assert torch.equal(trajectory.local_reward[t], step.local_reward)
         assert (t in trajectory.finals) == bool(trajectory.done[t].any())
         if t in trajectory.finals:
-            assert trajectory.finals[t] is step.final.observation
+            assert trajectory.finals[t] is step.final
         if t + 1 < STEPS:
             assert torch.equal(observation.mask[t + 1], step.decision.observation.mask)
             assert torch.equal(trajectory.decision.context["prior"][t + 1], step.decision.context["prior"])
-    assert decision is steps[-1].decision and trajectory.last is decision.observation
+    assert decision is steps[-1].decision and trajectory.last is decision
     # The toy was seen in every situation: true ends, cuts, agents without a choice.
     done = trajectory.done
     assert trajectory.terminated.any() and (done & ~trajectory.terminated).any() and not observation.active.all()

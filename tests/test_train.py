@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from dgpg import advantage as adv
+from dgpg import guidance
 from dgpg.actions import categorical
 from dgpg.algorithms import ALGORITHMS
 from dgpg.errors import ConfigError, DivergenceError
@@ -62,7 +63,10 @@ def test_at_alpha_zero_dgpg_is_mappo_number_for_number(toy: ModuleType, estimato
     assert same(state(guided), state(plain))
 
 
-@pytest.mark.parametrize("estimator", categorical.ESTIMATORS)
+MIXED = ("all_action", "exact", "first_order")
+
+
+@pytest.mark.parametrize("estimator", MIXED)
 def test_guidance_moves_the_policy_and_nothing_else(toy: ModuleType, estimator: str) -> None:
     """Never the reward, the return or the value target: the critic learns the same in the first iteration."""
     guided, plain = toy.trainer("dg-pg", estimator=estimator), toy.trainer("mappo")
@@ -72,7 +76,7 @@ def test_guidance_moves_the_policy_and_nothing_else(toy: ModuleType, estimator: 
     assert not same(state(guided, "actor"), state(plain, "actor"))
 
 
-@pytest.mark.parametrize("estimator", categorical.ESTIMATORS)
+@pytest.mark.parametrize("estimator", MIXED)
 def test_at_alpha_one_the_policy_ignores_the_reward(toy: ModuleType, estimator: str) -> None:
     def pay_otherwise(env: Any) -> Any:
         step = env.step
@@ -84,6 +88,41 @@ def test_at_alpha_one_the_policy_ignores_the_reward(toy: ModuleType, estimator: 
     run(one, 2), run(other, 2)
     assert same(state(one, "actor"), state(other, "actor"))
     assert not same(state(one, "critic"), state(other, "critic"))
+
+
+def test_shaping_is_added_to_the_reward_alone(toy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shaped dg-pg is mappo on an environment that pays r + alpha F."""
+    shaped = toy.trainer("dg-pg", estimator="potential_based", alpha={"start": 0.5, "end": 0.5})
+    plain, seen = toy.trainer("mappo"), {}
+
+    def paid_more(*args: Any) -> Any:
+        trajectory, decision = collect(*args)
+        f = guidance.shaping(toy.RouteCost(), toy.Routes(), trajectory, 0.95)
+        seen["F"] = f
+        return replace(trajectory, reward=trajectory.reward + 0.5 * f), decision
+
+    run(shaped, 3)
+    monkeypatch.setattr("dgpg.train.collect", paid_more)
+    run(plain, 3)
+    assert same(state(shaped, "actor", "critic"), state(plain, "actor", "critic")) and seen["F"].abs().max() > 0
+
+
+def test_a_control_variate_takes_the_coefficient_of_the_iteration_before(
+    toy: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer, plain = toy.trainer("dg-pg", estimator="control_variate"), toy.trainer("mappo")
+    run(trainer, 1), run(plain, 1)
+    assert same(state(trainer, "actor"), state(plain, "actor"))  # nothing is known yet
+    known, seen = trainer.coefficient, {}
+    assert known > 0  # the model explains a part of what others do
+    monkeypatch.setattr("dgpg.train.adv.normalise", lambda a, *_: seen.setdefault("advantage", a))
+    monkeypatch.setattr("dgpg.train.adv.regress", lambda a, b, _: seen.update(a=a, b=b) or 7.0)
+    trainer.iterate()
+    torch.testing.assert_close(seen["advantage"], seen["a"] - trainer.config.train.alpha.at(1, 6) * known * seen["b"])
+    assert trainer.coefficient == 7.0
+    again = toy.trainer("dg-pg", estimator="control_variate")
+    again.load_state_dict(trainer.state_dict())
+    assert again.coefficient == 7.0
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -183,7 +222,7 @@ def test_the_advantage_is_normalised_then_mixed(
     if name == "dg-pg":
         estimator = settings.get("estimator", "all_action")
         scaled = "guidance_scale" in settings
-        u = categorical.guide(estimator, toy.RouteCost(), toy.Routes(), seen["trajectory"], scaled)
+        u = categorical.guide(estimator, toy.RouteCost(), toy.Routes(), seen["trajectory"], 0.95, scaled).u
     assert seen["alpha"] == (0.0 if u is None else 0.3)
     if name == "dg-pg" and u.dim() == 3:
         expected, u = 0.7 * expected + 0.3 * u, None

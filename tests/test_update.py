@@ -11,6 +11,7 @@ from dgpg.actions import categorical
 from dgpg.config import TrainConfig
 from dgpg.networks import CentralCritic, ScoringActor
 from dgpg.random import generator
+from dgpg.sharing import Shared
 from dgpg.update import PolicyBatch, ValueBatch, minibatches, update_policy, update_value
 
 ROWS = 12
@@ -48,6 +49,7 @@ def policy_batch(with_u: bool) -> PolicyBatch:
         log_policy=log_policy,
         advantage=torch.randn(ROWS, generator=draw),
         u=torch.randn(ROWS, 4, generator=draw) if with_u else None,
+        active=torch.ones(ROWS, dtype=torch.bool),
     )
 
 
@@ -58,7 +60,7 @@ def descend(module: torch.nn.Module, loss: torch.Tensor, rate: float) -> list[to
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
 def test_one_policy_step_by_hand(alpha: float) -> None:
-    actor, batch = ScoringActor(3, 5, 8, generator(0)), policy_batch(with_u=alpha > 0)
+    actor, batch = ScoringActor(3, 5, 8, Shared(), generator(0)), policy_batch(with_u=alpha > 0)
     probability = actor(batch.agent, batch.choices).masked_fill(~batch.mask, -torch.inf).softmax(-1)
     ratio = probability / batch.log_policy.exp().clamp(min=1e-30)
     at = (torch.arange(ROWS), batch.actions)
@@ -99,7 +101,7 @@ def test_minibatches_are_steps_one_after_the_other() -> None:
     config, batch = TrainConfig(epochs=2, minibatches=3), policy_batch(with_u=True)
     critic_batch = ValueBatch(*(torch.randn(*s, generator=generator(2)) for s in ((ROWS, 3), (ROWS,), (ROWS,))))
     once = config.model_copy(update={"epochs": 1, "minibatches": 1})
-    actors = [ScoringActor(3, 5, 8, generator(0)) for _ in range(2)]
+    actors = [ScoringActor(3, 5, 8, Shared(), generator(0)) for _ in range(2)]
     critics = [CentralCritic(3, 8, generator(0)) for _ in range(2)]
     sgd = [torch.optim.SGD(module.parameters(), 0.5) for module in (*actors, *critics)]
     update_policy(categorical, actors[0], sgd[0], batch, 0.5, config, generator(0))
@@ -115,7 +117,7 @@ def test_minibatches_are_steps_one_after_the_other() -> None:
 
 
 def test_gradients_are_scaled_down_to_the_norm() -> None:
-    actor, batch = ScoringActor(3, 5, 8, generator(0)), policy_batch(with_u=False)
+    actor, batch = ScoringActor(3, 5, 8, Shared(), generator(0)), policy_batch(with_u=False)
     batch = replace(batch, advantage=1e4 * batch.advantage)
     before = [p.detach().clone() for p in actor.parameters()]
     config = ONCE.model_copy(update={"max_grad_norm": 0.5})
@@ -128,7 +130,7 @@ def test_gradients_are_scaled_down_to_the_norm() -> None:
 
 @pytest.mark.parametrize("rows", [0, 1, 3])
 def test_fewer_rows_than_minibatches(rows: int) -> None:
-    actor, batch = ScoringActor(3, 5, 8, generator(0)), policy_batch(with_u=True)
+    actor, batch = ScoringActor(3, 5, 8, Shared(), generator(0)), policy_batch(with_u=True)
     few = PolicyBatch(**{name: x[:rows] for name, x in vars(batch).items()})
     config = TrainConfig(epochs=2, minibatches=8)
     sgd = torch.optim.SGD(actor.parameters(), 0.1)
@@ -139,7 +141,7 @@ def test_fewer_rows_than_minibatches(rows: int) -> None:
 
 def test_the_entropy_bonus_raises_entropy() -> None:
     batch = replace(policy_batch(with_u=False), advantage=torch.zeros(ROWS))
-    actor = ScoringActor(3, 5, 8, generator(0))
+    actor = ScoringActor(3, 5, 8, Shared(), generator(0))
     actor.score.weight.data *= 100
     config = TrainConfig(epochs=20, minibatches=1, entropy=1.0)
     first = update_policy(categorical, actor, torch.optim.SGD(actor.parameters(), 0.0), batch, 0.0, ONCE, generator(0))

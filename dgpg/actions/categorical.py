@@ -8,10 +8,10 @@ from torch import Tensor
 from dgpg import advantage, guidance
 from dgpg.losses import clipped_all_action, clipped_policy
 from dgpg.protocols import AgentMapping, AnalyticalModel
-from dgpg.types import Decision, Trajectory, flatten, map_tensors
+from dgpg.types import Decision, Guidance, Trajectory, flatten, map_tensors
 
-ESTIMATORS = ("all_action", "exact", "first_order")
-"""Estimators of grad G, docs/theory.md section 2; the first is the default."""
+ESTIMATORS = ("all_action", "exact", "first_order", "control_variate", "potential_based")
+"""How the model enters, docs/theory.md sections 2 and 4; the first is the default."""
 STATES = 64
 """States that guidance takes at a time."""
 
@@ -51,14 +51,14 @@ def policy_loss(
     logs: Tensor, logs_old: Tensor, actions: Tensor, advantage: Tensor, u: Tensor | None,
     alpha: float, clip: float,
 ) -> Tensor:  # fmt: skip
-    """(1 - alpha) of the sampled clipped loss + alpha of the all-action one.
+    """(1 - alpha) of the sampled clipped loss + alpha of the all-action one, a number a row.
 
     Args:
-        logs: log pi(k) under the parameters being trained, `[M, K]`.
+        logs: log pi(k) under the parameters being trained, `[..., K]`.
         logs_old: the same when the action was drawn.
-        actions: `[M]`.
-        advantage: of the sampled action, `[M]`.
-        u: guidance of every choice for `all_action`, `[M, K]`; None when `advantage` holds it already.
+        actions: `[...]`.
+        advantage: of the sampled action, `[...]`.
+        u: guidance of every choice for `all_action`, `[..., K]`; None when `advantage` holds it already.
         alpha: weight of u, unused without it.
         clip: width of the trust region.
     """
@@ -70,41 +70,60 @@ def policy_loss(
 
 @torch.no_grad()
 def guide(
-    estimator: str, model: AnalyticalModel, mapping: AgentMapping, trajectory: Trajectory, scaled: bool
-) -> Tensor:
-    """The signal u for a whole trajectory, normalised (docs/theory.md section 2).
+    estimator: str, model: AnalyticalModel, mapping: AgentMapping, trajectory: Trajectory, gamma: float, scaled: bool
+) -> Guidance:
+    """What the model says about a whole trajectory, in the form the estimator asks for (docs/theory.md).
 
-    Returns:
-        `all_action`: advantage of every choice, `[T, B, N, K]`.
-        `exact`, `first_order`: advantage of the sampled choice, `[T, B, N]`.
+    Args:
+        estimator: one of `ESTIMATORS`.
+        model: phi.
+        mapping: z_i(k).
+        trajectory: T steps.
+        gamma: discount, for `potential_based`.
+        scaled: divide u by each agent's own scale first, for `all_action` and `exact`.
     """
+    if estimator == "potential_based":
+        return Guidance(shaping=guidance.shaping(model, mapping, trajectory, gamma))
+    potential, own, rest = _measure(estimator, model, mapping, trajectory)
+    active = trajectory.decision.observation.active
+    if estimator == "first_order":
+        return Guidance(u=advantage.normalise(-log_prob(potential, trajectory.actions), active, "batch"))
+    probability = trajectory.log_policy.exp()
+    u = advantage.centre(potential, probability)
+    if estimator == "control_variate":
+        return Guidance(baseline=-rest.unsqueeze(-1) - log_prob(u, trajectory.actions))
+    u = advantage.scale_guidance(u, probability, active, own if scaled else None)
+    return Guidance(u=u if estimator == "all_action" else log_prob(u, trajectory.actions))
+
+
+def _measure(
+    estimator: str, model: AnalyticalModel, mapping: AgentMapping, trajectory: Trajectory
+) -> tuple[Tensor, Tensor, Tensor]:
+    """phi_i(k) `[T, B, N, K]`, each agent's own scale `[T, B, N]`, phi(x) - phi(x^) `[T, B]`."""
     decision = flatten(trajectory.decision)
-    state, actions = trajectory.state.flatten(0, 1), trajectory.actions.flatten(0, 1)
-    # A few states at a time: what their choices touch then stays in the processor's cache.
+    state, actions, logs = (x.flatten(0, 1) for x in (trajectory.state, trajectory.actions, trajectory.log_policy))
     parts = []
+    # A few states at a time: what their choices touch then stays in the processor's cache.
     for first in range(0, len(state), STATES):
         at = slice(first, first + STATES)
         part = map_tensors(lambda x: x[at], decision)  # noqa: B023 (called at once)
-        parts.append(_potential(estimator, model, mapping, part, state[at], actions[at]))
-    shape = trajectory.log_policy.shape
-    potential = torch.cat([part[0] for part in parts]).view(shape)
-    active = trajectory.decision.observation.active
-    if estimator == "first_order":
-        return advantage.normalise(-log_prob(potential, trajectory.actions), active, "batch")
-    probability = trajectory.log_policy.exp()
-    own = torch.cat([part[1] for part in parts]).view(shape[:-1]) if scaled else None
-    u = advantage.scale_guidance(advantage.centre(potential, probability), probability, active, own)
-    return u if estimator == "all_action" else log_prob(u, trajectory.actions)
+        parts.append(_measure_some(estimator, model, mapping, part, state[at], actions[at], logs[at]))
+    potential, own, rest = (torch.cat(x).unflatten(0, trajectory.reward.shape) for x in zip(*parts, strict=True))
+    return potential, own, rest
 
 
-def _potential(
-    estimator: str, model: AnalyticalModel, mapping: AgentMapping, decision: Decision, state: Tensor, actions: Tensor
-) -> tuple[Tensor, Tensor]:
-    """phi_i(k) `[S, N, K]` and each agent's own scale `[S, N]` of S states."""
+def _measure_some(
+    estimator: str, model: AnalyticalModel, mapping: AgentMapping, decision: Decision,
+    state: Tensor, actions: Tensor, logs: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     seen, context = decision.observation, decision.context
     influence = mapping.influence(seen, context)
     if estimator == "first_order":
         potential = guidance.linear_potential(model, state, context, influence)
     else:
         potential = guidance.marginal_potential(model, state, context, influence, actions, seen.active)
-    return potential, guidance.own_scale(influence, seen.mask)
+    rest = state.new_zeros(len(state))
+    if estimator == "control_variate":
+        probability = logs.exp() * seen.active.unsqueeze(-1)
+        rest = guidance.unexpected(model, state, mapping.base_state(context), context, influence, probability)
+    return potential, guidance.own_scale(influence, seen.mask), rest
