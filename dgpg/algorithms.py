@@ -22,13 +22,20 @@ class Algorithm:
     guided: bool = False
     tuned: Mapping[str, Any] = field(default_factory=dict)
     """Departures from `TrainConfig`'s defaults; the same candidates for each algorithm (benchmarks/tune.py)."""
+    independent: Mapping[str, Any] = field(default_factory=dict)
+    """Departures on top of these where each agent has a network of its own."""
 
 
 ALGORITHMS = {
     algorithm.name: algorithm
     for algorithm in (
         Algorithm("dg-pg", critic="central", guided=True, tuned={"actor_lr": 6e-3}),
-        Algorithm("mappo", critic="central", tuned={"actor_lr": 6e-3, "gamma": 0.9}),
+        Algorithm(
+            "mappo",
+            critic="central",
+            tuned={"actor_lr": 6e-3, "gamma": 0.9},
+            independent={"gamma": 0.95, "lambda_": 0.5},
+        ),
         Algorithm("ippo", critic="local", tuned={"actor_lr": 1e-2}),
         Algorithm(
             "ippo-local",
@@ -49,7 +56,8 @@ def find(name: str) -> Algorithm:
 
 def train_config(algorithm: Algorithm, settings: Mapping[str, Any], estimators: tuple[str, ...]) -> TrainConfig:
     """The algorithm's tuned settings with the user's on top."""
-    config = validate(TrainConfig, merge(algorithm.tuned, settings), "train")
+    tuned = merge(algorithm.tuned, algorithm.independent if settings.get("parameters") == "independent" else {})
+    config = validate(TrainConfig, merge(tuned, settings), "train")
     if config.estimator not in estimators:
         raise ConfigError("train.estimator: " + unknown("estimator", config.estimator, estimators))
     if config.estimator not in ("all_action", "exact") and config.guidance_scale != "none":

@@ -57,11 +57,15 @@ class ScoringActor(nn.Module):
 
     def forward(self, agent: Tensor, choices: Tensor) -> Tensor:
         """Logits `[..., K]` from normalised features `[..., F]` and `[..., K, C]`."""
-        own = self.agent_in(agent).unsqueeze(-2)
-        hidden = (self.choice_in(choices) + own).relu_()
-        hidden = self.middle(hidden).relu_()
-        logits: Tensor = self.score(hidden).squeeze(-1)
+        logits: Tensor = self.score(self.hidden(agent, choices)).squeeze(-1)
         return logits
+
+    def hidden(self, agent: Tensor, choices: Tensor) -> Tensor:
+        """What the last layer scores, `[..., K, hidden]`, from normalised features."""
+        own = self.agent_in(agent).unsqueeze(-2)
+        first = (self.choice_in(choices) + own).relu_()
+        last: Tensor = self.middle(first).relu_()
+        return last
 
     def logits(self, observation: Observation) -> Tensor:
         """`[B, N, K]`: scores where there is something to decide; elsewhere they mean nothing."""

@@ -1,0 +1,121 @@
+"""The alignment check: a good model, and models that are wrong in one way each."""
+
+from collections.abc import Callable
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from dgpg import alignment
+from dgpg.alignment import Alignment, Plan, Sample
+from dgpg.models import CostModel
+from dgpg.train import Task
+from dgpg.types import Context
+
+PLAN = Plan(moments=2, agents=4, horizon=2)
+
+
+class Slopes(CostModel):
+    """The toy's cost with other slopes."""
+
+    def __init__(self, *slopes: float) -> None:
+        super().__init__()
+        self.slopes = torch.tensor(slopes)
+
+    def block_potential(self, block: Tensor, index: Tensor, context: Context) -> Tensor:
+        return 0.5 * self.slopes[index] * block[..., 0].square()
+
+
+class Whole:
+    """A model that is no sum over blocks as far as the core can see."""
+
+    def potential(self, state: Tensor, context: Context) -> Tensor:
+        return 0.5 * (torch.tensor([1.0, 2.0, 4.0]) * state[..., 0].square()).sum(-1)
+
+
+@pytest.fixture(scope="module")
+def of(toy: ModuleType) -> Callable[[object], Alignment]:
+    def measured(model: object) -> Alignment:
+        return alignment.measure(Task(toy.Env(64, 3), model, toy.Routes()), PLAN, 0)  # type: ignore[arg-type]
+
+    return measured
+
+
+def test_the_true_cost_is_trusted(of: Callable[[object], Alignment]) -> None:
+    found = of(Slopes(1.0, 2.0, 4.0))
+    assert found.trusted and "may be trusted" in found.verdict
+    assert found.direction > 0.98 and found.worst > 0.9 and found.detail > 0.98
+    assert found.scale == pytest.approx(1.0, rel=0.05)
+    assert found.states == 64
+
+
+def test_a_model_that_is_no_sum_over_blocks(of: Callable[[object], Alignment]) -> None:
+    assert of(Whole()).trusted
+
+
+def test_a_distance_to_the_even_split_is_trusted(of: Callable[[object], Alignment], toy: ModuleType) -> None:
+    assert of(toy.EvenSplit()).trusted
+
+
+@pytest.mark.parametrize(
+    ("slopes", "said"),
+    [
+        ((4.0, 1.0, 2.0), "may not be trusted"),  # permuted
+        ((2.0, 2.0, 2.0), "may not be trusted"),  # homogeneous
+        ((1.0, 2000.0, 4.0), "misleads"),  # one route in other units
+        ((4.0, 2.0, 1.0), "misleads"),  # upside down
+        ((1e6, 2e6, 4e6), "check its units"),
+        ((-1.0, -2.0, -4.0), "misleads"),
+        ((0.0, 0.0, 0.0), "may not be trusted"),
+    ],
+)
+def test_a_wrong_model_is_not_trusted(of: Callable[[object], Alignment], slopes: tuple[float, ...], said: str) -> None:
+    found = of(Slopes(*slopes))
+    assert not found.trusted and said in found.verdict
+
+
+def test_the_same_seed_measures_the_same(of: Callable[[object], Alignment]) -> None:
+    assert of(Slopes(1.0, 2.0, 4.0)) == of(Slopes(1.0, 2.0, 4.0))
+
+
+def sample(noise: float, tilt: float, seed: int = 0) -> Sample:
+    """Gradients with a mean of known direction; the model's mean is turned away from it by `tilt` radians."""
+    rng = np.random.default_rng(seed)
+    states, agents, choices = 400, 3, 4
+    mean = np.array([1.0, -1.0, 0.0, 0.0])
+    across = np.array([1.0, 1.0, -1.0, -1.0]) / np.sqrt(2)
+    said = np.cos(tilt) * mean + np.sin(tilt) * across
+    shape = (states, agents, choices)
+    features = np.broadcast_to(np.eye(choices), (*shape, choices))
+    true = mean + noise * rng.normal(size=shape)
+    guided = np.broadcast_to(said, shape)
+    shuffled = np.stack([np.broadcast_to(rng.permutation(said), shape) for _ in range(4)])
+    return Sample(true, guided, shuffled, features, rng.random(states))
+
+
+@pytest.mark.parametrize("tilt", [0.0, 0.5, np.pi / 2, np.pi])
+@pytest.mark.parametrize("noise", [0.0, 3.0])
+def test_direction_is_the_angle_between_the_means_whatever_the_noise(noise: float, tilt: float) -> None:
+    found = alignment.summarise(sample(noise, tilt), np.random.default_rng(0))
+    assert found.direction == pytest.approx(np.cos(tilt), abs=0.05)
+    low, high = found.direction_ci95
+    assert low - 0.02 <= np.cos(tilt) <= high + 0.02
+    assert found.scale == pytest.approx(np.cos(tilt), abs=0.1)
+
+
+def test_noise_without_a_mean_has_no_direction() -> None:
+    quiet = sample(1.0, 0.0)
+    noise = np.random.default_rng(1).normal(size=quiet.true.shape)
+    found = alignment.summarise(Sample(noise, *list(vars(quiet).values())[1:]), np.random.default_rng(0))
+    assert abs(found.detail) < 0.1 and not found.trusted
+
+
+def test_even_draws_are_even_and_allowed() -> None:
+    mask = torch.tensor([[[True, False, True, True], [False, False, False, False], [False, True, False, False]]])
+    seen = type("Seen", (), {"mask": mask})
+    noise = (torch.arange(900) + 0.5) / 900
+    drawn = torch.stack([alignment._even(seen, x.expand(1, 3)) for x in noise])[:, 0]  # type: ignore[arg-type]
+    assert drawn[:, 0].bincount(minlength=4).tolist() == [300, 0, 300, 300]
+    assert (drawn[:, 2] == 1).all()
