@@ -1,6 +1,6 @@
 """Noise of each agent's gradient against the number of agents, at a fixed policy under common random numbers.
 
-    python benchmarks/signal_to_noise.py --figure docs/figures/signal_to_noise.png > signal_to_noise.json
+    python benchmarks/signal_to_noise.py --draws 1000 --figure docs/figures/signal_to_noise.png
 
 Cloud domain, preset `waiting`. The policy is trained briefly at N = 50; one set of weights serves every N. In states
 of an episode all agents draw their actions anew many times, arrivals the same; returns have their mean in the state

@@ -36,7 +36,7 @@ ALGORITHMS = {
             tuned={"actor_lr": 6e-3, "gamma": 0.9},
             independent={"gamma": 0.95, "lambda_": 0.5},
         ),
-        Algorithm("ippo", critic="local", tuned={"actor_lr": 1e-2}),
+        Algorithm("ippo", critic="local", tuned={"actor_lr": 1e-2}, independent={"actor_lr": 3e-3}),
         Algorithm(
             "ippo-local",
             critic="local",

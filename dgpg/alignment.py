@@ -39,6 +39,8 @@ SIZE = 1e-3, 1e3
 """Scales beyond which units are probably mixed up."""
 GROUPS = 4
 """The states are ordered by their potential and cut in so many groups; `worst` is the worst of them."""
+ROWS = 2400
+"""Agents times environments that a measurement is made in, with 4 to 48 environments."""
 CONTROLS = 4
 """Shuffles of the model's blocks that `gain` is the mean over."""
 

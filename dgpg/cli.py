@@ -1,4 +1,4 @@
-"""The command line: dgpg domains | train | evaluate | compare."""
+"""The command line: dgpg domains | check | train | evaluate | compare."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from dgpg import launch, registry, report
+from dgpg import alignment, checks, launch, registry, report
 from dgpg.config import merge, parse_overrides, read_file
 from dgpg.errors import ConfigError, DgpgError, unknown
 
@@ -38,6 +38,33 @@ def domains(as_json: AsJson = False) -> None:
         print(json.dumps({"plugins": [entry.json() for entry in entries]}, indent=2))
     else:
         report.plugins(entries)
+
+
+@app.command()
+def check(
+    domain: Annotated[str, typer.Argument(help="Name of a domain, see `dgpg domains`.")],
+    model: Annotated[str | None, typer.Option(help="Analytical model; the domain's own by default.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu (default), cuda or auto.")] = "cpu",
+    sets: Sets = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure whether a plugin keeps its contract, and whether its model points where the true cost falls."""
+    settings = parse_overrides(sets or [])
+    subject = checks.subject(domain, settings, model, seed, device)
+    outcomes = []
+    for one in checks.CHECKS:
+        outcomes.append(checks.examine(one, subject))
+        if not as_json:
+            report.outcome(outcomes[-1])
+    passed = all(outcome.status != "fail" for outcome in outcomes)
+    aligned = None
+    if passed:  # a model that breaks its contract cannot be measured
+        task = launch.probe(domain, {"settings": settings, "model": model, "device": device}, alignment.ROWS, seed)
+        aligned = alignment.measure(task, alignment.Plan(), seed)
+    report.conformance(domain, outcomes, aligned, as_json)
+    if not passed:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -6,7 +6,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -105,6 +105,16 @@ def resolve(domain_name: str, values: Mapping[str, Any]) -> Plan:
         "",
     )
     return Plan(run, domain, config, _task(run, domain, config, model))
+
+
+def probe(domain_name: str, values: Mapping[str, Any], rows: int, seed: int) -> Task:
+    """What would be trained, in as many environments as make about `rows` agents, 4 to 48."""
+    plan = resolve(domain_name, values)
+    torch.set_num_threads(plan.run.train.threads or 1)
+    keep_memory()
+    count = min(max(rows // plan.task.env.num_agents, 4), 48)
+    env = plan.domain.make_env(plan.config, count, plan.task.env.device, random.derive(seed, "probe"))
+    return replace(plan.task, env=env)
 
 
 def domain_config(domain: Domain, settings: Mapping[str, Any]) -> Any:

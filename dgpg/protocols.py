@@ -179,6 +179,16 @@ class SupportsSmall(Protocol):
 
 
 @runtime_checkable
+class SupportsDeterminism(Protocol):
+    """A domain that says whether anything in it is random; without it, something is."""
+
+    @property
+    def deterministic(self) -> bool:
+        """True if another seed gives the same numbers."""
+        ...
+
+
+@runtime_checkable
 class SupportsDescription(Protocol):
     """A domain that can say what it made of its configuration and files."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from dgpg import figures
+from dgpg.alignment import Alignment
+from dgpg.checks import Outcome
 from dgpg.compare import compare_runs
 from dgpg.evaluate import Row, evaluate_run
 from dgpg.launch import Plan, open_trained
@@ -40,6 +43,36 @@ def plugins(entries: Sequence[Entry]) -> None:
     for entry in entries:
         if entry.error:
             console.print(f"{entry.name}: {entry.error}", markup=False, soft_wrap=True)
+
+
+def outcome(found: Outcome) -> None:
+    """One line a check as it ends, failures and skips with their message."""
+    style = {"pass": "green", "fail": "bold red", "skip": "yellow"}[found.status]
+    line = f"{found.status}  {found.name}: {found.message or found.description}"
+    console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def conformance(domain: str, outcomes: Sequence[Outcome], aligned: Alignment | None, as_json: bool) -> None:
+    """Counts of passes, failures and skips, and the verdict on the model."""
+    if as_json:
+        measured = aligned and {**asdict(aligned), "trusted": aligned.trusted, "verdict": aligned.verdict}
+        print(json.dumps({"domain": domain, "checks": [o.json() for o in outcomes], "alignment": measured}, indent=2))
+        return
+    count = {status: sum(o.status == status for o in outcomes) for status in ("pass", "fail", "skip")}
+    said = f"{domain}: {count['pass']} passed, {count['fail']} failed, {count['skip']} skipped in "
+    lines = [said + f"{sum(o.seconds for o in outcomes):.1f} s"]
+    if aligned is None:
+        lines.append("alignment: not measured, because checks failed")
+    else:
+        direction, gain = ("{:.2f} to {:.2f}".format(*x) for x in (aligned.direction_ci95, aligned.gain_ci95))
+        lines.append(
+            f"alignment: direction {aligned.direction:.2f} ({direction}), in the worst states {aligned.worst:.2f}; "
+            f"gain over shuffled blocks {aligned.gain:.2f} ({gain}); "
+            f"one unit of potential stands for {aligned.scale:.2g} of cost; {aligned.states} states"
+        )
+        lines.append(f"the model: {aligned.verdict}")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def opening(plan: Plan, folder: RunFolder, trainer: Trainer) -> None:

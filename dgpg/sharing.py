@@ -99,7 +99,9 @@ class StackedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`[N, ..., inputs]` to `[N, ..., outputs]`."""
-        return torch.baddbmm(self.bias, x.flatten(1, -2), self.weight).view(*x.shape[:-1], -1)
+        rows = torch.baddbmm(self.bias, x.flatten(1, -2), self.weight)
+        out: Tensor = rows.view(*x.shape[:-1], self.weight.shape[-1])
+        return out
 
 
 def orthogonal(count: int, rows: int, columns: int, seed: torch.Generator) -> Tensor:
@@ -110,4 +112,5 @@ def orthogonal(count: int, rows: int, columns: int, seed: torch.Generator) -> Te
     tall = torch.randn(count, max(rows, columns), min(rows, columns), generator=seed)
     q, r = torch.linalg.qr(tall)
     q = q * r.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)
-    return q if rows >= columns else q.mT.contiguous()
+    matrices: Tensor = q if rows >= columns else q.mT.contiguous()
+    return matrices

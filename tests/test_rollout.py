@@ -8,8 +8,8 @@ import torch
 from dgpg.actions import categorical
 from dgpg.networks import ScoringActor
 from dgpg.random import Streams, generator
-from dgpg.sharing import Shared
 from dgpg.rollout import collect
+from dgpg.sharing import Shared
 from dgpg.types import Decision, Step, Trajectory
 
 STEPS = 7

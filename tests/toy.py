@@ -6,19 +6,19 @@ game is then separable and convex with equal agents, so each of its Nash equilib
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from gymnasium import spaces
-from pydantic import BaseModel
+from pydantic import Field
 from torch import Tensor
 
 from dgpg import algorithms
 from dgpg.actions import categorical
-from dgpg.config import RunConfig
+from dgpg.config import RunConfig, Settings
 from dgpg.models import CostModel, DistanceModel
 from dgpg.random import Streams
 from dgpg.train import Task, Trainer
@@ -33,9 +33,12 @@ class Env:
     cost_unit = "cost of a step"
     device = torch.device("cpu")
 
-    def __init__(self, num_envs: int = 4, seed: int = 0, horizon: int = 3, still: bool = False) -> None:
+    def __init__(
+        self, num_envs: int = 4, seed: int = 0, horizon: int = 3, still: bool = False,
+        open_share: float = 0.5, ends: float = 0.2,
+    ) -> None:  # fmt: skip
         self.num_envs, self.num_agents, self.horizon, self.still = num_envs, 4, horizon, still
-        self.open_share = 1.0 if still else 0.5
+        self.open_share, self.ends = 1.0 if still else open_share, ends
         self.slopes = torch.tensor(SLOPES)
         self.weight = torch.ones(4) if still else torch.tensor([1.0, 2.0, 0.5, 1.0])
         agents, routes = self.num_agents, len(SLOPES)
@@ -73,7 +76,8 @@ class Env:
             mask=mask,
             central=torch.cat([prior, clock], -1),
         )
-        return Decision(observation, {"prior": prior, "weight": self.weight.expand(batch, -1)})
+        context = {"prior": prior, "weight": self.weight.expand(batch, -1), "acting": mask.any(-1)}
+        return Decision(observation, context)
 
     def step(self, actions: Tensor) -> Step:
         observation, prior = self.decision.observation, self.decision.context["prior"]
@@ -83,7 +87,7 @@ class Env:
         self.t = self.t + 1
         # Drawn whether needed or not: what environment b draws must not depend on the batch around it.
         after, restart = self._draw(), self._draw()
-        terminated = torch.zeros_like(self.t, dtype=torch.bool) if self.still else after[:, -1, 0] < 0.2
+        terminated = torch.zeros_like(self.t, dtype=torch.bool) if self.still else after[:, -1, 0] < self.ends
         truncated = (self.t == self.horizon) & ~terminated
         done = terminated | truncated
         self.noise = after
@@ -119,12 +123,15 @@ class RouteCost(CostModel):
 
 
 class EvenSplit(DistanceModel):
-    """Distance to the loads that equalise slope times load, prior load and total weight kept."""
+    """Distance to the loads that equalise slope times load, prior load and the acting agents' weight kept."""
 
     def reference(self, context: Context) -> Tensor:
-        total = context["prior"].sum(-1) + context["weight"].sum(-1)
+        total = context["prior"].sum(-1) + (context["weight"] * context["acting"]).sum(-1)
         share = 1 / torch.tensor(SLOPES)
         return (total.unsqueeze(-1) * share / share.sum()).unsqueeze(-1)
+
+    def conserved(self, state: Tensor, context: Context) -> Tensor:
+        return state.sum(1)
 
     def weight(self) -> Tensor:
         return torch.tensor(SLOPES).unsqueeze(-1)
@@ -144,17 +151,46 @@ class Routes:
         )
 
 
+class Emptiest:
+    """The open route with the least prior load."""
+
+    name: str = "emptiest"
+    information: str = "same"
+
+    def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
+        mask = decision.observation.mask
+        prior = decision.context["prior"].unsqueeze(1).expand(mask.shape)
+        return prior.masked_fill(~mask, torch.inf).argmin(-1)
+
+
+class Chances(Settings):
+    open_share: float = Field(0.5, ge=0, le=1, description="probability that a route is open to an agent")
+    ends: float = Field(0.2, ge=0, le=1, description="probability that an episode ends after a step")
+
+
+class Config(Settings):
+    horizon: int = Field(3, ge=1, description="steps of an episode")
+    model: Literal["cost", "split"] = Field("cost", description="the true cost, or the distance to an even split")
+    still: bool = Field(False, description="leave out every chance")
+    chances: Chances = Chances()
+
+
 class Domain:
-    Config = BaseModel
+    api_version = 1
+    Config = Config
+    small: Mapping[str, Any] = {"horizon": 4}
 
     def make_env(self, config: Any, num_envs: int, device: torch.device, seed: int) -> Env:
-        return Env(num_envs, seed)
+        return Env(num_envs, seed, config.horizon, config.still, config.chances.open_share, config.chances.ends)
 
-    def analytical_model(self, config: Any) -> RouteCost:
-        return RouteCost()
+    def analytical_model(self, config: Any) -> RouteCost | EvenSplit:
+        return EvenSplit() if config.model == "split" else RouteCost()
 
     def agent_mapping(self, config: Any) -> Routes:
         return Routes()
+
+    def baselines(self, config: Any) -> Sequence[Any]:
+        return [Emptiest()]
 
 
 def trainer(

@@ -108,7 +108,8 @@ def _measure(
         at = slice(first, first + STATES)
         part = map_tensors(lambda x: x[at], decision)  # noqa: B023 (called at once)
         parts.append(_measure_some(estimator, model, mapping, part, state[at], actions[at], logs[at]))
-    potential, own, rest = (torch.cat(x).unflatten(0, trajectory.reward.shape) for x in zip(*parts, strict=True))
+    shape = trajectory.reward.shape
+    potential, own, rest = (torch.cat(x).view(*shape, *x[0].shape[1:]) for x in zip(*parts, strict=True))
     return potential, own, rest
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 import torch
 
@@ -21,6 +23,8 @@ class CloudDomain:
     api_version = 1
     Config = settings.Config
     default_model = "cloud.capacity"
+    small: Mapping[str, Any] = MappingProxyType({"num_agents": 6, "candidates": 4, "horizon": 12})
+    """For `dgpg check`."""
 
     def make_env(self, config: settings.Config, num_envs: int, device: torch.device, seed: int) -> CloudEnv:
         """B environments; environment b depends on `seed + b` alone."""

@@ -87,8 +87,10 @@ class CloudEnv:
     def advance(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The machines' part of a step: shared reward `[B]`, own rewards `[B, N]`, x_t `[B, M, 2 R]`."""
         before = self.decision
-        machine, taken = self._place(actions.to(self.device), before.observation.mask)
-        state = self._state()
+        actions, mask = actions.to(self.device), before.observation.mask
+        machine, taken = self._place(actions, mask)
+        refused = mask.gather(-1, actions.unsqueeze(-1)).squeeze(-1) & ~taken
+        state = self._state(before.context, machine, refused)
         dynamics.start(self.cluster, self.tape, self.plant.hardware, self.t)
         reward, local = self._rewards(before.context, machine, taken)
         self.t += 1
@@ -106,11 +108,18 @@ class CloudEnv:
         rank = self.tape.rank[self.t]
         return machine, dynamics.place(self.cluster, self.tape, self.plant.hardware, machine, send, rank)
 
-    def _state(self) -> Tensor:
-        """x_t: requested resources and work left on each machine, `[B, M, 2 R]`."""
+    def _state(self, before: Context, machine: Tensor, refused: Tensor) -> Tensor:
+        """x_t: requested resources and work left on each machine, `[B, M, 2 R]`.
+
+        Jobs that a full queue refused count where they were sent: that is what the joint action asked for, and
+        with it x_t is the sum of all choices' influences.
+        """
         requested = (self.cluster.used + self.cluster.waiting)[:, :-1] * self.plant.unit
         state = torch.cat([requested, self.cluster.work * self.plant.unit], -1)
-        return state.view(self.num_envs, -1, state.shape[-1])
+        state = state.view(self.num_envs, -1, state.shape[-1])
+        demand = before["demand"] * refused.unsqueeze(-1)
+        asked = torch.cat([demand, demand * before["steps"].unsqueeze(-1)], -1)
+        return state.scatter_add(1, machine.unsqueeze(-1).expand_as(asked), asked)
 
     def _rewards(self, before: Context, machine: Tensor, taken: Tensor) -> tuple[Tensor, Tensor]:
         plant, weights = self.plant, self.instance.config.weights

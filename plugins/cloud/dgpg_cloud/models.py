@@ -80,12 +80,17 @@ class WaterFilling(DistanceModel):
 
     def parameters_of(self, context: Context) -> tuple[Tensor, Tensor]:
         """x0 `[B, M, R]` and the total to spread `[B, R]`, from what is present before the action."""
-        demand = context["demand"] * context["has_job"].unsqueeze(-1)
+        # A job that no candidate has room for is in no joint action, so it is in no total.
+        demand = context["demand"] * (context["has_job"] & context["has_place"]).unsqueeze(-1)
         if self.first:
             base, new = context["work"], demand * context["steps"].unsqueeze(-1)
         else:
             base, new = context["requested"], demand
         return base, base.sum(1) + new.sum(1)
+
+    def conserved(self, state: Tensor, context: Context) -> Tensor:
+        """The total of each resource over machines, `[B, R]`: requests or work are placed, never lost."""
+        return state[..., self.first : self.first + self.resources].sum(1)
 
     def weight(self) -> Tensor:
         """1 / C on the coordinates that count, `[M, 2 R]`."""

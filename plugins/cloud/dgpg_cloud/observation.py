@@ -18,9 +18,13 @@ LARGE_JOB = (8.0, 32.0, 4.0)
 
 
 def decide(cluster: Cluster, tape: Tape, plant: Plant, t: int) -> Decision:
-    """The moment of decision at the start of step t, after releases, before placing."""
+    """The moment of decision at the start of step t, after releases, before placing.
+
+    Its context also says has_place `[B, N]`: the dispatcher's job has a candidate that can take it now.
+    """
     context = make_context(cluster, tape, plant, t)
-    return Decision(make_observation(cluster, tape, plant, t, context), context)
+    observation = make_observation(cluster, tape, plant, t, context)
+    return Decision(observation, {**context, "has_place": observation.active})
 
 
 def make_context(cluster: Cluster, tape: Tape, plant: Plant, t: int) -> Context:

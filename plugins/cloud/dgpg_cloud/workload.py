@@ -119,7 +119,7 @@ def fit_scale(pool: Pool, workload: Workload, capacity: IntArray, speed_permille
         raise ConfigError(
             f"workload.load = {workload.load}: with workload.arrivals = {workload.arrivals} and "
             f"workload.longest = {workload.longest} these jobs and machines can be loaded from {load(low):.3f} "
-            f"to {load(high):.3f}; change workload.arrivals or the machines"
+            f"to {load(high):.3f}; change workload.arrivals, num_agents or num_machines"
         )
     for _ in range(50):
         middle = (low * high) ** 0.5

@@ -1,0 +1,198 @@
+"""Conformance checks: what a plugin declares is measured. `dgpg check DOMAIN` runs them all.
+
+Each check is a function of a `Subject` and usable alone:
+
+    from dgpg.checks import determinism, subject
+    determinism(subject(domain))
+
+It returns None where the property holds, raises `CheckFailed` with what was expected, what came, the likely cause
+and the fix, or `Skipped` with the reason why it does not apply. Neither pytest nor hypothesis is needed here; for
+them see `dgpg.testing`.
+"""
+
+from __future__ import annotations
+
+from dgpg.checks.baselines import baseline_actions, baseline_names
+from dgpg.checks.chance import (
+    batch,
+    determinism,
+    global_generators,
+    restore,
+    restore_elsewhere,
+    saved_state_kept,
+    saved_to_a_file,
+    seeds,
+)
+from dgpg.checks.episode import (
+    action_matters,
+    actions_kept,
+    finite,
+    horizon,
+    idle_agents,
+    new_episode,
+    outputs_kept,
+    someone_acts,
+)
+from dgpg.checks.interface import (
+    attributes,
+    contexts,
+    declared_spaces,
+    final_observations,
+    finals,
+    observations,
+    steps,
+)
+from dgpg.checks.mapping import (
+    distinct_blocks,
+    influence_format,
+    influence_is_effect,
+    mapping_is_pure,
+    state_is_sum,
+)
+from dgpg.checks.model import block_potential, gradient, model_is_pure, potential_format
+from dgpg.checks.reference import (
+    conservation,
+    reference_format,
+    reference_is_exogenous,
+    reference_is_least,
+    reference_is_stationary,
+)
+from dgpg.checks.registration import api_version, entry_point, members
+from dgpg.checks.settings import (
+    default_settings,
+    described_settings,
+    edge_values,
+    frozen_settings,
+    stored_settings,
+    unknown_setting,
+    wrong_type,
+)
+from dgpg.checks.subject import Moment, Sample, Situation, Subject, allowed, subject
+from dgpg.checks.verdict import Check, CheckFailed, Outcome, Skipped, examine
+
+CHECKS: tuple[Check, ...] = tuple(
+    Check(function)
+    for function in (
+        entry_point,
+        api_version,
+        members,
+        default_settings,
+        frozen_settings,
+        stored_settings,
+        described_settings,
+        unknown_setting,
+        wrong_type,
+        edge_values,
+        attributes,
+        declared_spaces,
+        observations,
+        contexts,
+        steps,
+        finals,
+        final_observations,
+        finite,
+        horizon,
+        new_episode,
+        someone_acts,
+        idle_agents,
+        action_matters,
+        actions_kept,
+        outputs_kept,
+        determinism,
+        seeds,
+        batch,
+        restore,
+        restore_elsewhere,
+        saved_state_kept,
+        saved_to_a_file,
+        global_generators,
+        influence_format,
+        distinct_blocks,
+        state_is_sum,
+        influence_is_effect,
+        mapping_is_pure,
+        potential_format,
+        gradient,
+        block_potential,
+        model_is_pure,
+        reference_format,
+        reference_is_least,
+        reference_is_stationary,
+        reference_is_exogenous,
+        conservation,
+        baseline_names,
+        baseline_actions,
+    )
+)
+"""Every check, in the order in which a failure explains those after it."""
+
+
+def run(subject: Subject) -> list[Outcome]:
+    """Every check on one domain."""
+    return [examine(check, subject) for check in CHECKS]
+
+
+__all__ = [
+    "CHECKS",
+    "Check",
+    "CheckFailed",
+    "Moment",
+    "Outcome",
+    "Sample",
+    "Situation",
+    "Skipped",
+    "Subject",
+    "action_matters",
+    "actions_kept",
+    "allowed",
+    "api_version",
+    "attributes",
+    "baseline_actions",
+    "baseline_names",
+    "batch",
+    "block_potential",
+    "conservation",
+    "contexts",
+    "declared_spaces",
+    "default_settings",
+    "described_settings",
+    "determinism",
+    "distinct_blocks",
+    "edge_values",
+    "entry_point",
+    "examine",
+    "final_observations",
+    "finals",
+    "finite",
+    "frozen_settings",
+    "global_generators",
+    "gradient",
+    "horizon",
+    "idle_agents",
+    "influence_format",
+    "influence_is_effect",
+    "mapping_is_pure",
+    "members",
+    "model_is_pure",
+    "new_episode",
+    "observations",
+    "outputs_kept",
+    "potential_format",
+    "reference_format",
+    "reference_is_exogenous",
+    "reference_is_least",
+    "reference_is_stationary",
+    "restore",
+    "restore_elsewhere",
+    "run",
+    "saved_state_kept",
+    "saved_to_a_file",
+    "seeds",
+    "someone_acts",
+    "state_is_sum",
+    "steps",
+    "stored_settings",
+    "subject",
+    "unknown_setting",
+    "wrong_type",
+]

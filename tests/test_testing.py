@@ -1,0 +1,137 @@
+"""The kit for pytest and hypothesis on the toy, and what it catches."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from hypothesis import Phase, find, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import run_state_machine_as_test
+
+from dgpg.checks.subject import Subject, subject
+from dgpg.testing import DomainTests, configs, joint_actions, machine_of, settings_of, states
+
+
+def load(name: str) -> ModuleType:
+    """A neighbour of this file, under the name that the fixture `toy` uses."""
+    module = f"dgpg_tests_{name}"
+    if module not in sys.modules:
+        spec = importlib.util.spec_from_file_location(module, Path(__file__).with_name(f"{name}.py"))
+        assert spec is not None and spec.loader is not None
+        sys.modules[module] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[module])
+    return sys.modules[module]
+
+
+toy = load("toy")
+broken = load("broken")
+SUBJECT = subject(toy.Domain())
+QUICK = hypothesis_settings(
+    max_examples=60, stateful_step_count=10, deadline=None, database=None, phases=[Phase.generate]
+)
+
+
+class TestToy(DomainTests):
+    domain = toy.Domain()
+
+
+class TestToyWithAReference(DomainTests):
+    domain = toy.Domain()
+    settings = {"model": "split", "horizon": 2}  # noqa: RUF012
+
+
+def of(env: type) -> Subject:
+    """A domain with another environment."""
+    make = {"make_env": lambda self, c, envs, device, seed: env(envs, seed, c.horizon, c.still)}
+    return subject(type("Broken", (toy.Domain,), make)())
+
+
+class Aliases(toy.Env):
+    """Saves the clock itself, and moves it in place."""
+
+    def step(self, actions):
+        self.t.add_(1)
+        self.t = self.t - 1
+        return super().step(actions)
+
+    def state_dict(self):
+        return {**super().state_dict(), "t": self.t}
+
+
+Endless = broken.returning(
+    lambda env, step: replace(
+        step, truncated=torch.zeros_like(step.truncated), terminated=torch.zeros_like(step.truncated)
+    )
+)
+"""Says of no episode that it ended."""
+
+
+class Stuck(toy.Env):
+    """Does not restore the clock."""
+
+    def load_state_dict(self, state):
+        clock = getattr(self, "t", state["t"])
+        decision = super().load_state_dict({**state, "t": clock})
+        return decision
+
+
+@pytest.mark.parametrize(
+    "env, words",
+    [
+        (broken.Forgets, "state_dict leaves something out"),
+        (Stuck, "state_dict leaves something out"),
+        (Aliases, "shares memory"),
+        (Endless, "no end at the horizon"),
+    ],
+    ids=["streams left out", "clock not restored", "aliased clock", "beyond the horizon"],
+)
+def test_the_machine_catches_a_broken_environment(env, words):
+    with pytest.raises(AssertionError, match=words):
+        run_state_machine_as_test(machine_of(of(env)), settings=QUICK)
+
+
+def test_the_suite_catches_an_action_that_the_mapping_is_wrong_about():
+    wrong = type("Wrong", (toy.Domain,), {"agent_mapping": lambda self, config: broken.valued(2.0)()})()
+    with pytest.raises(Exception, match=r"expected base_state \+ influences"):
+        DomainTests().test_any_joint_action_gives_the_state_that_the_mapping_says(subject(wrong))
+
+
+@given(config=configs(SUBJECT))
+def test_drawn_configurations_are_valid_and_near(config):
+    assert isinstance(config, toy.Config)
+    assert 2 <= config.horizon <= 8 and 0 <= config.chances.ends <= 0.4
+
+
+def test_every_kind_of_setting_varies():
+    drawn = settings_of(SUBJECT)
+    for wanted in ("still", "model", "chances", "horizon"):
+        found = find(drawn, lambda values, wanted=wanted: values.get(wanted) not in (None, 4), settings=QUICK)
+        assert wanted in found
+    assert find(drawn, lambda values: True, settings=QUICK) == {"horizon": 4}
+
+
+@given(data=st.data())
+def test_drawn_joint_actions_are_allowed(data):
+    situation = data.draw(st.sampled_from(SUBJECT.situations))
+    actions, mask = data.draw(joint_actions(situation.decision)), situation.decision.observation.mask
+    taken = mask.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+    assert torch.equal(taken, mask.any(-1))
+
+
+@given(drawn=states(SUBJECT))
+def test_drawn_states_keep_the_weight_of_who_acts(drawn):
+    state, decision = drawn
+    context = decision.context
+    expected = context["prior"].sum(-1) + (context["weight"] * context["acting"]).sum(-1)
+    torch.testing.assert_close(state.sum((-1, -2)), expected)
+
+
+def test_a_subject_can_change_its_configuration():
+    assert replace(SUBJECT, config=toy.Config(horizon=7)).make_env().horizon == 7
