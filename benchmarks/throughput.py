@@ -54,15 +54,15 @@ def main() -> None:
     parser.add_argument("--agents", type=int, nargs="+", default=[50, 200, 1500])
     parser.add_argument("--algorithms", nargs="+", default=["dg-pg", "mappo", "ippo", "ippo-local"])
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--parameters", choices=("shared", "independent"), default="shared")
     args = parser.parse_args()
     for agents in args.agents:
         plan = launch.resolve("cloud", {"settings": {"num_agents": agents}, "device": "cpu"})
         alone, features = simulator(plan)
         print(f"N = {agents}: simulator {alone:,.0f} agent-steps/s, with features {features:,.0f}", flush=True)
         for algorithm in args.algorithms:
-            plan = launch.resolve(
-                "cloud", {"algorithm": algorithm, "settings": {"num_agents": agents}, "device": "cpu"}
-            )
+            values = {"algorithm": algorithm, "device": "cpu", "train": {"parameters": args.parameters}}
+            plan = launch.resolve("cloud", {**values, "settings": {"num_agents": agents}})
             torch.set_num_threads(plan.run.train.threads or 1)
             launch.keep_memory()
             trainer = Trainer(plan.run, find(algorithm), plan.task)

@@ -17,7 +17,8 @@ from torch import Tensor
 from dgpg.types import Context, Decision, Influence, Observation, Step
 
 API_VERSION = 1
-"""Version of this contract. A plugin may declare `api_version`; another number is refused at load."""
+"""Version of this contract. A plugin declares it as `api_version`: another number is refused at load, and
+`dgpg check` asks for one."""
 
 Information = Literal["same", "more"]
 
