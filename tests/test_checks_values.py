@@ -112,10 +112,14 @@ def only(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 
 def test_the_command_prints_every_check_and_its_reason(monkeypatch, capsys):
     only(monkeypatch, "api_version", "conservation")
-    assert run(monkeypatch, "cloud") in (0, None)
+    assert run(monkeypatch, "cloud", "--set", "num_agents=4", "--set", "candidates=3", "--set", "horizon=8") in (
+        0,
+        None,
+    )
     shown = capsys.readouterr().out
     assert "pass  api_version" in shown and "skip  conservation: the model declares no" in shown
     assert "1 passed, 0 failed, 1 skipped" in shown
+    assert "alignment: direction" in shown and "states\nthe model: " in shown
 
 
 def test_the_command_fails_with_a_failed_check_and_has_json(monkeypatch, capsys):
@@ -124,6 +128,6 @@ def test_the_command_fails_with_a_failed_check_and_has_json(monkeypatch, capsys)
     monkeypatch.setattr("dgpg.registry._check_domain", lambda name, domain: None)
     assert run(monkeypatch, "cloud", "--json", "--set", "horizon=3", "--model", "fluid") == 1
     found = json.loads(capsys.readouterr().out)
-    assert found["domain"] == "cloud"
+    assert found["domain"] == "cloud" and found["alignment"] is None
     assert [one["status"] for one in found["checks"]] == ["fail", "pass"]
     assert "got 7" in found["checks"][0]["message"]

@@ -50,3 +50,12 @@ def test_the_repository_speaks_of_the_project_alone():
     for name in tracked.stdout.split():
         if name.endswith((".py", ".md", ".toml", ".yml")) and os.path.exists(ROOT / name):
             assert not home.search((ROOT / name).read_text()), name
+
+
+def test_statements_of_the_readme_link_to_their_tests() -> None:
+    tests = (ROOT / "tests" / "test_equilibria.py").read_text().splitlines()
+    links = re.findall(r"\[(S\d)\]\(tests/test_equilibria\.py#L(\d+)\)", (ROOT / "README.md").read_text())
+    assert [name for name, _ in links] == ["S1", "S2", "S4", "S3", "S5", "S6", "S7"]
+    for name, line in links:
+        found = tests[int(line) - 1]
+        assert found.startswith(f"def test_{name.lower()}_"), f"{name} links to line {line}: {found!r}"
