@@ -79,7 +79,7 @@ def train_and_measure(
     metrics: dict[str, float] = {}
 
     def measure(mode: Any) -> float:
-        policy = NetworkPolicy(trainer.actor, plan.task.env, mode)
+        policy = NetworkPolicy(trainer.actor, trainer.kind, mode)
         costs = episode_costs(plan.domain, plan.config, policy, episodes, arrivals, torch.device("cpu"))
         return float(costs.mean())
 

@@ -131,7 +131,7 @@ def curve(settings: dict[str, Any], gamma: float, seed: int) -> dict[int, float]
     for iteration in range(1, max(MARKS) + 1):
         trainer.iterate()
         if iteration in MARKS:
-            policy = NetworkPolicy(trainer.actor, env, "stochastic")
+            policy = NetworkPolicy(trainer.actor, trainer.kind, "stochastic")
             found[iteration] = float(episode_costs(plan.domain, plan.config, policy, 64, ARRIVALS, env.device).mean())
     return found
 

@@ -74,14 +74,14 @@ def collect(task: Task, actor: ScoringActor, count: int, seed: int) -> Draws:
     chance = random.Streams(random.derive(seed, "signal"), env.num_envs)
 
     def act(decision, noise):  # type: ignore[no-untyped-def]
-        logs = categorical.log_probs(actor.logits(decision.observation), decision.observation.mask)
+        logs = categorical.parameters(actor.outputs(decision.observation), decision.observation.mask)
         return categorical.sample(logs, noise)
 
     decision = env.reset()
     for _ in range(env.horizon // 4):
         decision = env.step(act(decision, chance.uniform(env.num_agents))).decision
     saved, seen, context = env.state_dict(), decision.observation, decision.context
-    logs = categorical.log_probs(actor.logits(seen), seen.mask)
+    logs = categorical.parameters(actor.outputs(seen), seen.mask)
     probability = logs.exp() * seen.active.unsqueeze(-1)
     influence, base = task.mapping.influence(seen, context), task.mapping.base_state(context)
     found: dict[str, list[Tensor]] = {name: [] for name in ("actions", "exact", "linear", "rest")}

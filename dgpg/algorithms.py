@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from gymnasium import spaces
+
+from dgpg.actions import kind_of
 from dgpg.config import TrainConfig, merge, validate
 from dgpg.errors import ConfigError, unknown
 
@@ -54,12 +57,30 @@ def find(name: str) -> Algorithm:
     return ALGORITHMS[name]
 
 
-def train_config(algorithm: Algorithm, settings: Mapping[str, Any], estimators: tuple[str, ...]) -> TrainConfig:
-    """The algorithm's tuned settings with the user's on top."""
-    tuned = merge(algorithm.tuned, algorithm.independent if settings.get("parameters") == "independent" else {})
+def train_config(
+    algorithm: Algorithm, domain: Mapping[str, Any], settings: Mapping[str, Any], space: spaces.Space[Any]
+) -> TrainConfig:
+    """Tuned settings, the domain's own or else the algorithm's, with the user's on top.
+
+    Args:
+        algorithm: says what it needs of them.
+        domain: what the domain was tuned to with this algorithm; empty if it was not.
+        settings: the user's.
+        space: action space, which decides what estimators there are.
+    """
+    independent = {**domain, **settings}.get("parameters") == "independent"
+    tuned = domain or merge(algorithm.tuned, algorithm.independent if independent else {})
     config = validate(TrainConfig, merge(tuned, settings), "train")
+    estimators = kind_of(space, config.distribution).ESTIMATORS
+    if config.estimator is None:
+        config = config.model_copy(update={"estimator": estimators[0]})
     if config.estimator not in estimators:
-        raise ConfigError("train.estimator: " + unknown("estimator", config.estimator, estimators))
+        raise ConfigError("train.estimator: " + unknown("estimator", str(config.estimator), estimators))
+    if config.distribution == "mean" and not (algorithm.guided and config.alpha.start == config.alpha.end == 1):
+        raise ConfigError(
+            "train.distribution = mean: a policy without chance has no score function, so only guidance can train it; "
+            "use algorithm dg-pg with train.alpha.start=1 and train.alpha.end=1, or train.distribution=gaussian"
+        )
     if config.estimator not in ("all_action", "exact") and config.guidance_scale != "none":
         raise ConfigError(f"train.guidance_scale = influence: the estimator {config.estimator} has no scale; use none")
     return config

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dgpg import guidance, random
+from dgpg.actions import kind_of, make_actor
 from dgpg.advantage import centre
-from dgpg.networks import make_actor
 from dgpg.protocols import AnalyticalModel, Environment, SupportsBlockPotential
 from dgpg.train import Task
 from dgpg.types import Context, Decision, Observation
@@ -192,7 +192,7 @@ def _interval(values: list[float]) -> Interval:
 
 def sample(task: Task, plan: Plan, seed: int) -> Sample:
     """Gradients in moments along episodes under even draws."""
-    actor = make_actor(task.env, "shared", 32, seed)
+    actor = make_actor(task.env, kind_of(task.env.action_space), "shared", 32, seed)
     chance = random.generator(random.derive(seed, "shuffles"))
     controls: list[AnalyticalModel] = []
     parts = []

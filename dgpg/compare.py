@@ -36,9 +36,8 @@ def compare_runs(paths: Sequence[Path], episodes: int, seed: int) -> dict[str, A
             )
     runs, groups = [], dict[str, list[Any]]()
     for path, trained in zip(paths, opened, strict=True):
-        env = trained.domain.make_env(trained.config, 1, next(trained.actor.parameters()).device, 0)
-        policy = NetworkPolicy(trained.actor, env, "stochastic")
-        costs = episode_costs(trained.domain, trained.config, policy, episodes, seed, env.device)
+        policy = NetworkPolicy(trained.actor, trained.kind, "stochastic")
+        costs = episode_costs(trained.domain, trained.config, policy, episodes, seed, trained.device)
         log = [line for line in RunFolder(path).read_log() if line["iteration"] <= trained.iteration]
         effort = {name: log[-1][name] for name in EFFORT} if log else dict.fromkeys(EFFORT, 0)
         run = trained.run

@@ -61,7 +61,12 @@ class TrainConfig(Settings):
     actor_hidden: int = Field(32, ge=1, le=4096, description="units of each hidden layer of the policy")
     critic_hidden: int = Field(64, ge=1, le=4096, description="units of each hidden layer of the critic")
     normalise: Scope = Field("batch", description="what the return advantage is normalised over")
-    estimator: str = Field("all_action", description="how the analytical model enters the update")
+    estimator: str | None = Field(
+        None, description="how the analytical model enters the update; all_action for choices, pathwise for numbers"
+    )
+    distribution: Literal["gaussian", "beta", "mean"] | None = Field(
+        None, description="of continuous actions: squashed gaussian (default), beta, or mean: no chance, needs alpha 1"
+    )
     guidance_scale: Literal["none", "influence"] = Field(
         "none", description="what an agent's guidance is divided by before the batch normaliser"
     )

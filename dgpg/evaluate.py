@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -13,18 +13,18 @@ from scipy.stats import bootstrap
 from torch import Tensor
 
 from dgpg import guidance, random
-from dgpg.actions import kind_of
+from dgpg.actions import ActionKind
 from dgpg.launch import Trained, on_device
-from dgpg.networks import ScoringActor
+from dgpg.networks import Actor
 from dgpg.protocols import (
     AgentMapping,
     AnalyticalModel,
     Domain,
-    Environment,
     Information,
     Policy,
     SupportsBaselines,
     SupportsOwnConfig,
+    SupportsRole,
 )
 from dgpg.types import Decision
 
@@ -45,26 +45,39 @@ class Row:
     cost: float
     ci95: tuple[float, float]
     episodes: int
+    measures: Mapping[str, float] = field(default_factory=dict)
+    """Means over steps of what the domain reports beside the cost."""
 
     def json(self) -> dict[str, Any]:
-        """As plain values."""
-        return asdict(self) | {"ci95": list(self.ci95)}
+        """As plain values, measures beside the cost."""
+        plain: dict[str, Any] = asdict(self) | {"ci95": list(self.ci95)}
+        measures: dict[str, Any] = plain.pop("measures")
+        return plain | measures
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """What a policy did in E episodes."""
+
+    cost: NDArray[np.float64]
+    """An agent and step, `[E]`."""
+    measures: Mapping[str, NDArray[np.float64]]
+    """Mean over steps of each of `Step.measures`, `[E]`."""
 
 
 @dataclass(frozen=True)
 class NetworkPolicy:
     """A trained or untrained actor, sampled or at its most probable choice."""
 
-    actor: ScoringActor
-    env: Environment
+    actor: Actor
+    kind: ActionKind
     mode: Mode
 
     def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
-        """Joint action `[B, N]`."""
-        kind, seen = kind_of(self.env.action_space), decision.observation
-        logs = kind.log_probs(self.actor.logits(seen), seen.mask)
-        actions: Tensor = kind.sample(logs, noise) if self.mode == "stochastic" else kind.greedy(logs)
-        return actions
+        """Joint action `[B, N]` or `[B, N, A]`."""
+        kind, seen = self.kind, decision.observation
+        policy = kind.parameters(self.actor.outputs(seen), seen.mask)
+        return kind.to_env(kind.sample(policy, noise) if self.mode == "stochastic" else kind.greedy(policy))
 
 
 @dataclass(frozen=True)
@@ -88,22 +101,30 @@ class GreedyPotential:
 
 
 @torch.no_grad()
-def episode_costs(
-    domain: Domain, config: Any, policy: Policy, episodes: int, seed: int, device: torch.device
-) -> NDArray[np.float64]:
-    """Cost an agent and step of each episode, `[episodes]`; episode e draws from `seed + e` alone."""
-    costs: list[NDArray[np.float64]] = []
+def play(domain: Domain, config: Any, policy: Policy, episodes: int, seed: int, device: torch.device) -> Episodes:
+    """Run a policy; episode e draws from `seed + e` alone."""
+    parts: list[dict[str, NDArray[np.float64]]] = []
     for first in range(0, episodes, BATCH):
         count = min(BATCH, episodes - first)
         env = domain.make_env(config, count, device, random.derive(seed, "arrivals") + first)
         noise = random.Streams(random.derive(seed, "policy") + first, count)
-        draws = noise.uniform(env.horizon, env.num_agents).to(device)
-        decision, total = env.reset(), torch.zeros(count, dtype=torch.float64, device=device)
+        draws = noise.uniform(env.horizon, env.num_agents, *(env.action_space.shape or ())[1:]).to(device)
+        decision, totals = env.reset(), dict[str, Tensor]()
         for noise_t in draws.unbind(1):
             step = env.step(policy.act(decision, noise_t))
-            decision, total = step.decision, total - step.reward
-        costs.append((total / (env.horizon * env.num_agents)).cpu().numpy())
-    return np.concatenate(costs)
+            decision = step.decision
+            for name, x in {"": -step.reward.double() / env.num_agents, **step.measures}.items():
+                totals[name] = totals.get(name, 0.0) + x.double()
+        parts.append({name: (x / env.horizon).cpu().numpy() for name, x in totals.items()})
+    every = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return Episodes(every.pop(""), every)
+
+
+def episode_costs(
+    domain: Domain, config: Any, policy: Policy, episodes: int, seed: int, device: torch.device
+) -> NDArray[np.float64]:
+    """Cost an agent and step of each episode, `[episodes]`."""
+    return play(domain, config, policy, episodes, seed, device).cost
 
 
 def interval(costs: NDArray[np.float64]) -> tuple[float, float]:
@@ -116,48 +137,48 @@ def interval(costs: NDArray[np.float64]) -> tuple[float, float]:
     return float(found.low), float(found.high)
 
 
-def row(name: str, kind: Kind, information: Information, mode: Mode | None, costs: NDArray[np.float64]) -> Row:
-    """Summary of the costs of some episodes."""
-    return Row(name, kind, information, mode, float(costs.mean()), interval(costs), len(costs))
+def row(name: str, kind: Kind, information: Information, mode: Mode | None, found: Episodes) -> Row:
+    """Summary of some episodes."""
+    measures = {measure: float(x.mean()) for measure, x in found.measures.items()}
+    return Row(name, kind, information, mode, float(found.cost.mean()), interval(found.cost), len(found.cost), measures)
 
 
-def network_rows(
-    name: str, kind: Kind, actor: ScoringActor, domain: Domain, config: Any, episodes: int, seed: int, env: Environment
-) -> list[Row]:
+def network_rows(name: str, kind: Kind, actor: Actor, trained: Trained, episodes: int, seed: int) -> list[Row]:
     """The network sampled and greedy."""
     modes: tuple[Mode, Mode] = ("stochastic", "greedy")
     rows = []
     for mode in modes:
-        policy = NetworkPolicy(actor, env, mode)
-        costs = episode_costs(domain, config, policy, episodes, seed, env.device)
-        rows.append(row(name, kind, "same", mode, costs))
+        policy = NetworkPolicy(actor, trained.kind, mode)
+        found = play(trained.domain, trained.config, policy, episodes, seed, trained.device)
+        rows.append(row(name, kind, "same", mode, found))
     return rows
 
 
 def baseline_rows(
     domain: Domain, config: Any, model: AnalyticalModel, episodes: int, seed: int, device: torch.device
 ) -> list[Row]:
-    """The domain's rules and greedy-potential, cheapest first within each group of information."""
-    rules: Sequence[Any] = domain.baselines(config) if isinstance(domain, SupportsBaselines) else ()
+    """The domain's rules and, for choices, greedy-potential: cheapest first within each group of information."""
+    rules: list[Any] = list(domain.baselines(config)) if isinstance(domain, SupportsBaselines) else []
+    mapping = on_device(domain.agent_mapping(config), device)
+    if isinstance(mapping, AgentMapping):
+        rules.append(GreedyPotential(model, mapping))
     rows = []
-    for rule in (*rules, GreedyPotential(model, on_device(domain.agent_mapping(config), device))):
+    for rule in rules:
         own = rule.config if isinstance(rule, SupportsOwnConfig) else config
-        costs = episode_costs(domain, own, rule, episodes, seed, device)
-        rows.append(row(rule.name, "baseline", rule.information, None, costs))
+        role = rule.role if isinstance(rule, SupportsRole) else "baseline"
+        rows.append(row(rule.name, role, rule.information, None, play(domain, own, rule, episodes, seed, device)))
     return sorted(rows, key=lambda r: (r.information != "same", r.cost))
 
 
 def cost_unit(trained: Trained) -> str:
     """Unit of every cost that is reported: the domain's, an agent and step."""
-    env = trained.domain.make_env(trained.config, 1, next(trained.actor.parameters()).device, 0)
+    env = trained.domain.make_env(trained.config, 1, trained.device, 0)
     return f"{env.cost_unit}; per agent and step"
 
 
 def evaluate_run(trained: Trained, episodes: int, seed: int) -> tuple[str, list[Row]]:
     """The unit, and rows of the policy, its untrained self and every baseline."""
-    env = trained.domain.make_env(trained.config, 1, next(trained.actor.parameters()).device, 0)
-    shared = (trained.domain, trained.config, episodes, seed, env)
-    rows = network_rows(trained.run.algorithm, "policy", trained.actor, *shared)
-    rows += network_rows("untrained", "untrained", trained.untrained, *shared)
-    rows += baseline_rows(trained.domain, trained.config, trained.model, episodes, seed, env.device)
+    rows = network_rows(trained.run.algorithm, "policy", trained.actor, trained, episodes, seed)
+    rows += network_rows("untrained", "untrained", trained.untrained, trained, episodes, seed)
+    rows += baseline_rows(trained.domain, trained.config, trained.model, episodes, seed, trained.device)
     return cost_unit(trained), rows

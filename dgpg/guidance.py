@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dgpg.protocols import AgentMapping, AnalyticalModel, SupportsBlockPotential
+from dgpg.protocols import AgentMapping, AnalyticalModel, JointMapping, SupportsBlockPotential
 from dgpg.types import Context, Decision, Influence, Trajectory, flatten
 
 
@@ -57,10 +57,28 @@ def linear_potential(model: AnalyticalModel, state: Tensor, context: Context, in
     x contains agent i's own action: for the quadratic phi its own effect is counted as ||z||_W^2
     instead of half of that, which biases agents whose choices differ in size.
     """
+    gradient = _gradient(model, state, context)
+    return (gather_blocks(gradient, influence.index) * influence.value).sum((-1, -2))
+
+
+def slope(model: AnalyticalModel, mapping: JointMapping, state: Tensor, actions: Tensor, context: Context) -> Tensor:
+    """d phi / d a_i = <grad phi(x), dx/da_i> for continuous actions, `[B, N, A]` (docs/theory.md section 2.3).
+
+    grad phi is taken at the state that the actions led to, which the mapping may know only roughly.
+    """
+    gradient = _gradient(model, state, context)
+    with torch.enable_grad():
+        a = actions.detach().requires_grad_()
+        (found,) = torch.autograd.grad(mapping.state(a, context), a, gradient)
+    return found
+
+
+def _gradient(model: AnalyticalModel, state: Tensor, context: Context) -> Tensor:
+    """grad phi(x), `[B, G, m]`."""
     with torch.enable_grad():
         x = state.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(model.potential(x, context).sum(), x)
-    return (gather_blocks(gradient, influence.index) * influence.value).sum((-1, -2))
+        (found,) = torch.autograd.grad(model.potential(x, context).sum(), x)
+    return found
 
 
 def expected_state(base: Tensor, influence: Influence, probability: Tensor) -> Tensor:

@@ -71,7 +71,7 @@ class VectorEnv(gymnasium.vector.VectorEnv[Arrays, NDArray[Any], NDArray[Any]]):
 
     def step(self, actions: NDArray[Any]) -> tuple[Arrays, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """Joint actions `[B, N]`."""
-        step = self._env.step(torch.as_tensor(np.asarray(actions), dtype=torch.int64))
+        step = self._env.step(torch.as_tensor(np.asarray(actions, self._env.action_space.dtype)))
         return (
             arrays(step.decision, self._env.observation_space),
             step.reward.double().cpu().numpy(),

@@ -14,12 +14,20 @@ import torch
 from pydantic import BaseModel
 
 from dgpg import random, registry
-from dgpg.actions import kind_of
+from dgpg.actions import ActionKind, kind_of, make_actor
 from dgpg.algorithms import find, train_config
 from dgpg.config import RunConfig, merge, validate
 from dgpg.errors import ConfigError, DivergenceError, RunError
-from dgpg.networks import ScoringActor, make_actor
-from dgpg.protocols import AgentMapping, AnalyticalModel, Domain, SupportsBlockPotential, SupportsDescription
+from dgpg.networks import Actor
+from dgpg.protocols import (
+    AgentMapping,
+    AnalyticalModel,
+    Domain,
+    JointMapping,
+    SupportsBlockPotential,
+    SupportsDescription,
+    SupportsTraining,
+)
 from dgpg.record import RunFolder
 from dgpg.train import Metrics, Task, Trainer
 
@@ -78,18 +86,20 @@ def resolve(domain_name: str, values: Mapping[str, Any]) -> Plan:
     device = device_of(values["device"])
     model, name = load_model(domain_name, domain, config, values.get("model"))
     probe = domain.make_env(config, 1, device, 0)
-    train = train_config(algorithm, values.get("train", {}), kind_of(probe.action_space).ESTIMATORS)
+    tuned = domain.training(algorithm.name) if isinstance(domain, SupportsTraining) else {}
+    train = train_config(algorithm, tuned.get("train", {}), values.get("train", {}), probe.action_space)
     if train.estimator == "control_variate" and not isinstance(model, SupportsBlockPotential):
         raise ConfigError(
             "train.estimator = control_variate: the model has no block_potential, so what an agent's own "
             "action did cannot be taken out exactly; use potential_based, or a model that is a sum over blocks"
         )
-    num_envs = values.get("num_envs") or (8 if probe.num_agents < MANY_AGENTS else 2)
+    num_envs = values.get("num_envs") or tuned.get("num_envs") or (8 if probe.num_agents < MANY_AGENTS else 2)
     if train.threads is None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         threads = 1 if probe.num_agents * int(num_envs) < SMALL else min(2, cores)
         train = train.model_copy(update={"threads": threads})
-    fields = {key: values[key] for key in ("iterations", "seed") if key in values}
+    chosen = {**tuned, **values}
+    fields = {key: chosen[key] for key in ("iterations", "seed") if key in chosen}
     run = validate(
         RunConfig,
         {
@@ -151,7 +161,7 @@ def on_device(part: Part, device: torch.device) -> Part:
 def _task(run: RunConfig, domain: Domain, config: BaseModel, model: AnalyticalModel) -> Task:
     device = torch.device(run.device)
     env = domain.make_env(config, run.num_envs, device, random.derive(run.seed, "train"))
-    mapping: AgentMapping = domain.agent_mapping(config)
+    mapping: AgentMapping | JointMapping = domain.agent_mapping(config)
     return Task(env, on_device(model, device), on_device(mapping, device))
 
 
@@ -259,9 +269,15 @@ class Trained:
     domain: Domain
     config: BaseModel
     model: AnalyticalModel
-    actor: ScoringActor
-    untrained: ScoringActor
+    kind: ActionKind
+    actor: Actor
+    untrained: Actor
     iteration: int
+
+    @property
+    def device(self) -> torch.device:
+        """Where the policy is."""
+        return next(self.actor.parameters()).device
 
 
 def open_trained(path: Path, overrides: Mapping[str, Any]) -> Trained:
@@ -273,12 +289,12 @@ def open_trained(path: Path, overrides: Mapping[str, Any]) -> Trained:
     model, _ = load_model(run.domain, domain, config, run.model)
     env = domain.make_env(config, 1, device, 0)
     state = folder.load(device)
-    actor = make_actor(env, run.train.parameters, run.train.actor_hidden, run.seed)
-    untrained = make_actor(env, run.train.parameters, run.train.actor_hidden, run.seed)
+    kind = kind_of(env.action_space, run.train.distribution)
+    actor, untrained = (make_actor(env, kind, run.train.parameters, run.train.actor_hidden, run.seed) for _ in range(2))
     try:
         actor.load_state_dict(state["actor"])
     except (KeyError, RuntimeError) as error:
         why = str(error).splitlines()[-1].strip()
         raise RunError(f"the policy of {path} does not fit these settings: {why}") from None
     iteration = int(state["counters"]["iteration"])
-    return Trained(run, domain, config, on_device(model, device), actor, untrained, iteration)
+    return Trained(run, domain, config, on_device(model, device), kind, actor, untrained, iteration)

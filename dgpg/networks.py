@@ -29,10 +29,15 @@ def input_norm(features: int) -> nn.Module:
 
 def mlp(sizes: Sequence[int], last_gain: float, sharing: Sharing, seed: torch.Generator) -> nn.Sequential:
     """LayerNorm on the input, then ReLU layers."""
-    layers: list[nn.Module] = [input_norm(sizes[0])]
-    for inputs, outputs in pairwise(sizes[:-1]):
+    hidden = _layers(sizes[:-1], sharing, seed)
+    return nn.Sequential(input_norm(sizes[0]), *hidden, sharing.layer(sizes[-2], sizes[-1], last_gain, seed))
+
+
+def _layers(sizes: Sequence[int], sharing: Sharing, seed: torch.Generator) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(sizes):
         layers += [sharing.layer(inputs, outputs, math.sqrt(2), seed), nn.ReLU()]
-    return nn.Sequential(*layers, sharing.layer(sizes[-2], sizes[-1], last_gain, seed))
+    return layers
 
 
 class ScoringActor(nn.Module):
@@ -67,11 +72,50 @@ class ScoringActor(nn.Module):
         last: Tensor = self.middle(first).relu_()
         return last
 
-    def logits(self, observation: Observation) -> Tensor:
-        """`[B, N, K]`: scores where there is something to decide; elsewhere they mean nothing."""
+    def outputs(self, observation: Observation) -> Tensor:
+        """Logits `[B, N, K]` where there is something to decide; elsewhere they mean nothing."""
         active = observation.active
         agent, choices = (self.sharing.rows(x, active) for x in (observation.agent, observation.choices))
         return self.sharing.spread(self(*self.features(agent, choices)), active)
+
+
+class MlpActor(nn.Module):
+    """Parameters of a continuous policy from the agent's own features: `[..., A, P]`.
+
+    Features are taken as they are: a set-point depends on their size, which LayerNorm would take away.
+    """
+
+    def __init__(
+        self, agent: int, actions: int, width: int, hidden: int, sharing: Sharing, seed: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.sharing, self.shape = sharing, (actions, width)
+        sizes = [agent, hidden, hidden]
+        self.layers = nn.Sequential(*_layers(sizes, sharing, seed))
+        self.last = sharing.layer(hidden, actions * width, 0.01, seed)
+
+    def features(self, agent: Tensor, choices: Tensor) -> tuple[Tensor, Tensor]:
+        """As they are."""
+        return agent, choices
+
+    def forward(self, agent: Tensor, choices: Tensor) -> Tensor:
+        """`[..., A, P]` from features `[..., F]`."""
+        raw: Tensor = self.last(self.hidden(agent, choices))
+        return raw.view(*raw.shape[:-1], *self.shape)
+
+    def hidden(self, agent: Tensor, choices: Tensor) -> Tensor:
+        """What the last layer maps, `[..., hidden]`."""
+        last: Tensor = self.layers(agent)
+        return last
+
+    def outputs(self, observation: Observation) -> Tensor:
+        """`[B, N, A, P]`; where there is nothing to decide they mean nothing."""
+        active = observation.active
+        agent, choices = (self.sharing.rows(x, active) for x in (observation.agent, observation.choices))
+        return self.sharing.spread(self(*self.features(agent, choices)), active)
+
+
+Actor = ScoringActor | MlpActor
 
 
 class CentralCritic(nn.Module):
@@ -122,27 +166,22 @@ def values(critic: Critic, observation: Observation) -> Tensor:
     return critic.sharing.spread(critic(critic.sharing.rows(features, every)), every)
 
 
-def make_actor(env: Environment, parameters: Parameters, hidden: int, seed: int) -> ScoringActor:
-    """The policy network for an environment's observations; the same seed gives the same weights."""
-    init = random.generator(random.derive(seed, "actor"))
-    size = _sizes(env)
-    return ScoringActor(size["agent"], size["choices"], hidden, _sharing(env, parameters), init).to(env.device)
-
-
 def make_critic(
     env: Environment, kind: Literal["central", "local"], parameters: Parameters, hidden: int, seed: int
 ) -> Critic:
     """The value network; the shared return has one value, so a central critic is one network either way."""
     init = random.generator(random.derive(seed, "critic"))
-    size = _sizes(env)
+    size = sizes(env)
     if kind == "central":
         return CentralCritic(size["central"], hidden, init).to(env.device)
-    return LocalCritic(size["agent"], size["choices"], hidden, _sharing(env, parameters), init).to(env.device)
+    return LocalCritic(size["agent"], size["choices"], hidden, sharing_of(env, parameters), init).to(env.device)
 
 
-def _sizes(env: Environment) -> dict[str, int]:
+def sizes(env: Environment) -> dict[str, int]:
+    """Numbers of features: F, C and S."""
     return {name: (env.observation_space[name].shape or (0,))[-1] for name in ("agent", "choices", "central")}
 
 
-def _sharing(env: Environment, parameters: Parameters) -> Sharing:
+def sharing_of(env: Environment, parameters: Parameters) -> Sharing:
+    """Who shares weights with whom, for an environment's agents."""
     return Shared() if parameters == "shared" else Independent(env.num_agents)

@@ -21,6 +21,7 @@ API_VERSION = 1
 `dgpg check` asks for one."""
 
 Information = Literal["same", "more"]
+Role = Literal["baseline", "oracle"]
 
 
 class Environment(Protocol):
@@ -37,7 +38,7 @@ class Environment(Protocol):
     observation_space: spaces.Dict
     """One environment's `agent`, `choices`, `mask` and `central`, as in `Observation`."""
     action_space: spaces.Space[Any]
-    """One environment's joint action: `MultiDiscrete([K] * N)`."""
+    """One environment's joint action: `MultiDiscrete([K] * N)`, or a `Box` `[N, A]` with each agent's own bounds."""
     cost_unit: str
     """Unit of -reward, for tables and figures."""
 
@@ -46,7 +47,7 @@ class Environment(Protocol):
         ...
 
     def step(self, actions: Tensor) -> Step:
-        """Take the joint action `[B, N]`; entries of agents with nothing to decide are ignored."""
+        """Take the joint action `[B, N]` or `[B, N, A]`; entries of agents with nothing to decide are ignored."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
@@ -94,6 +95,7 @@ class SupportsConservation(Protocol):
         ...
 
 
+@runtime_checkable
 class AgentMapping(Protocol):
     """Says what each agent's choices do to the system state: x = x_0 + sum_i z_i(a_i)."""
 
@@ -106,11 +108,20 @@ class AgentMapping(Protocol):
         ...
 
 
+@runtime_checkable
+class JointMapping(Protocol):
+    """Says what a continuous joint action does to the system state; it need not be a sum over agents."""
+
+    def state(self, actions: Tensor, context: Context) -> Tensor:
+        """x, `[B, G, m]`, if agents took `actions` `[B, N, A]`, in the environment's units; differentiable in them."""
+        ...
+
+
 class Policy(Protocol):
     """Anything that acts: a trained network or a rule."""
 
     def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
-        """Joint action `[B, N]` from uniform `noise` `[B, N]`, the only source of chance.
+        """Joint action `[B, N]`, or `[B, N, A]` if continuous, from uniform `noise` of that shape, the only chance.
 
         `coordination` is the seam for rounds of intent messages; today it is always None.
         """
@@ -128,6 +139,16 @@ class Baseline(Policy, Protocol):
     @property
     def information(self) -> Information:
         """`same`: sees what an agent sees, decides at the same moment. `more`: anything else."""
+        ...
+
+
+@runtime_checkable
+class SupportsRole(Protocol):
+    """A baseline that is no rule to beat but the optimum with full information: role `oracle`."""
+
+    @property
+    def role(self) -> Role:
+        """`baseline` if it does not say."""
         ...
 
 
@@ -155,8 +176,8 @@ class Domain(Protocol):
         """The model used unless another is named."""
         ...
 
-    def agent_mapping(self, config: Any) -> AgentMapping:
-        """What choices do to the state."""
+    def agent_mapping(self, config: Any) -> AgentMapping | JointMapping:
+        """What actions do to the state: an `AgentMapping` for choices, a `JointMapping` for continuous ones."""
         ...
 
 
@@ -186,6 +207,15 @@ class SupportsDeterminism(Protocol):
     @property
     def deterministic(self) -> bool:
         """True if another seed gives the same numbers."""
+        ...
+
+
+@runtime_checkable
+class SupportsTraining(Protocol):
+    """A domain that was tuned: how each algorithm trains on it unless the user says otherwise."""
+
+    def training(self, algorithm: str) -> Mapping[str, Any]:
+        """Fields of `RunConfig` (iterations, num_envs, train); empty for what the algorithm brings itself."""
         ...
 
 

@@ -5,39 +5,39 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dgpg.actions import kind_of
-from dgpg.networks import ScoringActor
+from dgpg.actions import ActionKind
+from dgpg.networks import Actor
 from dgpg.protocols import Environment
 from dgpg.types import Decision, Step, Trajectory, stack
 
 
 @torch.no_grad()
-def collect(env: Environment, actor: ScoringActor, decision: Decision, noise: Tensor) -> tuple[Trajectory, Decision]:
-    """T steps from `decision` on, T given by `noise` `[B, T, N]`; returns also where they led."""
-    kind = kind_of(env.action_space)
+def collect(
+    env: Environment, kind: ActionKind, actor: Actor, decision: Decision, noise: Tensor
+) -> tuple[Trajectory, Decision]:
+    """T steps from `decision` on, T given by `noise` `[B, T, N, *kind.DRAWS]`; returns also where they led."""
     decisions: list[Decision] = []
     steps: list[Step] = []
     actions: list[Tensor] = []
-    log_policy: list[Tensor] = []
+    policies: list[Tensor] = []
     for noise_t in noise.unbind(1):
         observation = decision.observation
-        logs = kind.log_probs(actor.logits(observation), observation.mask)
-        log_policy.append(logs)
-        actions.append(kind.sample(logs, noise_t))
+        policies.append(kind.parameters(actor.outputs(observation), observation.mask))
+        actions.append(kind.sample(policies[-1], noise_t))
         decisions.append(decision)
-        steps.append(env.step(actions[-1]))
+        steps.append(env.step(kind.to_env(actions[-1])))
         decision = steps[-1].decision
-    return _trajectory(decisions, actions, log_policy, steps, decision), decision
+    return _trajectory(decisions, actions, policies, steps, decision), decision
 
 
 def _trajectory(
-    decisions: list[Decision], actions: list[Tensor], logs: list[Tensor], steps: list[Step], last: Decision
+    decisions: list[Decision], actions: list[Tensor], policies: list[Tensor], steps: list[Step], last: Decision
 ) -> Trajectory:
     local = [step.local_reward for step in steps if step.local_reward is not None]
     return Trajectory(
         decision=stack(decisions),
         actions=torch.stack(actions),
-        log_policy=torch.stack(logs),
+        policy=torch.stack(policies),
         reward=torch.stack([step.reward for step in steps]),
         state=torch.stack([step.state for step in steps]),
         terminated=torch.stack([step.terminated for step in steps]),

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from dgpg import advantage as adv
 from dgpg import random
-from dgpg.actions import kind_of
+from dgpg.actions import kind_of, make_actor
 from dgpg.algorithms import Algorithm
 from dgpg.config import RunConfig
 from dgpg.errors import ConfigError, DivergenceError
 from dgpg.losses import explained_variance
-from dgpg.networks import ScoringActor, make_actor, make_critic, values
+from dgpg.networks import Actor, make_critic, values
 from dgpg.normalise import ValueNormaliser
-from dgpg.protocols import AgentMapping, AnalyticalModel, Environment
+from dgpg.protocols import AgentMapping, AnalyticalModel, Environment, JointMapping
 from dgpg.rollout import collect
 from dgpg.types import Guidance, Observation, Trajectory
 from dgpg.update import PolicyBatch, ValueBatch, update_policy, update_value
@@ -35,7 +35,7 @@ class Task:
 
     env: Environment
     model: AnalyticalModel
-    mapping: AgentMapping
+    mapping: AgentMapping | JointMapping
 
 
 class Trainer:
@@ -44,9 +44,9 @@ class Trainer:
     def __init__(self, config: RunConfig, algorithm: Algorithm, task: Task) -> None:
         self.config, self.algorithm, self.task = config, algorithm, task
         train, env = config.train, task.env
-        self.kind = kind_of(env.action_space)
+        self.kind = kind_of(env.action_space, train.distribution)
         self.horizon = train.horizon or env.horizon
-        self.actor = make_actor(env, train.parameters, train.actor_hidden, config.seed)
+        self.actor = make_actor(env, self.kind, train.parameters, train.actor_hidden, config.seed)
         self.critic = make_critic(env, algorithm.critic, train.parameters, train.critic_hidden, config.seed)
         self.actor_optimiser = torch.optim.Adam(self.actor.parameters(), train.actor_lr, eps=1e-5)
         self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), train.critic_lr, eps=1e-5)
@@ -70,14 +70,15 @@ class Trainer:
         alpha = train.alpha.at(iteration, self.config.iterations) if self.algorithm.guided else 0.0
         self._anneal(iteration)
         with self._timed("rollout"):
-            noise = self.streams.uniform(self.horizon, self.task.env.num_agents).to(self.task.env.device)
-            trajectory, self.decision = collect(self.task.env, self.actor, self.decision, noise)
+            env = self.task.env
+            noise = self.streams.uniform(self.horizon, env.num_agents, *self.kind.DRAWS).to(env.device)
+            trajectory, self.decision = collect(env, self.kind, self.actor, self.decision, noise)
         guidance = Guidance()
         if alpha > 0:
             with self._timed("guidance"):
                 guidance = self.kind.guide(
-                    train.estimator, self.task.model, self.task.mapping, trajectory, train.gamma,
-                    train.guidance_scale == "influence",
+                    train.estimator or self.kind.ESTIMATORS[0], self.task.model, self.task.mapping, trajectory,
+                    train.gamma, train.guidance_scale == "influence",
                 )  # fmt: skip
         with self._timed("update"):
             logged = self._learn(trajectory, guidance, alpha)
@@ -229,7 +230,7 @@ def _size(signal: Tensor, active: Tensor) -> Tensor:
     return signal[active].abs().mean() if bool(active.any()) else torch.zeros(())
 
 
-def policy_batch(actor: ScoringActor, trajectory: Trajectory, advantage: Tensor, u: Tensor | None) -> PolicyBatch:
+def policy_batch(actor: Actor, trajectory: Trajectory, advantage: Tensor, u: Tensor | None) -> PolicyBatch:
     """Rows for the networks, as the actor's sharing lays them out."""
     observation = trajectory.decision.observation
     active = observation.active
@@ -243,7 +244,7 @@ def policy_batch(actor: ScoringActor, trajectory: Trajectory, advantage: Tensor,
         choices=choices,
         mask=rows(observation.mask),
         actions=rows(trajectory.actions),
-        log_policy=rows(trajectory.log_policy),
+        policy=rows(trajectory.policy),
         advantage=rows(advantage),
         u=None if u is None else rows(u),
         active=rows(active),

@@ -7,7 +7,7 @@ G blocks of the system state with m coordinates each, P blocks touched by one ch
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar, cast
 
 import torch
@@ -22,7 +22,10 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True)
 class Observation:
-    """What agents see before they act (o_t), and apart from it what only a central critic sees."""
+    """What agents see before they act (o_t), and apart from it what only a central critic sees.
+
+    An agent with a continuous action has one choice without features, K = 1 and C = 0: to act.
+    """
 
     agent: Tensor
     """Features of each agent itself, `[B, N, F]`."""
@@ -79,6 +82,8 @@ class Step:
     """Where an episode ended, the moment it ended in; None when none did."""
     local_reward: Tensor | None = None
     """Each agent's own share of the reward, `[B, N]`, where the domain can attribute one."""
+    measures: Mapping[str, Tensor] = field(default_factory=dict)
+    """What a domain reports beside the cost, by name, `[B]`: an evaluation shows the mean over steps."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +93,10 @@ class Trajectory:
     decision: Decision
     """The moments of decision, each field `[T, B, ...]`."""
     actions: Tensor
-    """a_t, `[T, B, N]`; meaningless where an agent had nothing to decide."""
-    log_policy: Tensor
-    """log pi(k | o_t) of every choice when the action was drawn, `[T, B, N, K]`."""
+    """a_t as the policy drew it, `[T, B, N]` or `[T, B, N, A]`; meaningless where an agent had nothing to decide."""
+    policy: Tensor
+    """What the policy was when the action was drawn, as its action kind has it: log pi(k | o_t) of every choice,
+    `[T, B, N, K]`, or the parameters of a continuous distribution, `[T, B, N, A, .]`."""
     reward: Tensor
     state: Tensor
     terminated: Tensor
@@ -108,7 +114,8 @@ class Guidance:
     """What the model says about a trajectory, by the place where it enters the update; one of them is set."""
 
     u: Tensor | None = None
-    """Advantage of the sampled choice, `[T, B, N]`, or of every choice, `[T, B, N, K]`; normalised."""
+    """Advantage of the sampled action, `[T, B, N]`, of every choice, `[T, B, N, K]`, or the slope along each
+    dimension of a continuous action, `[T, B, N, A]`; normalised."""
     baseline: Tensor | None = None
     """Part of the return that the other agents' actions explain, `[T, B, N]`; in units of the potential."""
     shaping: Tensor | None = None
@@ -119,14 +126,14 @@ def map_tensors(function: Callable[..., Tensor], *records: Record) -> Record:
     """Apply `function` to each field of some records of one type, field by field."""
     first = records[0]
     changes: dict[str, Any] = {}
-    for field in fields(cast(Any, first)):
-        values = [getattr(record, field.name) for record in records]
+    for column in fields(cast(Any, first)):
+        values = [getattr(record, column.name) for record in records]
         if isinstance(values[0], Tensor):
-            changes[field.name] = function(*values)
+            changes[column.name] = function(*values)
         elif isinstance(values[0], Mapping):
-            changes[field.name] = {k: function(*(v[k] for v in values)) for k in values[0]}
+            changes[column.name] = {k: function(*(v[k] for v in values)) for k in values[0]}
         elif values[0] is not None:
-            changes[field.name] = map_tensors(function, *values)
+            changes[column.name] = map_tensors(function, *values)
     return cast(Record, replace(cast(Any, first), **changes))
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import ModuleType
 
 import torch
 from torch import Tensor
 
 from dgpg import losses
+from dgpg.actions import ActionKind
 from dgpg.config import TrainConfig
-from dgpg.networks import Critic, ScoringActor
+from dgpg.networks import Actor, Critic
 from dgpg.types import map_tensors
 
 
@@ -23,10 +23,12 @@ class PolicyBatch:
     choices: Tensor
     mask: Tensor
     actions: Tensor
-    log_policy: Tensor
+    policy: Tensor
+    """When the action was drawn, see `Trajectory.policy`."""
     advantage: Tensor
     u: Tensor | None
-    """Guidance of every choice, `[..., K]`, for the all-action estimator."""
+    """Guidance of every choice, `[..., K]`, or along each dimension of the action, `[..., A]`; None if `advantage`
+    holds it already."""
     active: Tensor
     """Rows that take part, `[M]` or `[N, S]`."""
 
@@ -56,8 +58,8 @@ def minibatches(rows: int, config: TrainConfig, seed: torch.Generator) -> Iterat
 
 
 def update_policy(
-    kind: ModuleType,
-    actor: ScoringActor,
+    kind: ActionKind,
+    actor: Actor,
     optimiser: torch.optim.Optimizer,
     batch: PolicyBatch,
     alpha: float,
@@ -70,15 +72,15 @@ def update_policy(
         if len(rows) == 0:
             continue
         part = batch.select(rows.to(batch.actions.device))
-        logs = kind.log_probs(actor(part.agent, part.choices), part.mask)
-        loss = kind.policy_loss(logs, part.log_policy, part.actions, part.advantage, part.u, alpha, config.clip)
-        policy, entropy = (losses.mean_by_network(x, part.active) for x in (loss, kind.entropy(logs)))
-        norm = _descend((policy - config.entropy * entropy).sum(), actor, optimiser, config.max_grad_norm)
+        policy = kind.parameters(actor(part.agent, part.choices), part.mask)
+        rows_loss = kind.policy_loss(policy, part.policy, part.actions, part.advantage, part.u, alpha, config.clip)
+        loss, entropy = (losses.mean_by_network(x, part.active) for x in (rows_loss, kind.entropy(policy)))
+        norm = _descend((loss - config.entropy * entropy).sum(), actor, optimiser, config.max_grad_norm)
         with torch.no_grad():
-            new, before = (kind.log_prob(x, part.actions) for x in (logs, part.log_policy))
+            new, before = (kind.log_prob(x, part.actions) for x in (policy, part.policy))
             clipped = ((new - before).exp() - 1).abs() > config.clip
             kl, share = (losses.mean_by_network(x, part.active) for x in (losses.approximate_kl(new, before), clipped))
-        logged.append(torch.stack([x.detach().mean() for x in (policy, entropy, kl, share, norm)]))
+        logged.append(torch.stack([x.detach().mean() for x in (loss, entropy, kl, share, norm)]))
     names = ("policy_loss", "entropy", "kl", "clip_fraction", "grad_norm")
     return _means(names, logged)
 
@@ -103,7 +105,7 @@ def update_value(
     return _means(("value_loss", "value_grad_norm"), logged)
 
 
-def _descend(loss: Tensor, network: ScoringActor | Critic, optimiser: torch.optim.Optimizer, max_norm: float) -> Tensor:
+def _descend(loss: Tensor, network: Actor | Critic, optimiser: torch.optim.Optimizer, max_norm: float) -> Tensor:
     optimiser.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     norm = network.sharing.clip(network, max_norm)

@@ -30,7 +30,7 @@ def test_kind_of_space() -> None:
 def test_log_probs_by_hand() -> None:
     logits = torch.tensor([[0.0, math.log(3), 7.0], [1.0, 1.0, 1.0]])
     mask = torch.tensor([[True, True, False], [False, False, False]])
-    got = categorical.log_probs(logits, mask).exp()
+    got = categorical.parameters(logits, mask).exp()
     torch.testing.assert_close(got, torch.tensor([[0.25, 0.75, 0.0], [1 / 3, 1 / 3, 1 / 3]]))
 
 
@@ -57,7 +57,7 @@ def test_frequencies_of_random_noise() -> None:
 @given(st.lists(st.tuples(extreme, st.booleans()), min_size=1, max_size=6), st.floats(0, BELOW_ONE, width=32))
 def test_a_choice_that_is_not_allowed_is_never_drawn(choices: list[tuple[float, bool]], noise: float) -> None:
     logits, mask = torch.tensor([x for x, _ in choices]), torch.tensor([m for _, m in choices])
-    logs = categorical.log_probs(logits, mask)
+    logs = categorical.parameters(logits, mask)
     assert not logs.isnan().any()
     for number in (0.0, noise, BELOW_ONE):
         choice = int(categorical.sample(logs, torch.tensor(number)))
@@ -71,7 +71,7 @@ def test_ends_of_the_noise_reach_the_first_and_the_last_allowed_choice(choices: 
     logits = torch.randn(50, choices + 2, generator=torch.Generator().manual_seed(1))
     mask = torch.ones(choices + 2, dtype=torch.bool)
     mask[0] = mask[-1] = False
-    logs = categorical.log_probs(logits, mask.expand_as(logits))
+    logs = categorical.parameters(logits, mask.expand_as(logits))
     assert (categorical.sample(logs, torch.zeros(50)) == 1).all()
     last = categorical.sample(logs, torch.full((50,), BELOW_ONE))
     assert (last <= choices).all() and (last > 1 - 1 / choices).all()
@@ -91,7 +91,7 @@ def test_greedy_and_log_prob() -> None:
 
 
 def test_entropy_by_hand() -> None:
-    logs = categorical.log_probs(
+    logs = categorical.parameters(
         torch.zeros(3, 4),
         torch.tensor([[True] * 4, [True, False, True, False], [False, True, False, False]]),
     )
@@ -116,8 +116,8 @@ def test_gradients_are_finite_and_zero_where_not_allowed(seed: int, row: list[fl
     mask = torch.rand(3, 4, generator=draw) < 0.6
     mask[0, 0] = mask[1, 1] = mask[2, 2] = True
     logits = torch.stack([torch.tensor(row), *torch.randn(2, 4, generator=draw)]).requires_grad_()
-    logs = categorical.log_probs(logits, mask)
-    old = categorical.log_probs(logits.detach() + 0.1 * torch.randn(3, 4, generator=draw), mask)
+    logs = categorical.parameters(logits, mask)
+    old = categorical.parameters(logits.detach() + 0.1 * torch.randn(3, 4, generator=draw), mask)
     taken = categorical.sample(old, torch.rand(3, generator=draw))
     u, advantage = torch.randn(3, 4, generator=draw), torch.randn(3, generator=draw)
     loss = (categorical.policy_loss(logs, old, taken, advantage, u, 0.5, 0.2) - categorical.entropy(logs)).mean()
@@ -138,7 +138,7 @@ def said(guidance: Guidance) -> Tensor:
 def trajectory(toy: ModuleType) -> Trajectory:
     trainer = toy.trainer("dg-pg")
     noise = torch.rand(4, 6, 4, generator=torch.Generator().manual_seed(0))
-    return collect(trainer.task.env, trainer.actor, trainer.decision, noise)[0]
+    return collect(trainer.task.env, trainer.kind, trainer.actor, trainer.decision, noise)[0]
 
 
 def rise(toy: ModuleType, trajectory: Trajectory) -> Tensor:
@@ -152,7 +152,7 @@ def rise(toy: ModuleType, trajectory: Trajectory) -> Tensor:
 
 @pytest.mark.parametrize("scaled", [False, True])
 def test_guide_all_action_and_exact(toy: ModuleType, trajectory: Trajectory, scaled: bool) -> None:
-    phi, probability = rise(toy, trajectory), trajectory.log_policy.exp()
+    phi, probability = rise(toy, trajectory), trajectory.policy.exp()
     observation = trajectory.decision.observation
     u = (phi * probability).sum(-1, keepdim=True) - phi
     if scaled:  # each agent's influence is its weight whatever it picks
@@ -212,7 +212,7 @@ def test_control_variate_is_what_the_others_did(toy: ModuleType, trajectory: Tra
     got = categorical.guide("control_variate", toy.RouteCost(), toy.Routes(), trajectory, 0.9, False).baseline
     context, seen = trajectory.decision.context, trajectory.decision.observation
     slope, prior, weight = torch.tensor(toy.SLOPES), context["prior"], context["weight"]
-    probability = trajectory.log_policy.exp() * seen.active.unsqueeze(-1)
+    probability = trajectory.policy.exp() * seen.active.unsqueeze(-1)
     mean = prior + (probability * weight.unsqueeze(-1)).sum(2)
     own = torch.nn.functional.one_hot(trajectory.actions, 3) * (weight * seen.active).unsqueeze(-1)
 
@@ -222,7 +222,7 @@ def test_control_variate_is_what_the_others_did(toy: ModuleType, trajectory: Tra
     for i in range(4):
         others = trajectory.state.squeeze(-1) - own[:, :, i]
         each = [phi(others + weight[..., i, None] * torch.eye(3)[k]) for k in range(3)]
-        averaged = (torch.stack(each, -1) * trajectory.log_policy[:, :, i].exp()).sum(-1)
+        averaged = (torch.stack(each, -1) * trajectory.policy[:, :, i].exp()).sum(-1)
         active = seen.active[..., i]
         torch.testing.assert_close(got[..., i][active], (phi(mean) - averaged)[active], rtol=1e-4, atol=1e-4)
 

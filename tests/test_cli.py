@@ -668,7 +668,7 @@ def test_an_evaluation_does_not_depend_on_how_many_episodes_run_together(
 
 def test_every_row_meets_the_same_arrivals(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     met: list[list[bytes]] = []
-    reset, costs = CloudEnv.reset, evaluate.episode_costs
+    reset, play = CloudEnv.reset, evaluate.play
 
     def watched_reset(self: CloudEnv) -> Any:
         decision = reset(self)
@@ -676,12 +676,12 @@ def test_every_row_meets_the_same_arrivals(shared: Path, monkeypatch: pytest.Mon
             met[-1].append(b"".join(getattr(self.tape, name).numpy().tobytes() for name in ("demand", "arrived")))
         return decision
 
-    def watched_costs(*args: Any) -> Any:
+    def watched_play(*args: Any) -> Any:
         met.append([])
-        return costs(*args)
+        return play(*args)
 
     monkeypatch.setattr(CloudEnv, "reset", watched_reset)
-    monkeypatch.setattr(evaluate, "episode_costs", watched_costs)
+    monkeypatch.setattr(evaluate, "play", watched_play)
     count = len(rows(shared, "--episodes", 3))
     assert len(met) == count > 10 and all(len(one) > 0 for one in met)
     assert len({tuple(one[:1]) for one in met}) == 1

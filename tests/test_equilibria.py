@@ -530,7 +530,7 @@ class Enumerated:
     def gradients(self, logits: Tensor) -> dict[str, Tensor]:
         """grad G by enumeration, what each estimator expects of it, and what `first_order` counts too much."""
         logits = logits.detach().requires_grad_()
-        logs = categorical.log_probs(logits, self.mask).expand(len(self.actions), -1, -1)
+        logs = categorical.parameters(logits, self.mask).expand(len(self.actions), -1, -1)
         probability, old = logs.exp().detach(), logs.detach().flatten(0, 1)
         at = self.actions.flatten()
         joint = categorical.log_prob(logs, self.actions).sum(-1).exp()

@@ -57,7 +57,7 @@ def test_building_a_network_leaves_the_global_generator_alone() -> None:
 
 def test_actor_is_an_mlp_of_agent_and_choice_features_together() -> None:
     actor, seen = ScoringActor(4, 5, 8, Shared(), generator(0)), observation()
-    logits = actor.logits(seen)
+    logits = actor.outputs(seen)
     weight = torch.cat([actor.agent_in.weight, actor.choice_in.weight], 1)
     bias = actor.agent_in.bias + actor.choice_in.bias
     for k in range(6):
@@ -70,11 +70,11 @@ def test_an_agent_with_nothing_to_decide_is_not_scored() -> None:
     actor, seen = ScoringActor(4, 5, 8, Shared(), generator(0)), observation()
     mask = torch.rand(2, 3, 6, generator=generator(4)) < 0.5
     mask[0, 1] = mask[1, 2] = False
-    got, every = actor.logits(replace(seen, mask=mask)), actor.logits(seen)
+    got, every = actor.outputs(replace(seen, mask=mask)), actor.outputs(seen)
     idle = torch.tensor([[False, True, False], [False, False, True]])
     assert (got[idle] == 0).all()
     torch.testing.assert_close(got[~idle], every[~idle])
-    assert (actor.logits(replace(seen, mask=torch.zeros_like(mask))) == 0).all()
+    assert (actor.outputs(replace(seen, mask=torch.zeros_like(mask))) == 0).all()
 
 
 @given(st.integers(0, 2**32), st.integers(1, 6), st.integers(1, 6))

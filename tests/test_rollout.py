@@ -28,7 +28,7 @@ def run(toy: ModuleType, actor: ScoringActor, num_envs: int, seed: int) -> tuple
     step = env.step
     env.step = lambda actions: steps.append(step(actions)) or steps[-1]
     noise = Streams(seed, num_envs).uniform(STEPS, 4)
-    return *collect(env, actor, env.reset(), noise), steps
+    return *collect(env, categorical, actor, env.reset(), noise), steps
 
 
 def test_what_is_recorded_is_what_happened(toy: ModuleType, actor: ScoringActor) -> None:
@@ -58,12 +58,12 @@ def test_actions_are_drawn_from_the_recorded_policy(toy: ModuleType, actor: Scor
     for t in range(STEPS):
         logits = actor(*actor.features(observation.agent[t], observation.choices[t]))
         active = observation.active[t].unsqueeze(-1)
-        logs = categorical.log_probs(logits * active, observation.mask[t])
-        torch.testing.assert_close(trajectory.log_policy[t], logs)
-        assert torch.equal(trajectory.actions[t], categorical.sample(trajectory.log_policy[t], noise[:, t]))
+        logs = categorical.parameters(logits * active, observation.mask[t])
+        torch.testing.assert_close(trajectory.policy[t], logs)
+        assert torch.equal(trajectory.actions[t], categorical.sample(trajectory.policy[t], noise[:, t]))
     taken = observation.mask.gather(-1, trajectory.actions.unsqueeze(-1)).squeeze(-1)
     assert torch.equal(taken, observation.active)
-    assert not trajectory.log_policy.requires_grad
+    assert not trajectory.policy.requires_grad
 
 
 def test_an_environment_fares_the_same_alone(toy: ModuleType, actor: ScoringActor) -> None:

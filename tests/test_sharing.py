@@ -69,7 +69,7 @@ def test_logits_of_independent_agents_one_by_one() -> None:
         alone = ScoringActor(4, 5, 8, Shared(), generator(9))
         copy_of(i, actor, alone)
         expected = alone(*alone.features(seen.agent[:, i], seen.choices[:, i]))
-        torch.testing.assert_close(actor.logits(seen)[:, i], expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(actor.outputs(seen)[:, i], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_each_agent_learns_as_if_it_were_alone() -> None:
@@ -77,14 +77,14 @@ def test_each_agent_learns_as_if_it_were_alone() -> None:
     stacked, draw = ScoringActor(3, 5, 8, Independent(AGENTS), generator(0)), generator(1)
     mask = torch.rand(AGENTS, MOMENTS, 4, generator=draw) < 0.6
     mask[:, ::4] = False
-    logs = categorical.log_probs(torch.randn(AGENTS, MOMENTS, 4, generator=draw), mask)
+    logs = categorical.parameters(torch.randn(AGENTS, MOMENTS, 4, generator=draw), mask)
     size = torch.tensor([1e-3, 1.0, 1e3]).view(-1, 1)  # some agents' gradients are clipped, others' not
     batch = PolicyBatch(
         agent=torch.randn(AGENTS, MOMENTS, 3, generator=draw),
         choices=torch.randn(AGENTS, MOMENTS, 4, 5, generator=draw),
         mask=mask,
         actions=categorical.sample(logs, torch.rand(AGENTS, MOMENTS, generator=draw)),
-        log_policy=logs,
+        policy=logs,
         advantage=size * torch.randn(AGENTS, MOMENTS, generator=draw),
         u=torch.randn(AGENTS, MOMENTS, 4, generator=draw),
         active=mask.any(-1),

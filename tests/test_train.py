@@ -235,7 +235,7 @@ def test_the_advantage_is_normalised_then_mixed(
 def test_policy_rows_are_the_agents_that_acted(toy: ModuleType) -> None:
     trainer = toy.trainer("mappo")
     noise = torch.rand(4, 6, 4, generator=torch.Generator().manual_seed(0))
-    trajectory, _ = collect(trainer.task.env, trainer.actor, trainer.decision, noise)
+    trajectory, _ = collect(trainer.task.env, trainer.kind, trainer.actor, trainer.decision, noise)
     number = torch.arange(96.0).view(6, 4, 4)
     u = number.unsqueeze(-1).expand(-1, -1, -1, 3)
     batch = policy_batch(trainer.actor, trajectory, number, u)
@@ -247,7 +247,7 @@ def test_policy_rows_are_the_agents_that_acted(toy: ModuleType) -> None:
         features = trainer.actor.features(observation.agent[at], observation.choices[at])
         assert torch.equal(batch.agent[row], features[0]) and torch.equal(batch.choices[row], features[1])
         assert torch.equal(batch.mask[row], observation.mask[at])
-        assert torch.equal(batch.log_policy[row], trajectory.log_policy[at])
+        assert torch.equal(batch.policy[row], trajectory.policy[at])
         assert batch.actions[row] == trajectory.actions[at]
         assert batch.u[row].tolist() == [number[at]] * 3
     assert batch.mask.gather(-1, batch.actions.unsqueeze(-1)).all()
@@ -434,7 +434,7 @@ def test_learns_the_equilibrium(toy: ModuleType, name: str, settings: dict[str, 
     metrics = run(trainer, 40)
     assert metrics[0]["cost"] > 1.3 * cost / 4  # an untrained policy is far from it
     observation = trainer.decision.observation
-    logs = categorical.log_probs(trainer.actor.logits(observation), observation.mask)
+    logs = categorical.parameters(trainer.actor.outputs(observation), observation.mask)
     for actions in categorical.greedy(logs).tolist():
         assert cost_of(toy.SLOPES, tuple(actions)) == cost
     # The policy still explores a little; the next joint action costs 10 % more than the best.

@@ -40,13 +40,13 @@ def policy_batch(with_u: bool) -> PolicyBatch:
     draw = generator(1)
     mask = torch.rand(ROWS, 4, generator=draw) < 0.6
     mask[:, 1] = True
-    log_policy = categorical.log_probs(torch.randn(ROWS, 4, generator=draw), mask)
+    log_policy = categorical.parameters(torch.randn(ROWS, 4, generator=draw), mask)
     return PolicyBatch(
         agent=torch.randn(ROWS, 3, generator=draw),
         choices=torch.randn(ROWS, 4, 5, generator=draw),
         mask=mask,
         actions=categorical.sample(log_policy, torch.rand(ROWS, generator=draw)),
-        log_policy=log_policy,
+        policy=log_policy,
         advantage=torch.randn(ROWS, generator=draw),
         u=torch.randn(ROWS, 4, generator=draw) if with_u else None,
         active=torch.ones(ROWS, dtype=torch.bool),
@@ -62,7 +62,7 @@ def descend(module: torch.nn.Module, loss: torch.Tensor, rate: float) -> list[to
 def test_one_policy_step_by_hand(alpha: float) -> None:
     actor, batch = ScoringActor(3, 5, 8, Shared(), generator(0)), policy_batch(with_u=alpha > 0)
     probability = actor(batch.agent, batch.choices).masked_fill(~batch.mask, -torch.inf).softmax(-1)
-    ratio = probability / batch.log_policy.exp().clamp(min=1e-30)
+    ratio = probability / batch.policy.exp().clamp(min=1e-30)
     at = (torch.arange(ROWS), batch.actions)
 
     def gain(advantage: torch.Tensor) -> torch.Tensor:
@@ -70,7 +70,7 @@ def test_one_policy_step_by_hand(alpha: float) -> None:
 
     loss = -(1 - alpha) * gain(batch.advantage.unsqueeze(-1))[at].mean()
     if batch.u is not None:
-        loss = loss - alpha * (batch.log_policy.exp() * gain(batch.u)).sum(-1).mean()
+        loss = loss - alpha * (batch.policy.exp() * gain(batch.u)).sum(-1).mean()
     entropy = -(probability * probability.clamp(min=1e-30).log()).sum(-1).mean()
     expected = descend(actor, loss - 0.01 * entropy, 0.5)
     sgd = torch.optim.SGD(actor.parameters(), 0.5)

@@ -17,7 +17,6 @@ from pydantic import Field
 from torch import Tensor
 
 from dgpg import algorithms
-from dgpg.actions import categorical
 from dgpg.config import RunConfig, Settings
 from dgpg.models import CostModel, DistanceModel
 from dgpg.random import Streams
@@ -200,7 +199,7 @@ def trainer(
     """A trainer on the toy; 5 steps an iteration, so that episodes end in the middle of one."""
     algorithm = replace(algorithms.find(name), tuned={})  # tuning must not move the tests
     small = {"horizon": 5, "minibatches": 2, "actor_hidden": 8, "critic_hidden": 8}
-    train = algorithms.train_config(algorithm, small | settings, categorical.ESTIMATORS)
+    train = algorithms.train_config(algorithm, {}, small | settings, Env().action_space)
     config = RunConfig(domain="toy", algorithm=name, iterations=iterations, num_envs=num_envs, seed=seed, train=train)
     env = wrap(Env(num_envs, seed, still=still))
     return Trainer(config, algorithm, Task(env, RouteCost(), Routes()))

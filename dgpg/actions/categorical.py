@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
 from dgpg import advantage, guidance
+from dgpg.errors import PluginError
 from dgpg.losses import clipped_all_action, clipped_policy
-from dgpg.protocols import AgentMapping, AnalyticalModel
-from dgpg.types import Decision, Guidance, Trajectory, flatten, map_tensors
+from dgpg.networks import ScoringActor
+from dgpg.protocols import AgentMapping, AnalyticalModel, JointMapping
+from dgpg.sharing import Sharing
+from dgpg.types import Decision, Guidance, Observation, Trajectory, flatten, map_tensors
 
 ESTIMATORS = ("all_action", "exact", "first_order", "control_variate", "potential_based")
 """How the model enters, docs/theory.md sections 2 and 4; the first is the default."""
+DRAWS: tuple[int, ...] = ()
+"""One uniform number decides."""
 STATES = 64
 """States that guidance takes at a time."""
 
 
-def log_probs(logits: Tensor, mask: Tensor) -> Tensor:
+def make_actor(sizes: Mapping[str, int], hidden: int, sharing: Sharing, seed: torch.Generator) -> ScoringActor:
+    """A network that scores each choice."""
+    return ScoringActor(sizes["agent"], sizes["choices"], hidden, sharing, seed)
+
+
+def parameters(logits: Tensor, mask: Tensor) -> Tensor:
     """log pi(k), `[..., K]`: -inf where not allowed, uniform where nothing is."""
     nothing = ~mask.any(-1, keepdim=True)
     return logits.masked_fill(~(mask | nothing), -torch.inf).log_softmax(-1)
@@ -34,6 +46,17 @@ def sample(logs: Tensor, noise: Tensor) -> Tensor:
 def greedy(logs: Tensor) -> Tensor:
     """The most probable choice, the first where several are."""
     return logs.argmax(-1)
+
+
+def to_env(actions: Tensor) -> Tensor:
+    """A choice is its number."""
+    return actions
+
+
+def anything(observation: Observation, chance: torch.Generator) -> Tensor:
+    """An allowed choice of each active agent, any of the others, `[B, N]`."""
+    score = torch.rand(observation.mask.shape, generator=chance).to(observation.mask.device)
+    return (score + observation.mask.float()).argmax(-1)
 
 
 def log_prob(logs: Tensor, actions: Tensor) -> Tensor:
@@ -70,8 +93,9 @@ def policy_loss(
 
 @torch.no_grad()
 def guide(
-    estimator: str, model: AnalyticalModel, mapping: AgentMapping, trajectory: Trajectory, gamma: float, scaled: bool
-) -> Guidance:
+    estimator: str, model: AnalyticalModel, mapping: AgentMapping | JointMapping, trajectory: Trajectory,
+    gamma: float, scaled: bool,
+) -> Guidance:  # fmt: skip
     """What the model says about a whole trajectory, in the form the estimator asks for (docs/theory.md).
 
     Args:
@@ -82,13 +106,15 @@ def guide(
         gamma: discount, for `potential_based`.
         scaled: divide u by each agent's own scale first, for `all_action` and `exact`.
     """
+    if not isinstance(mapping, AgentMapping):
+        raise PluginError("choices need a mapping with base_state and influence, see dgpg.protocols")
     if estimator == "potential_based":
         return Guidance(shaping=guidance.shaping(model, mapping, trajectory, gamma))
     potential, own, rest = _measure(estimator, model, mapping, trajectory)
     active = trajectory.decision.observation.active
     if estimator == "first_order":
         return Guidance(u=advantage.normalise(-log_prob(potential, trajectory.actions), active, "batch"))
-    probability = trajectory.log_policy.exp()
+    probability = trajectory.policy.exp()
     u = advantage.centre(potential, probability)
     if estimator == "control_variate":
         return Guidance(baseline=-rest.unsqueeze(-1) - log_prob(u, trajectory.actions))
@@ -101,7 +127,7 @@ def _measure(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """phi_i(k) `[T, B, N, K]`, each agent's own scale `[T, B, N]`, phi(x) - phi(x^) `[T, B]`."""
     decision = flatten(trajectory.decision)
-    state, actions, logs = (x.flatten(0, 1) for x in (trajectory.state, trajectory.actions, trajectory.log_policy))
+    state, actions, logs = (x.flatten(0, 1) for x in (trajectory.state, trajectory.actions, trajectory.policy))
     parts = []
     # A few states at a time: what their choices touch then stays in the processor's cache.
     for first in range(0, len(state), STATES):
