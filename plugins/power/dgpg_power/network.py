@@ -1,0 +1,278 @@
+"""A grid under the DC approximation: buses, lines, units and what a unit's output costs.
+
+Flows follow B θ = injection with susceptances b = x / (r² + x²); tap ratios and phase shifts are left out, as
+in the DC model of PowerModels.jl, whose optima PGLib publishes. Everything is in MW, MW per hour and $ per
+hour; positions count from 0 and are not bus numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+
+from dgpg.errors import DataError
+
+BoolArray: TypeAlias = NDArray[np.bool_]
+IntArray: TypeAlias = NDArray[np.int64]
+FloatArray: TypeAlias = NDArray[np.float64]
+
+_BUSES = ("bus_number", "area", "load")
+_LINES = ("line_from", "line_to", "susceptance", "resistance", "line_limit")
+_UNITS = (
+    *("unit_bus", "unit_name", "unit_kind", "unit_min", "unit_max", "ramp"),
+    *("cost_constant", "cost_linear", "cost_quadratic", "kink", "kink_slope"),
+)
+_WHOLE = {"bus_number", "area", "line_from", "line_to", "unit_bus"}
+_TEXT = {"unit_name", "unit_kind"}
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """One grid. The arrays are copies and read-only; nb buses, nl lines, N units, S kinks a unit.
+
+    A unit's cost is constant + linear p + quadratic p² + sum_s kink_slope_s max(p - kink_s, 0), $ per hour.
+
+    Attributes:
+        name: name of the case.
+        base_mva: MW of one unit of power in the per-unit system.
+        bus_number: number of the bus in its source, `[nb]`.
+        area: area of the bus, `[nb]`.
+        load: demand and shunt losses at the bus, MW, `[nb]`; below 0 where given injections exceed them.
+        line_from: position of the bus from which the line's flow counts positive, `[nl]`.
+        line_to: position of the bus at its other end, `[nl]`.
+        susceptance: b = x / (r² + x²), per unit, `[nl]`.
+        resistance: per unit, `[nl]`; the DC flow does not use it.
+        line_limit: largest flow in either direction, MW, `[nl]`; inf where there is none.
+        unit_bus: position of the unit's bus, `[N]`.
+        unit_name: name of the unit, distinct, `[N]`.
+        unit_kind: "thermal", "wind", "pv" and so on; "thermal" where the source does not say, `[N]`.
+        unit_min: least output, MW, `[N]`.
+        unit_max: largest output, MW, `[N]`.
+        ramp: largest change of output, MW per hour, `[N]`; inf where it is unknown.
+        cost_constant: $ per hour, `[N]`.
+        cost_linear: $ per MWh, `[N]`.
+        cost_quadratic: $ per MW²h, at least 0, `[N]`.
+        kink: output above which one more term of the cost counts, MW, `[N, S]`.
+        kink_slope: what that term adds, $ per MWh, at least 0, `[N, S]`; 0 fills up unused columns.
+        notes: what a user should know: condensers dropped, limits absent, costs changed.
+    """
+
+    name: str
+    base_mva: float
+    bus_number: IntArray
+    area: IntArray
+    load: FloatArray
+    line_from: IntArray
+    line_to: IntArray
+    susceptance: FloatArray
+    resistance: FloatArray
+    line_limit: FloatArray
+    unit_bus: IntArray
+    unit_name: tuple[str, ...]
+    unit_kind: tuple[str, ...]
+    unit_min: FloatArray
+    unit_max: FloatArray
+    ramp: FloatArray
+    cost_constant: FloatArray
+    cost_linear: FloatArray
+    cost_quadratic: FloatArray
+    kink: FloatArray
+    kink_slope: FloatArray
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for field in (*_BUSES, *_LINES, *_UNITS):
+            if field not in _TEXT:
+                values = np.array(getattr(self, field), dtype=np.int64 if field in _WHOLE else np.float64)
+                values.flags.writeable = False
+                object.__setattr__(self, field, values)
+        for group in (_BUSES, _LINES, _UNITS):
+            lengths = {field: len(getattr(self, field)) for field in group}
+            if len(set(lengths.values())) > 1:
+                raise DataError(f"{self.name}: columns differ in length, expected one value a row, found {lengths}")
+        if self.kink.ndim != 2 or self.kink.shape != self.kink_slope.shape:
+            shapes = f"{self.kink.shape} and {self.kink_slope.shape}"
+            raise DataError(f"{self.name}: kink and kink_slope have the shapes {shapes}, expected both (units, kinks)")
+
+    @property
+    def num_buses(self) -> int:
+        """Number of buses, nb."""
+        return len(self.bus_number)
+
+    @property
+    def num_lines(self) -> int:
+        """Number of lines, nl."""
+        return len(self.line_from)
+
+    @property
+    def num_units(self) -> int:
+        """Number of units, N."""
+        return len(self.unit_bus)
+
+    def cost(self, output: ArrayLike) -> FloatArray:
+        """Cost of each unit at its output in MW, $ per hour: `[..., N]` -> `[..., N]`."""
+        p = np.asarray(output, np.float64)
+        above = np.maximum(p[..., None] - self.kink, 0.0)
+        smooth = self.cost_constant + self.cost_linear * p + self.cost_quadratic * p**2
+        total: FloatArray = smooth + (self.kink_slope * above).sum(-1)
+        return total
+
+    def scaled(self, load: float = 1.0, limit: float = 1.0) -> Network:
+        """A copy with every load times `load` and every line limit times `limit`."""
+        return replace(self, load=self.load * load, line_limit=self.line_limit * limit)
+
+    def relaxed(self) -> Network:
+        """A copy in which every unit can go down to 0: unit_min = min(unit_min, 0)."""
+        return replace(self, unit_min=np.minimum(self.unit_min, 0.0))
+
+    def line_name(self, line: int) -> str:
+        """The line's buses by number, as messages name it: "line 4 (bus 101 to bus 102)"."""
+        ends = self.bus_number[[self.line_from[line], self.line_to[line]]]
+        return f"line {line} (bus {ends[0]} to bus {ends[1]})"
+
+
+def ptdf(network: Network) -> FloatArray:
+    """Power transfer distribution factors `[nl, nb]`: flows in MW are `ptdf @ injection` if injections sum to 0.
+
+    The reference is the load: a bus's column holds the flows when one MW fed in there is taken out at all
+    buses in proportion to their load (where positive). Another reference shifts each row by a constant, which
+    balanced injections do not see.
+    """
+    nl, nb = network.num_lines, network.num_buses
+    incidence = np.zeros((nl, nb))
+    incidence[np.arange(nl), network.line_from] = 1.0
+    incidence[np.arange(nl), network.line_to] -= 1.0
+    flow = network.susceptance[:, None] * incidence
+    factors = np.zeros((nl, nb))
+    try:  # the first bus has angle 0; each other column is a flow from its bus to the first
+        factors[:, 1:] = np.linalg.solve((incidence.T @ flow)[1:, 1:], flow[:, 1:].T).T
+    except np.linalg.LinAlgError:
+        message = "the susceptance matrix is singular: check for islands and for reactances that cancel"
+        raise DataError(f"{network.name}: {message}") from None
+    demand = np.maximum(network.load, 0.0)
+    total = demand.sum()
+    share = demand / total if total > 0 else np.full(nb, 1 / nb)
+    result: FloatArray = factors - (factors @ share)[:, None]
+    return result
+
+
+def bridges(network: Network) -> BoolArray:
+    """Which lines split the grid when they fail, `[nl]`."""
+    own = _own_transfer(network, ptdf(network))
+    bridge = np.zeros(network.num_lines, bool)
+    # A bridge carries all of a transfer between its ends; near 1 the graph decides, not the rounding.
+    for line in np.flatnonzero(np.abs(1.0 - own) < 1e-6):
+        kept = np.arange(network.num_lines) != line
+        bridge[line] = _island_of(network, kept).max() > 0
+    return bridge
+
+
+def lodf(network: Network, line: int, factors: FloatArray | None = None) -> FloatArray:
+    """Line outage distribution factors `[nl]`: when `line` fails, flows become flow + lodf * flow[line].
+
+    Args:
+        network: the grid.
+        line: position of the line that fails; its own factor is -1.
+        factors: `ptdf(network)`, if it is at hand.
+
+    Raises:
+        DataError: the line is a bridge.
+    """
+    factors = ptdf(network) if factors is None else factors
+    own = _own_transfer(network, factors)[line]
+    if abs(1.0 - own) < 1e-6 and bridges(network)[line]:
+        message = "is a bridge: its outage splits the grid, expected a line of a loop"
+        raise DataError(f"{network.name}: {network.line_name(line)} {message}: see bridges(network)")
+    transfer = factors[:, network.line_from[line]] - factors[:, network.line_to[line]]
+    result: FloatArray = transfer / (1.0 - own)
+    result[line] = -1.0
+    return result
+
+
+def _own_transfer(network: Network, factors: FloatArray) -> FloatArray:
+    """What each line carries of one MW sent from its first bus to its last, `[nl]`."""
+    rows = np.arange(network.num_lines)
+    own: FloatArray = factors[rows, network.line_from] - factors[rows, network.line_to]
+    return own
+
+
+def _island_of(network: Network, kept: BoolArray) -> IntArray:
+    """Number of the island of each bus, from 0, when only the lines of `kept` connect them, `[nb]`."""
+    ends = (network.line_from[kept], network.line_to[kept])
+    graph = csr_array((np.ones(len(ends[0])), ends), shape=(network.num_buses,) * 2)
+    label: IntArray = connected_components(graph, directed=False)[1].astype(np.int64)
+    return label
+
+
+def validate(network: Network, where: str = "") -> Network:
+    """Return the network, or raise DataError for the first thing that makes it unusable.
+
+    `where` names its source in the message, the network's name if empty.
+    """
+    where = where or network.name
+    for check in (_check_sizes, _check_numbers, _check_islands, _check_costs, _check_capacity):
+        problem = check(network)
+        if problem:
+            raise DataError(f"{where}: {problem}")
+    return network
+
+
+def _check_sizes(network: Network) -> str:
+    if not network.num_units:
+        return "no unit in service that can produce, expected at least one: check the status and limits of the units"
+    if not (network.load > 0).any():
+        return "no bus has a load above 0, expected at least one: check the demand (Pd and Gs)"
+    number, count = np.unique(network.bus_number, return_counts=True)
+    if (count > 1).any():
+        return f"bus number {number[count > 1][0]} occurs more than once, expected distinct numbers: renumber the buses"
+    for noun, bus in (("line", network.line_from), ("line", network.line_to), ("unit", network.unit_bus)):
+        for at in bus[(bus < 0) | (bus >= network.num_buses)][:1]:
+            return f"a {noun} lies at bus position {at}, expected 0 to {network.num_buses - 1}: correct it"
+    return ""
+
+
+def _check_numbers(network: Network) -> str:
+    finite = ("load", "susceptance", "resistance", "unit_min", "unit_max", "cost_constant", "cost_linear")
+    for field in (*finite, "cost_quadratic", "kink", "kink_slope"):
+        if not np.isfinite(getattr(network, field)).all():
+            return f"{field} holds a number that is not finite: correct it"
+    for line in np.flatnonzero(network.susceptance == 0)[:1]:
+        return f"{network.line_name(line)} has reactance 0: merge its buses or give it a small reactance"
+    for line in np.flatnonzero(~(network.line_limit > 0))[:1]:
+        return f"{network.line_name(line)} has the limit {network.line_limit[line]:g} MW, expected one above 0 or inf"
+    for n in np.flatnonzero(~(network.ramp > 0))[:1]:
+        return f"unit {network.unit_name[n]} has the ramp {network.ramp[n]:g} MW per hour, expected one above 0 or inf"
+    for n in np.flatnonzero(network.unit_min > network.unit_max)[:1]:
+        low, high = network.unit_min[n], network.unit_max[n]
+        return f"unit {network.unit_name[n]} has minimum output {low:g} MW above its maximum {high:g} MW: correct them"
+    return ""
+
+
+def _check_islands(network: Network) -> str:
+    label = _island_of(network, np.ones(network.num_lines, bool))
+    size = np.bincount(label)
+    if len(size) == 1:
+        return ""
+    buses = network.bus_number[label == size.argmin()]
+    shown = ", ".join(map(str, buses[:5])) + (f" and {len(buses) - 5} more" if len(buses) > 5 else "")
+    noun = "bus" if len(buses) == 1 else "buses"
+    return f"{len(size)} islands, expected one connected grid: connect or remove the smallest, {noun} {shown}"
+
+
+def _check_costs(network: Network) -> str:
+    convex = (network.cost_quadratic >= 0) & (network.kink_slope >= 0).all(-1)
+    for n in np.flatnonzero(~convex)[:1]:
+        return f"unit {network.unit_name[n]} has a cost that is not convex: marginal costs must not fall with output"
+    return ""
+
+
+def _check_capacity(network: Network) -> str:
+    demand, capacity = network.load.sum(), network.unit_max.sum()
+    if demand > capacity:
+        return f"demand {demand:g} MW exceeds the capacity {capacity:g} MW of all units: scale the load or add units"
+    return ""
