@@ -1,0 +1,99 @@
+"""Rules to compare with: what operators do, and the optimum with full information."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from dgpg.protocols import Baseline, Information, Role
+from dgpg.types import Context, Decision
+from dgpg_power import opf
+from dgpg_power.config import Config
+from dgpg_power.grid import Grid, make_grid
+from dgpg_power.instance import Instance, build
+from dgpg_power.reward import marginal
+
+ROUNDS = 60
+"""Steps of the line prices in `redispatch`."""
+TARGET = 0.98
+"""Share of its limit that `redispatch` aims to keep a line under."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Base points from a function of grid and context; the residual goes by size, as automatic control does."""
+
+    name: str
+    information: Information
+    instance: Instance
+    outputs: Callable[[Grid, Context], Tensor]
+    role: Role = "baseline"
+
+    def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
+        """Joint action `[B, N, A]`."""
+        grid = make_grid(self.instance, noise.device)
+        base = self.outputs(grid, decision.context).clamp(grid.unit_min.clamp(max=0), grid.unit_max)
+        columns = [base, torch.full_like(base, 0.5)]
+        return torch.stack(columns[: noise.shape[-1]], -1)
+
+
+def by_merit(grid: Grid, context: Context) -> Tensor:
+    """The cheapest units up to the forecast, lines or not."""
+    return opf.merit_order(grid, context["load"].sum(-1), context["low"], context["high"])
+
+
+def redispatch(grid: Grid, context: Context) -> Tensor:
+    """Order of merit with a price on every line, raised while its measured and extrapolated flow is over its limit.
+
+    Flows are those of the last step, moved by what outputs change. A price step is a subgradient step on the line's
+    multiplier; outputs jump between pieces of the ranges, so the mean over the last half of the rounds is taken.
+    """
+    low, high, demand = context["low"], context["high"], context["load"].sum(-1)
+    lines = (grid.limit < torch.inf).nonzero().squeeze(-1)
+    factors, limit = grid.unit_factors[lines], TARGET * grid.limit[lines]
+    share = (torch.arange(opf.PIECES, device=demand.device) + 0.5) / opf.PIECES
+    middle = low.unsqueeze(-1) + (high - low).unsqueeze(-1) * share
+    price = marginal(middle.transpose(1, 2), grid.curves).transpose(1, 2)
+    line_price, total = torch.zeros_like(context["last_flow"][:, lines]), torch.zeros_like(low)
+    for k in range(ROUNDS):
+        adjusted = price + (line_price @ factors).unsqueeze(-1)
+        output = opf.fill(adjusted.flatten(1), low, high, demand)
+        flow = context["last_flow"][:, lines] + (output - context["last_output"]) @ factors.mT
+        over = (flow.abs() - limit).clamp(min=0) * flow.sign() / limit
+        within = (flow * line_price > 0) & (flow.abs() < limit)
+        rate = grid.tariff.overload / (1 + k) ** 0.5
+        line_price = line_price + rate * over - 0.1 * rate * torch.where(within, line_price.sign(), 0.0)
+        total = total + output * (k >= ROUNDS // 2)
+    return total / (ROUNDS - ROUNDS // 2)
+
+
+def last_optimum(grid: Grid, context: Context) -> Tensor:
+    """DC optimal power flow of the demand of the step before; automatic control does the rest."""
+    load = context["last_load"]
+    return opf.optimum(grid, load, load.sum(-1), context["low"], context["high"], None, opf.PRICED).output
+
+
+def full_information(grid: Grid, context: Context) -> Tensor:
+    """DC optimal power flow of the demand as it will turn out, losses and outages known."""
+    demand, load = context["demand"], context["oracle_load"]
+    return opf.optimum(
+        grid, load, demand, context["low"], context["high"], context["oracle_outage"], opf.PRICED
+    ).output  # fmt: skip
+
+
+RULES: tuple[tuple[str, Information, Callable[[Grid, Context], Tensor], Literal["baseline", "oracle"]], ...] = (
+    ("merit-order", "same", by_merit, "baseline"),
+    ("redispatch", "more", redispatch, "baseline"),
+    ("last-opf", "more", last_optimum, "baseline"),
+    ("dc-opf", "more", full_information, "oracle"),
+)
+
+
+def baselines(config: Config) -> Sequence[Baseline]:
+    """Merit order, merit order with overload feedback, last step's optimum, and the optimum."""
+    instance = build(config)
+    return [Rule(name, information, instance, outputs, role) for name, information, outputs, role in RULES]

@@ -1,0 +1,104 @@
+"""Configuration of a power instance; the defaults alone give one that needs no file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from dgpg.config import Settings
+
+
+def _absolute(name: str) -> str:
+    """A run must find its file from any directory it is resumed or evaluated in."""
+    path = Path(name).expanduser()
+    return str(path.absolute()) if path.suffix or path.exists() else name
+
+
+NetworkName = Annotated[str, AfterValidator(_absolute)]
+Month = Annotated[int, Field(ge=1, le=12)]
+Day = Annotated[int, Field(ge=1, le=31)]
+
+
+class Load(Settings):
+    """Demand: the network's own times a common level times noise, or a recorded series."""
+
+    source: Literal["noise", "series"] | None = Field(
+        None, description="drawn, or the hourly series beside the network file; series where there is one"
+    )
+    scale: float = Field(1.0, gt=0, description="every load of the network times this")
+    low: float = Field(0.85, gt=0, description="least common level of demand, share of the network's")
+    high: float = Field(1.0, gt=0, description="largest common level of demand, share of the network's")
+    noise: float = Field(0.05, ge=0, lt=0.5, description="deviation of a bus's load from the common level, relative")
+    memory: float = Field(0.9, ge=0, lt=1, description="autocorrelation of level and noise from one step to the next")
+    reach: float = Field(3.0, ge=0, description="how far the noise is alike: 0 each bus for itself; lines squared")
+    months: tuple[Month, ...] = Field(tuple(range(1, 13)), min_length=1, description="months of the series to use")
+    days: tuple[Day, Day] = Field((1, 14), description="first and last day of the month to use of the series")
+
+    @model_validator(mode="after")
+    def _check(self) -> Load:
+        if self.low > self.high:
+            raise ValueError(f"low = {self.low} must not exceed high = {self.high}")
+        if self.days[0] > self.days[1]:
+            raise ValueError(f"days = {list(self.days)}: the first must not be after the last")
+        return self
+
+
+class Mismatch(Settings):
+    """How the true system departs from what agents and the analytical model are told."""
+
+    losses: bool = Field(True, description="lines lose r f^2, which has to be generated too")
+    forecast_error: float = Field(
+        0.01, ge=0, lt=0.5, description="deviation of demand from its forecast, of the total and of each bus, relative"
+    )
+    outages: float = Field(0.002, ge=0, le=1, description="probability that a line trips, in a step")
+    outage_steps: int = Field(4, ge=1, description="steps until a tripped line is back")
+
+
+class Prices(Settings):
+    """Prices of what the network does not forbid but punishes."""
+
+    overload: float | None = Field(
+        None, gt=0, description="$ per MWh over a line's limit; twice the largest line price of the optimum by default"
+    )
+    imbalance: float = Field(1000.0, ge=0, description="$ per MWh that the units could not balance")
+    curtailment: float = Field(5.0, ge=0, description="$ per MWh of wind and sun not taken")
+
+
+class Config(Settings):
+    """N units of a grid choose their output."""
+
+    network: NetworkName = Field(
+        "case39", description="a MATPOWER .m file, a built-in case (case39), or synthetic-N with N units"
+    )
+    limit_scale: float = Field(1.0, gt=0, description="every line limit times this")
+    observation: Literal["A", "B", "C", "P"] = Field(
+        "C",
+        description="A: own limits, cost, output, local load, total forecast; B: and the last residual and the area's "
+        "price; C: and the last flows of the 8 lines it moves most; P: and the broadcast of base flows on 20 lines",
+    )
+    action: Literal["participation", "set-point"] = Field(
+        "participation", description="a base point and a share of the residual, or a base point alone"
+    )
+    commitment: Literal["all-on", "relaxed", "committed"] | None = Field(
+        None,
+        description="all-on: outputs stay above the units' minimum; relaxed: minimum taken as 0; committed: on and "
+        "off solved ahead (series only); all-on by default, relaxed with a series",
+    )
+    horizon: int = Field(24, ge=1, description="steps of an episode, an hour each")
+    ramp: float | None = Field(
+        None, gt=0, description="largest change of an output in a step, share of its maximum; the network's by default"
+    )
+    seed: int = Field(0, ge=0, description="seed of the instance: statistics that scale features and prices")
+    load: Load = Load()
+    mismatch: Mismatch = Mismatch()
+    prices: Prices = Prices()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spelling(cls, values: Any) -> Any:
+        """Levels of observation in any case."""
+        if isinstance(values, dict) and isinstance(values.get("observation"), str):
+            return values | {"observation": values["observation"].upper()}
+        return values

@@ -1,0 +1,67 @@
+"""The domain object that the entry point `power` names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import torch
+
+from dgpg.protocols import Baseline
+from dgpg_power import config as settings
+from dgpg_power.baselines import baselines
+from dgpg_power.env import PowerEnv
+from dgpg_power.instance import build
+from dgpg_power.mapping import DispatchMapping
+from dgpg_power.models import CostPotential
+
+TUNED: dict[str, dict[str, Any]] = {
+    "dg-pg": {
+        "iterations": 1000,
+        "num_envs": 32,
+        "train": {
+            "horizon": 8, "parameters": "independent", "distribution": "mean", "alpha": {"start": 1.0, "end": 1.0},
+            "epochs": 1, "minibatches": 1, "actor_hidden": 64, "actor_lr": 3e-3, "lr_end": 0.02, "entropy": 0.0,
+            "checkpoint_every": 100,
+        },
+    },
+}  # fmt: skip
+"""What each algorithm was tuned to, see benchmarks/power.py."""
+
+
+class PowerDomain:
+    """Units of a grid choose their output."""
+
+    api_version = 1
+    Config = settings.Config
+    default_model = "power.cost"
+    small: Mapping[str, Any] = MappingProxyType({"network": "case9", "horizon": 6})
+    """For `dgpg check`."""
+
+    def make_env(self, config: settings.Config, num_envs: int, device: torch.device, seed: int) -> PowerEnv:
+        """B environments; environment b depends on `seed + b` alone."""
+        return PowerEnv(build(config), num_envs, device, seed)
+
+    def analytical_model(self, config: settings.Config) -> CostPotential:
+        """`power.cost`."""
+        return CostPotential(build(config))
+
+    def agent_mapping(self, config: settings.Config) -> DispatchMapping:
+        """What set-points do to the outputs."""
+        return DispatchMapping(build(config))
+
+    def baselines(self, config: settings.Config) -> Sequence[Baseline]:
+        """Rules an operator would use, and the optimum with full information."""
+        return baselines(config)
+
+    def training(self, algorithm: str) -> Mapping[str, Any]:
+        """Tuned settings."""
+        return TUNED.get(algorithm, {})
+
+    def describe(self, config: settings.Config) -> Sequence[str]:
+        """Sizes, prices, and what was left out of the network."""
+        return build(config).notes
+
+
+domain = PowerDomain()

@@ -1,0 +1,89 @@
+"""An instance as tensors on one device: what dynamics, reward, models and observation compute with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dgpg_power.dynamics import dispatch, flows
+from dgpg_power.reward import CostCurves, Tariff, step_cost
+
+if TYPE_CHECKING:
+    from dgpg_power.instance import Instance
+
+
+@dataclass(frozen=True)
+class Grid:
+    """float32 unless said otherwise; N units, L lines, nb buses."""
+
+    unit_factors: Tensor
+    """H, `[L, N]`."""
+    bus_factors: Tensor
+    """F, `[L, nb]`."""
+    outage_factors: Tensor
+    """LODF, `[L, L]`."""
+    limit: Tensor
+    """MW, `[L]`."""
+    resistance: Tensor
+    """r / base, per MW, `[L]`."""
+    curves: CostCurves
+    unit_min: Tensor
+    unit_max: Tensor
+    ramp: Tensor
+    """MW a step, `[N]`."""
+    unit_bus: Tensor
+    """int64 `[N]`."""
+    renewable: Tensor
+    """True for wind and sun, `[N]`."""
+    tariff: Tariff
+
+    def outputs(self, actions: Tensor, low: Tensor, high: Tensor, demand: Tensor) -> Tensor:
+        """Outputs `[B, N]` for actions `[B, N, A]`: base points, and shares if A = 2.
+
+        A share of 1/2 is what a unit's size stands for; without one the residual goes by size.
+        """
+        size = self.unit_max - self.unit_min
+        share = actions[..., 1] * size if actions.shape[-1] == 2 else size.expand(actions.shape[:-1])
+        return dispatch(actions[..., 0], share, low, high, demand)
+
+    def flow(self, output: Tensor, load: Tensor) -> Tensor:
+        """Flows of an intact grid, `[B, L]`."""
+        return flows(output, load, self.unit_factors, self.bus_factors)
+
+    def cost(self, output: Tensor, flow: Tensor, demand: Tensor, available: Tensor) -> Tensor:
+        """Cost of a step, `[B]`, $ per hour."""
+        return step_cost(output, flow, demand, available, self.curves, self.limit, self.renewable, self.tariff)
+
+
+def make_grid(instance: Instance, device: torch.device) -> Grid:
+    """Tensors of an instance."""
+    network = instance.network
+
+    def tensor(x: object) -> Tensor:
+        return torch.as_tensor(np.array(x), dtype=torch.float32, device=device)
+
+    kinds = np.array(network.unit_kind)
+    return Grid(
+        unit_factors=tensor(instance.bus_factors[:, network.unit_bus]),
+        bus_factors=tensor(instance.bus_factors),
+        outage_factors=tensor(instance.outage_factors),
+        limit=tensor(network.line_limit),
+        resistance=tensor(network.resistance / network.base_mva),
+        curves=CostCurves(
+            tensor(network.cost_constant),
+            tensor(network.cost_linear),
+            tensor(network.cost_quadratic),
+            tensor(network.kink),
+            tensor(network.kink_slope),
+        ),
+        unit_min=tensor(network.unit_min),
+        unit_max=tensor(network.unit_max),
+        ramp=tensor(network.ramp),
+        unit_bus=torch.as_tensor(np.array(network.unit_bus), device=device),
+        renewable=torch.as_tensor((kinds == "wind") | (kinds == "pv"), device=device),
+        tariff=instance.tariff,
+    )

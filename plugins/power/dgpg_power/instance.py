@@ -1,0 +1,191 @@
+"""What a configuration stands for: a grid, its factors, prices and the scales of features. Built once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dgpg import random
+from dgpg.errors import ConfigError
+from dgpg_power import opf
+from dgpg_power.config import Config
+from dgpg_power.data.load import load_network
+from dgpg_power.grid import Grid, make_grid
+from dgpg_power.load import draw, noise_factor, tape
+from dgpg_power.network import FloatArray, Network, bridges, ptdf
+
+from dgpg_power.reward import Tariff
+
+SAMPLES = 32
+"""Episodes whose optima give prices and scales; their moments are the sample."""
+MOMENTS = 8
+"""Moments of each of them."""
+OWN_LINES = 8
+BROADCAST_LINES = 20
+LEAST_PRICE = 10.0
+"""Overload price where no line binds, $ per MWh."""
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Mean and deviation of what agents see, over optimal operation; deviations are positive."""
+
+    load: FloatArray
+    """Of each bus, `[2, nb]`."""
+    total: FloatArray
+    """Of the total forecast, `[2]`."""
+    loading: FloatArray
+    """Flow of each line over its limit, `[2, L]`."""
+    base_loading: FloatArray
+    """The same of the flow that loads alone cause, `[2, L]`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """A configured grid; positions count from 0."""
+
+    config: Config
+    network: Network
+    bus_factors: FloatArray
+    """PTDF, `[L, nb]`."""
+    outage_factors: FloatArray
+    """LODF, `[L, L]`; the column of a bridge is zero."""
+    trippable: IntArray
+    """Lines that may trip: not the bridges."""
+    noise_factor: FloatArray
+    """`[nb, nb]`, see `dgpg_power.load.noise_factor`."""
+    series: object | None
+    """Demand, limits and commitment by the hour, where there is a series."""
+    tariff: Tariff
+    scales: Scales
+    own_lines: IntArray
+    """Lines that each unit sees, `[N, 8]`: those it moves most for their limit."""
+    broadcast: IntArray
+    """Lines whose base flow the operator broadcasts, `[20]`: those that bind most."""
+    notes: tuple[str, ...]
+
+    @property
+    def num_agents(self) -> int:
+        """N."""
+        return self.network.num_units
+
+
+@lru_cache(maxsize=8)
+def build(config: Config) -> Instance:
+    """The instance of a configuration.
+
+    Raises:
+        DataError: the network or series is missing or unusable.
+        ConfigError: demand cannot be met, or settings exclude each other.
+    """
+    network, series, notes = _grid(config)
+    factors = ptdf(network)
+    first = Instance(
+        config=config,
+        network=network,
+        bus_factors=factors,
+        outage_factors=_outage_factors(network, factors),
+        trippable=np.flatnonzero(~bridges(network)),
+        noise_factor=noise_factor(network, config.load.reach),
+        series=series,
+        tariff=Tariff(config.prices.overload or LEAST_PRICE, config.prices.imbalance, config.prices.curtailment),
+        scales=Scales(*(np.zeros((2, n)) for n in (network.num_buses, 1, network.num_lines, network.num_lines))),
+        own_lines=_own_lines(network, factors),
+        broadcast=np.arange(min(BROADCAST_LINES, network.num_lines)),
+        notes=(),
+    )
+    return _measured(first, notes)
+
+
+def _grid(config: Config) -> tuple[Network, object | None, tuple[str, ...]]:
+    network = load_network(config.network).scaled(load=config.load.scale, limit=config.limit_scale)
+    series = None
+    commitment = config.commitment or ("relaxed" if series else "all-on")
+    if commitment == "committed" and series is None:
+        raise ConfigError("commitment = committed: on and off are solved ahead for a recorded series only; use all-on")
+    if commitment == "relaxed":
+        network = network.relaxed()
+    if config.ramp is not None:
+        network = replace(network, ramp=config.ramp * np.maximum(network.unit_max, 1e-9))
+    peak = network.load.clip(min=0).sum() * config.load.high if series is None else series.load.sum(1).max()
+    capacity = network.unit_max.sum() if series is None else series.most.sum(1).min()
+    if series is None and peak > capacity:
+        raise ConfigError(
+            f"load.scale x load.high asks for {peak:.0f} MW, the units of {network.name} give at most "
+            f"{capacity:.0f} MW; lower load.scale or load.high"
+        )
+    size = f"{network.name}: {network.num_units} units, {network.num_buses} buses, {network.num_lines} lines"
+    said = {
+        "all-on": "every unit is on and stays above its minimum output",
+        "relaxed": "RELAXED: the minimum output of every unit is taken as 0",
+        "committed": "committed: on and off are solved ahead, day by day",
+    }[commitment]
+    return network, series, (size, said, *network.notes, *(series.notes if series else ()))
+
+
+def _outage_factors(network: Network, factors: FloatArray) -> FloatArray:
+    """Columns of LODF for every line at once, see `dgpg_power.network.lodf`."""
+    transfer = factors[:, network.line_from] - factors[:, network.line_to]
+    own, bridge = np.diag(transfer), bridges(network)
+    result: FloatArray = transfer / np.where(bridge, np.inf, 1 - own)
+    result[np.diag_indices(len(own))] = np.where(bridge, 0.0, -1.0)
+    return result
+
+
+def _own_lines(network: Network, factors: FloatArray) -> IntArray:
+    """What a unit's whole range moves on each line, for its limit: the lines with most of it."""
+    moved = np.abs(factors[:, network.unit_bus]) * (network.unit_max - network.unit_min)
+    share = (moved / network.line_limit[:, None]).T
+    return np.argsort(-share, axis=1, kind="stable")[:, : min(OWN_LINES, network.num_lines)]
+
+
+def _measured(first: Instance, notes: tuple[str, ...]) -> Instance:
+    """Solve for the optimum of sampled moments and take prices, scales and lines to watch from it."""
+    grid = make_grid(first, torch.device("cpu"))
+    seed = random.derive(first.config.seed, "statistics")
+    episodes = tape([draw(np.random.default_rng(seed + e), first) for e in range(SAMPLES)], torch.device("cpu"))
+    every = torch.linspace(0, first.config.horizon, min(MOMENTS, first.config.horizon + 1)).long()
+    load, least, most = (x[every].flatten(0, 1) for x in (episodes.forecast, episodes.least, episodes.most))
+    best = opf.optimum(grid, load, load.sum(-1), least, most, None, opf.HARD)
+    fine = best.solved
+    if not bool(fine.any()):
+        raise ConfigError(
+            f"{first.network.name}: no sampled demand can be served within the line limits; raise limit_scale or "
+            "lower load.scale"
+        )
+    price = first.config.prices.overload
+    if price is None:
+        price = max(float(f"{2 * float(best.line_price[fine].abs().max()):.2g}"), LEAST_PRICE)
+    limit = torch.from_numpy(first.network.line_limit).float()
+    loading, base = best.flow[fine] / limit, (-load[fine] @ grid.bus_factors.mT) / limit
+    scales = Scales(*(_moments(x) for x in (load, load.sum(-1, keepdim=True), loading, base)))
+    binding = (best.line_price[fine].abs() > 1e-3 * price).float().mean(0)
+    order = torch.argsort(binding + 1e-3 * loading.abs().mean(0), descending=True, stable=True)
+    share = 1 - float(fine.float().mean())
+    more = (
+        f"overload price {price:g} $ per MWh" + ("" if first.config.prices.overload else ", twice the largest line price"),
+        f"{int((binding > 0).sum())} lines bind at times; {share:.1%} of sampled moments cannot keep all limits",
+    )  # fmt: skip
+    return replace(
+        first,
+        tariff=replace(first.tariff, overload=price),
+        scales=scales,
+        broadcast=order[:BROADCAST_LINES].numpy(),
+        notes=(*notes, *more),
+    )
+
+
+def _moments(x: torch.Tensor) -> FloatArray:
+    """Mean and deviation of `[S, n]`, `[2, n]`; where nothing varies the deviation is one."""
+    deviation = x.std(0)
+    size = torch.where(deviation > 1e-6 * x.abs().amax(0).clamp(min=1e-6), deviation, torch.ones_like(deviation))
+    found: FloatArray = torch.stack([x.mean(0), size]).double().numpy()
+    return found
+
+
+__all__ = ["Grid", "Instance", "Scales", "build"]

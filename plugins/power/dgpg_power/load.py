@@ -1,0 +1,120 @@
+"""What happens to a grid from outside, drawn before the episode: demand, weather, outages.
+
+Demand is the network's own times a common level times noise of each bus. Level and noise are autocorrelated
+normal processes; neighbouring buses move together. Or it is a window of a recorded series.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import laplacian
+from scipy.special import ndtr
+from torch import Tensor
+
+from dgpg_power.config import Load
+from dgpg_power.network import Network
+
+if TYPE_CHECKING:
+    from dgpg_power.instance import Instance
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Tape:
+    """Episodes of B environments, T + 1 moments each (the last is only seen, never acted in)."""
+
+    forecast: Tensor
+    """What agents and the model are told of each bus's load, MW, `[T + 1, B, nb]`."""
+    load: Tensor
+    """What it turns out to be, MW, `[T + 1, B, nb]`."""
+    least: Tensor
+    """Minimum output of each unit, `[T + 1, B, N]`; 0 where it is off."""
+    most: Tensor
+    """Maximum output, weather included, `[T + 1, B, N]`; 0 where it is off."""
+    outage: Tensor
+    """Line that is out, -1 for none, int64 `[T + 1, B]`."""
+    clock: Tensor
+    """Sine and cosine of the time of day, `[T + 1, B, 2]`."""
+
+
+def noise_factor(network: Network, reach: float) -> Array:
+    """Triangular S, `[nb, nb]`, such that S e has unit variances and buses near each other alike.
+
+    The correlation is (1 + reach L)^-1, L the graph's Laplacian, scaled to ones on its diagonal.
+    """
+    ends = (network.line_from, network.line_to)
+    graph = coo_array((np.ones(network.num_lines), ends), shape=(network.num_buses,) * 2)
+    joined = ((graph + graph.T) > 0).astype(np.float64).toarray()
+    covariance = np.linalg.inv(np.eye(network.num_buses) + reach * laplacian(joined))
+    size = np.sqrt(np.diag(covariance))
+    factor: Array = np.linalg.cholesky(covariance / np.outer(size, size))
+    return factor
+
+
+def autoregressive(innovation: Array, memory: float) -> Array:
+    """Stationary unit-variance process x_t = m x_{t-1} + sqrt(1 - m^2) e_t along the first axis."""
+    x = innovation.copy()
+    for t in range(1, len(x)):
+        x[t] = memory * x[t - 1] + np.sqrt(1 - memory**2) * innovation[t]
+    return x
+
+
+def drawn_load(rng: np.random.Generator, steps: int, nominal: Array, factor: Array, config: Load) -> Array:
+    """Demand at the buses over `steps` moments, MW, `[steps, nb]`."""
+    level = ndtr(autoregressive(rng.standard_normal(steps), config.memory))
+    noise = autoregressive(rng.standard_normal((steps, len(nominal))) @ factor.T, config.memory)
+    common = config.low + (config.high - config.low) * level
+    load: Array = nominal * common[:, None] * np.maximum(1 + config.noise * noise, 0.0)
+    return load
+
+
+def drawn_outages(rng: np.random.Generator, steps: int, lines: NDArray[np.int64], chance: float, length: int) -> Array:
+    """The line that is out at each moment, -1 for none, `[steps]`: at most one at a time, each for `length` moments."""
+    trips, which = rng.random(steps) < chance, rng.integers(max(len(lines), 1), size=steps)
+    out = np.full(steps, -1, dtype=np.int64)
+    t = 0
+    while t < steps and len(lines):
+        if trips[t]:
+            out[t : t + length] = lines[which[t]]
+            t += length
+        t += 1
+    return out
+
+
+def draw(rng: np.random.Generator, instance: Instance) -> dict[str, Array]:
+    """One episode of one environment, fields of `Tape` `[T + 1, ...]`; always as many draws of `rng`."""
+    config, network = instance.config, instance.network
+    steps = config.horizon + 1
+    start = rng.random()
+    if instance.series is None:
+        forecast = drawn_load(rng, steps, network.load, instance.noise_factor, config.load)
+        least, most = (np.broadcast_to(x, (steps, len(x))) for x in (network.unit_min, network.unit_max))
+        hour = np.arange(steps) + np.floor(24 * start)
+    else:
+        rows = instance.series.window(start, steps)
+        forecast, hour = instance.series.load[rows], instance.series.hour[rows].astype(np.float64)
+        least, most = instance.series.least[rows], instance.series.most[rows]
+    mismatch = config.mismatch
+    error = rng.standard_normal((steps, 1)) + rng.standard_normal((steps, network.num_buses))
+    angle = 2 * np.pi * hour / 24
+    return {
+        "forecast": forecast,
+        "load": forecast * (1 + mismatch.forecast_error * error),
+        "least": least,
+        "most": most,
+        "outage": drawn_outages(rng, steps, instance.trippable, mismatch.outages, mismatch.outage_steps),
+        "clock": np.stack([np.sin(angle), np.cos(angle)], -1),
+    }
+
+
+def tape(episodes: list[dict[str, Array]], device: torch.device) -> Tape:
+    """Episodes of B environments side by side."""
+    stacked = {name: torch.from_numpy(np.stack([e[name] for e in episodes], 1)) for name in episodes[0]}
+    return Tape(**{k: (x if x.dtype == torch.int64 else x.float()).to(device) for k, x in stacked.items()})

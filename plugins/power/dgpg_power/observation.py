@@ -1,0 +1,176 @@
+"""What each unit sees, by level, and what the analytical model may look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dgpg.types import Context, Decision, Observation
+from dgpg_power.dynamics import next_range
+from dgpg_power.grid import Grid
+from dgpg_power.load import Tape
+from dgpg_power.reward import marginal
+
+if TYPE_CHECKING:
+    from dgpg_power.instance import Instance
+
+BOUND = 10.0
+"""Features are clipped to this many deviations."""
+
+
+@dataclass(frozen=True)
+class Past:
+    """What the last step left behind."""
+
+    output: Tensor
+    """p, MW, `[B, N]`."""
+    flow: Tensor
+    """f, MW, `[B, L]`."""
+    residual: Tensor
+    """Demand less the sum of base points, MW, `[B]`."""
+    losses: Tensor
+    """MW, `[B]`."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Tensors that turn quantities into features: means, deviations and which lines a unit sees."""
+
+    level: str
+    load: Tensor
+    """Mean and deviation of each unit's local load, `[2, N]`; zero mean and unit deviation where there is none."""
+    here: Tensor
+    """Local loads: the bus of each unit, int64 `[N]`."""
+    total: Tensor
+    """`[2]`."""
+    loading: Tensor
+    """`[2, L]`."""
+    base_loading: Tensor
+    """`[2, L]`."""
+    own_lines: Tensor
+    """int64 `[N, 8]`."""
+    broadcast: Tensor
+    """int64 `[20]`."""
+    area: Tensor
+    """Share of each unit in the mean of a unit's area, `[N, N]`."""
+    fixed: Tensor
+    """What never changes of a unit, `[N, 4]`: limits over the largest unit, marginal costs over the dearest."""
+    buses: Tensor
+    """Mean and deviation of every load, `[2, nb]`, for the critic."""
+
+
+def make_sight(instance: Instance, grid: Grid, device: torch.device) -> Sight:
+    """Scales of an instance on a device."""
+    network, scales = instance.network, instance.scales
+
+    def tensor(x: object) -> Tensor:
+        return torch.as_tensor(np.array(x), dtype=torch.float32, device=device)
+
+    area = np.array(network.area)[network.unit_bus]
+    same = (area[:, None] == area).astype(np.float64)
+    most = grid.unit_max.abs().amax().clamp(min=1e-6)
+    cheap, dear = marginal(grid.unit_min, grid.curves), marginal(grid.unit_max, grid.curves)
+    top = torch.maximum(cheap.abs(), dear.abs()).amax().clamp(min=1e-6)
+    return Sight(
+        level=instance.config.observation,
+        load=tensor(scales.load[:, network.unit_bus]),
+        here=grid.unit_bus,
+        total=tensor(scales.total[:, 0]),
+        loading=tensor(np.nan_to_num(scales.loading)),
+        base_loading=tensor(np.nan_to_num(scales.base_loading)),
+        own_lines=torch.as_tensor(instance.own_lines, device=device),
+        broadcast=torch.as_tensor(instance.broadcast, device=device),
+        area=tensor(same / same.sum(1, keepdims=True)),
+        fixed=torch.stack([grid.unit_min / most, grid.unit_max / most, cheap / top, dear / top], -1),
+        buses=tensor(scales.load),
+    )
+
+
+def sizes(instance: Instance) -> tuple[int, int]:
+    """Numbers of features of an agent and of the central critic."""
+    own, wide = instance.own_lines.shape[1], len(instance.broadcast)
+    extra = {"A": 0, "B": 2, "C": 2 + own, "P": 2 + own + wide}[instance.config.observation]
+    network = instance.network
+    return 11 + extra, 2 * network.num_units + network.num_buses + network.num_lines + 3
+
+
+def make_context(grid: Grid, tape: Tape, past: Past, t: int) -> Context:
+    """What is fixed before the action of step t."""
+    low, high = next_range(past.output, tape.least[t], tape.most[t], grid.ramp, tape.most[t])
+    demand = tape.load[t].sum(-1) + past.losses
+    told = tape.forecast[t]
+    # The model's own loads add up to what will be generated, so that its flows balance.
+    ratio = (demand / told.sum(-1).clamp(min=1e-6)).unsqueeze(-1)
+    real = tape.load[t] * (demand / tape.load[t].sum(-1).clamp(min=1e-6)).unsqueeze(-1)
+    return {
+        "low": low, "high": high, "available": tape.most[t], "demand": demand, "load": told * ratio,
+        "last_load": tape.load[t - 1] if t else told, "last_flow": past.flow, "last_output": past.output,
+        # What only the row with full information looks at; no model of this plugin does.
+        "oracle_load": real, "oracle_outage": tape.outage[t],
+    }  # fmt: skip
+
+
+def decide(grid: Grid, sight: Sight, tape: Tape, past: Past, t: int) -> Decision:
+    """The moment of decision of step t."""
+    context = make_context(grid, tape, past, t)
+    told, clock = tape.forecast[t], tape.clock[t]
+    total = _scaled(told.sum(-1), sight.total)
+    agent = _own(grid, sight, context, past, told, total, clock)
+    if sight.level in "BCP":
+        agent = torch.cat([agent, _feedback(grid, sight, past)], -1)
+    if sight.level in "CP":
+        agent = torch.cat([agent, _loading(past.flow, grid, sight.loading)[:, sight.own_lines]], -1)
+    if sight.level == "P":
+        base = _loading(-told @ grid.bus_factors.mT, grid, sight.base_loading)[:, sight.broadcast]
+        agent = torch.cat([agent, base.unsqueeze(1).expand(-1, agent.shape[1], -1)], -1)
+    active = tape.most[t] > 0
+    central = [
+        _scaled(told, sight.buses),
+        past.output / grid.unit_max.clamp(min=1e-6),
+        (context["high"] - context["low"]) / grid.unit_max.clamp(min=1e-6),
+        _loading(past.flow, grid, sight.loading),
+        total.unsqueeze(-1),
+        clock,
+    ]
+    envs, agents = agent.shape[:2]
+    observation = Observation(
+        agent=agent.clamp(-BOUND, BOUND),
+        choices=agent.new_zeros(envs, agents, 1, 0),
+        mask=active.unsqueeze(-1),
+        central=torch.cat(central, -1).clamp(-BOUND, BOUND),
+    )
+    return Decision(observation, context)
+
+
+def _own(
+    grid: Grid, sight: Sight, context: Context, past: Past, told: Tensor, total: Tensor, clock: Tensor
+) -> Tensor:
+    """Level A, `[B, N, 11]`."""
+    span = (grid.unit_max - grid.unit_min).clamp(min=1e-6)
+    moving = [(x - grid.unit_min) / span for x in (context["low"], context["high"], past.output)]
+    local = _scaled(told[:, sight.here], sight.load)
+    envs, agents = local.shape
+    common = torch.cat([total.unsqueeze(-1), clock], -1).unsqueeze(1).expand(-1, agents, -1)
+    fixed = sight.fixed.expand(envs, -1, -1)
+    return torch.cat([fixed, torch.stack([*moving, local], -1), common], -1)
+
+
+def _feedback(grid: Grid, sight: Sight, past: Past) -> Tensor:
+    """Level B: the last residual, in deviations of demand, and the price of overloads in the area, `[B, N, 2]`."""
+    residual = (past.residual / sight.total[1]).unsqueeze(-1).expand(-1, len(grid.unit_bus))
+    over = past.flow.sign() * (past.flow.abs() > grid.limit)
+    price = over @ grid.unit_factors @ sight.area.mT
+    return torch.stack([residual, price], -1)
+
+
+def _loading(flow: Tensor, grid: Grid, scale: Tensor) -> Tensor:
+    """Flow over limit, standardised, `[B, L]`; 0 where there is no limit."""
+    return _scaled(flow / grid.limit, scale)
+
+
+def _scaled(x: Tensor, moments: Tensor) -> Tensor:
+    return (x - moments[0]) / moments[1]
