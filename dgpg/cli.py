@@ -24,6 +24,7 @@ Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="a.b=v", help="A setting of the domain, or of the trainer as train.x=v."),
 ]
+DomainSets = Annotated[list[str] | None, typer.Option("--set", metavar="a.b=v", help="A setting of the domain.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN RUN ...", help="Run folders.")]
 Episodes = Annotated[int, typer.Option(min=1, help="Episodes each row is measured on.")]
@@ -46,11 +47,11 @@ def check(
     model: Annotated[str | None, typer.Option(help="Analytical model; the domain's own by default.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
     device: Annotated[str, typer.Option(help="cpu (default), cuda or auto.")] = "cpu",
-    sets: Sets = None,
+    sets: DomainSets = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure whether a plugin keeps its contract, and whether its model points where the true cost falls."""
-    settings = parse_overrides(sets or [])
+    settings = _domain_only(sets or [], "a check")
     subject = checks.subject(domain, settings, model, seed, device)
     outcomes = []
     for one in checks.CHECKS:
@@ -117,11 +118,11 @@ def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
     episodes: Episodes = 32,
     seed: EvaluationSeed = 1,
-    sets: Sets = None,
+    sets: DomainSets = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a policy against its untrained self and every baseline on the same arrivals."""
-    report.evaluation(run, episodes, seed, _domain_only(sets or []), as_json)
+    report.evaluation(run, episodes, seed, _domain_only(sets or [], "an evaluation"), as_json)
 
 
 @app.command()
@@ -144,10 +145,10 @@ def _asked(domain: str | None, named: dict[str, Any], file: Path | None, sets: l
     return values | {key: value for key, value in {**named, "domain": domain}.items() if value is not None}
 
 
-def _domain_only(sets: list[str]) -> dict[str, Any]:
+def _domain_only(sets: list[str], what: str) -> dict[str, Any]:
     overrides = parse_overrides(sets)
     if "train" in overrides:
-        raise ConfigError("--set train.*: an evaluation does not train; only the domain's settings change")
+        raise ConfigError(f"--set train.*: {what} does not train; only the domain's settings change")
     return overrides
 
 

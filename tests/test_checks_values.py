@@ -131,3 +131,13 @@ def test_the_command_fails_with_a_failed_check_and_has_json(monkeypatch, capsys)
     assert found["domain"] == "cloud" and found["alignment"] is None
     assert [one["status"] for one in found["checks"]] == ["fail", "pass"]
     assert "got 7" in found["checks"][0]["message"]
+
+
+def test_the_command_says_that_a_check_does_not_train(monkeypatch, capsys):
+    assert run(monkeypatch, "cloud", "--set", "train.estimator=exact") == 1
+    assert "--set train.*: a check does not train; only the domain's settings change" in capsys.readouterr().err
+
+
+def test_the_commands_that_do_not_train_offer_no_settings_of_the_trainer(monkeypatch, capsys):
+    assert run(monkeypatch, "--help") in (0, None)
+    assert "train.x" not in capsys.readouterr().out

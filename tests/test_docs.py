@@ -54,8 +54,25 @@ def test_the_repository_speaks_of_the_project_alone():
 
 def test_statements_of_the_readme_link_to_their_tests() -> None:
     tests = (ROOT / "tests" / "test_equilibria.py").read_text().splitlines()
-    links = re.findall(r"\[(S\d)\]\(tests/test_equilibria\.py#L(\d+)\)", (ROOT / "README.md").read_text())
-    assert [name for name, _ in links] == ["S1", "S2", "S4", "S3", "S5", "S6", "S7"]
+    links = re.findall(r"\[([^]]+)\]\(tests/test_equilibria\.py#L(\d+)\)", (ROOT / "README.md").read_text())
+    assert [name for name, _ in links] == ["S1", "S2", "S4", "S3", "not enough", "S5", "S6", "S7"]
     for name, line in links:
+        wanted = "descent_alignment_is_not_enough" if name == "not enough" else f"{name.lower()}_"
         found = tests[int(line) - 1]
-        assert found.startswith(f"def test_{name.lower()}_"), f"{name} links to line {line}: {found!r}"
+        assert found.startswith(f"def test_{wanted}"), f"{name} links to line {line}: {found!r}"
+
+
+def headings(page: Path) -> set[str]:
+    """Anchors of a page, as mkdocs and code hosts make them."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_to_a_file_and_a_heading(page: Path) -> None:
+    for path, anchor in re.findall(r"\]\((?!https?:)([^)#]*\.md)?(?:#([^)]+))?\)", page.read_text()):
+        to = page.parent / path if path else page
+        assert to.exists(), f"{page.name} links to {path}, which does not exist"
+        assert not anchor or anchor in headings(to), (
+            f"{page.name} links to {path}#{anchor}: {to.name} has no such heading"
+        )

@@ -521,11 +521,15 @@ class Enumerated:
     def linear(self) -> Tensor:
         return linear_potential(self.model, self.state, self.context, self.influence)
 
-    def baseline(self, probability: Tensor) -> Tensor:
-        """b_i(a_-i) of `control_variate`: what the model explains of -phi(x), agent i's own choice left out."""
+    def explained(self, probability: Tensor) -> Tensor:
+        """What the model explains of -phi(x), agent i's own choice and all, `[M, N, K]`."""
         rest = unexpected(self.model, self.state, self.base, self.context, self.influence, probability)
+        return -rest.view(-1, 1, 1).expand_as(probability)
+
+    def baseline(self, probability: Tensor) -> Tensor:
+        """b_i(a_-i) of `control_variate`: the same with agent i's own choice left out."""
         own = categorical.log_prob(advantage.centre(self.exact, probability), self.actions)
-        return (-rest.unsqueeze(-1) - own).unsqueeze(-1).expand_as(probability)
+        return self.explained(probability) - own.unsqueeze(-1)
 
     def gradients(self, logits: Tensor) -> dict[str, Tensor]:
         """grad G by enumeration, what each estimator expects of it, and what `first_order` counts too much."""
@@ -544,6 +548,9 @@ class Enumerated:
             taken = (categorical.log_prob(x, at) for x in (rows, old, signal))
             return clipped_policy(*taken, clip=0.2).sum()
 
+        def without(baseline: Tensor) -> Tensor:
+            return sampled((weight * (self.payoff[:, None, None] - baseline)).flatten(0, 1))
+
         size = (self.model.metric.squeeze(-1) * self.z.square()).sum(-1)
         expressions = {
             "true": (joint * self.guidance).sum(),
@@ -551,9 +558,8 @@ class Enumerated:
             "exact": sampled(u),
             "first_order": sampled(u_linear),
             "return": -(joint * self.payoff).sum(),
-            "control_variate": sampled(
-                (weight * (self.payoff[:, None, None] - self.baseline(probability))).flatten(0, 1)
-            ),
+            "control_variate": without(self.baseline(probability)),
+            "own choice in it": without(self.explained(probability)),
             "bias": 0.5 * (logs[0].exp() * size).sum(),  # 1/2 sum_i sum_k pi_i(k) ||z_i(k)||_W^2
         }
         return {
@@ -605,6 +611,14 @@ def test_s6_holds_of_the_control_variate_of_the_framework(example: tuple[LinearG
     game, logits = example
     gradient = Enumerated(game).gradients(logits)
     assert close(gradient["control_variate"], gradient["return"])
+
+
+def test_s6_with_the_agents_own_choice_in_the_control_variate_is_refuted() -> None:
+    def unbiased(game: LinearGame, logits: Tensor) -> bool:
+        gradient = Enumerated(game).gradients(logits)
+        return close(gradient["own choice in it"], gradient["return"])
+
+    refute(linear, lambda example: unbiased(*example))
 
 
 def first_order_is_unbiased(game: LinearGame, logits: Tensor) -> bool:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
 from dgpg.checks.subject import Subject, subject
-from dgpg.testing import DomainTests, configs, joint_actions, machine_of, settings_of, states
+from dgpg.errors import ConfigError
+from dgpg.testing import DomainTests, configs, joint_actions, machine_of, settings_of, states, suite
 
 
 def load(name: str) -> ModuleType:
@@ -101,6 +102,12 @@ def test_the_suite_catches_an_action_that_the_mapping_is_wrong_about():
     wrong = type("Wrong", (toy.Domain,), {"agent_mapping": lambda self, config: broken.valued(2.0)()})()
     with pytest.raises(Exception, match=r"expected base_state \+ influences"):
         DomainTests().test_any_joint_action_gives_the_state_that_the_mapping_says(subject(wrong))
+
+
+def test_a_class_without_a_domain_says_what_is_missing():
+    nameless = type("Nameless", (DomainTests,), {})
+    with pytest.raises(ConfigError, match=r"Nameless: the class attribute 'domain' is missing.*domain = \"grid\""):
+        suite._subject(nameless)
 
 
 @given(config=configs(SUBJECT))

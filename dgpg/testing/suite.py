@@ -18,7 +18,7 @@ from dgpg import checks
 from dgpg.checks.episode import finite
 from dgpg.checks.model import wide, wide_context
 from dgpg.checks.subject import Subject
-from dgpg.errors import DgpgError
+from dgpg.errors import ConfigError, DgpgError
 from dgpg.protocols import Domain, SupportsReference
 from dgpg.testing.machine import machine_of
 from dgpg.testing.strategies import configs, joint_actions, states
@@ -30,6 +30,11 @@ MANY = hypothesis_settings(max_examples=50, deadline=None, suppress_health_check
 
 @functools.cache
 def _subject(cls: Any) -> Subject:
+    if not hasattr(cls, "domain"):
+        raise ConfigError(
+            f"{cls.__name__}: the class attribute 'domain' is missing; set it to an entry point's name, "
+            'for example domain = "grid", or to the domain object'
+        )
     return checks.subject(cls.domain, cls.settings, cls.model)
 
 
