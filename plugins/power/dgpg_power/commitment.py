@@ -188,7 +188,7 @@ def _key(network: Network, rules: StartRules, load: FloatArray, available: Float
 def _read(path: Path, shape: tuple[int, int]) -> Commitment | None:
     """The result in a cache file; None if there is none or it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             numbers = (float(data["cost"]), float(data["gap"]), float(data["seconds"]))
             found = Commitment(str(data["status"]), data["on"], data["output"], *numbers)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):

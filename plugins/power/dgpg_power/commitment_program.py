@@ -135,7 +135,7 @@ def _rows(
     """Rows that tie states to each other and segments to states, with their limits."""
     states, count = hours * len(switched), len(parts.unit)
     one, none = eye_array(states, format="csr"), None
-    before = kron(coo_array(np.roll(np.eye(hours), -1, 1).T), eye_array(len(switched)), format="csr")
+    before = kron(coo_array(np.roll(np.eye(hours), -1, 1)), eye_array(len(switched)), format="csr")
     up = _window(rules.min_up[switched], hours)
     down = _window(rules.min_down[switched], hours)
     own = np.flatnonzero(np.isin(parts.unit, switched))

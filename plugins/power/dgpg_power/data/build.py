@@ -30,40 +30,55 @@ def to_network(case: Case) -> Network:
         raise DataError(f"{case.where}: every bus is isolated (type {ISOLATED}), expected a connected grid")
     units, unit_notes = _kept_units(case.gen, gen, bus[:, BUS], live)
     lines, line_notes = _kept_lines(case.branch, branch, bus[:, BUS], live)
-    costs = _costs(case, len(gen), units)
     limit, limit_notes = _limits(branch[lines], case.base_mva)
-    kept, kink = bus[live], kink_table(costs)
-    number = kept[:, BUS].astype(np.int64)
-    dead = int((~live).sum())
-    network = Network(
+    costs = _costs(case, len(gen), units)
+    notes = (
+        *case.notes,
+        *_counted(int((~live).sum()), "isolated bus", "isolated buses", "left out"),
+        *(*unit_notes, *line_notes, *limit_notes, *_cost_notes(costs)),
+    )
+    names = tuple(case.unit_name[n] if case.unit_name else f"gen{n + 1}" for n in units)
+    kinds = tuple(case.unit_kind[n] if case.unit_kind else "thermal" for n in units)
+    network = _assemble(case, (bus[live], gen[units], branch[lines]), limit, costs, (names, kinds), notes)
+    return validate(network, case.where)
+
+
+def _assemble(
+    case: Case,
+    rows: tuple[FloatArray, FloatArray, FloatArray],
+    limit: FloatArray,
+    costs: list[Cost],
+    units: tuple[tuple[str, ...], tuple[str, ...]],
+    notes: tuple[str, ...],
+) -> Network:
+    """The network of the rows of buses, units and lines that are kept, and the names and kinds of the units."""
+    bus, gen, branch = rows
+    number = bus[:, BUS].astype(np.int64)
+    kink, kink_slope = kink_table(costs)
+    return Network(
         name=case.name,
         base_mva=case.base_mva,
         bus_number=number,
-        area=kept[:, AREA].astype(np.int64),
-        load=kept[:, PD] + kept[:, GS],
-        line_from=positions(number, branch[lines, FROM]),
-        line_to=positions(number, branch[lines, TO]),
-        susceptance=_susceptance(branch[lines]),
-        resistance=branch[lines, R],
+        area=bus[:, AREA].astype(np.int64),
+        load=bus[:, PD] + bus[:, GS],
+        line_from=positions(number, branch[:, FROM]),
+        line_to=positions(number, branch[:, TO]),
+        susceptance=_susceptance(branch),
+        resistance=branch[:, R],
         line_limit=limit,
-        unit_bus=positions(number, gen[units, GEN_BUS]),
-        unit_name=tuple(case.unit_name[n] if case.unit_name else f"gen{n + 1}" for n in units),
-        unit_kind=tuple(case.unit_kind[n] if case.unit_kind else "thermal" for n in units),
-        unit_min=gen[units, PMIN],
-        unit_max=gen[units, PMAX],
-        ramp=_ramp(gen[units]),
+        unit_bus=positions(number, gen[:, GEN_BUS]),
+        unit_name=units[0],
+        unit_kind=units[1],
+        unit_min=gen[:, PMIN],
+        unit_max=gen[:, PMAX],
+        ramp=_ramp(gen),
         cost_constant=np.array([cost.constant for cost in costs]),
         cost_linear=np.array([cost.linear for cost in costs]),
         cost_quadratic=np.array([cost.quadratic for cost in costs]),
-        kink=kink[0],
-        kink_slope=kink[1],
-        notes=(
-            *case.notes,
-            *_counted(dead, "isolated bus", "isolated buses", "left out"),
-            *(*unit_notes, *line_notes, *limit_notes, *_cost_notes(costs)),
-        ),
+        kink=kink,
+        kink_slope=kink_slope,
+        notes=notes,
     )
-    return validate(network, case.where)
 
 
 def _counted(number: int, one: str, more: str, what: str) -> tuple[str, ...]:

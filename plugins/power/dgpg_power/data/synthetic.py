@@ -36,6 +36,13 @@ def synthetic(units: int, seed: int = 0) -> Network:
     if units < FEWEST:
         raise DataError(f"synthetic-{units}: expected at least {FEWEST} units, such as synthetic-100")
     rng = np.random.default_rng(derive(seed, "power.synthetic", units))
+    network = _unlimited(rng, units)
+    note = f"generated grid of {units} units, {network.num_buses} buses and {network.num_lines} lines, seed {seed}"
+    return validate(replace(network, line_limit=_limits(network), notes=(note,)))
+
+
+def _unlimited(rng: np.random.Generator, units: int) -> Network:
+    """The grid without limits of lines."""
     nb = round(BUSES_PER_UNIT * units)
     place = rng.random((nb, 2))
     ends, length = _lines(rng, place, round(LINES_PER_BUS * nb))
@@ -46,7 +53,7 @@ def synthetic(units: int, seed: int = 0) -> Network:
     load = rng.lognormal(-0.3, 0.75, nb) * (rng.permutation(nb) < round(LOADED * nb))
     side = max(1, round((units / 25) ** 0.5))
     square = (place * side).astype(np.int64)
-    network = Network(
+    return Network(
         name=f"synthetic-{units}",
         base_mva=100.0,
         bus_number=np.arange(1, nb + 1),
@@ -68,9 +75,7 @@ def synthetic(units: int, seed: int = 0) -> Network:
         cost_quadratic=rng.uniform(2, 10, units) / (2 * capacity),
         kink=np.zeros((units, 0)),
         kink_slope=np.zeros((units, 0)),
-        notes=(f"generated grid of {units} units, {nb} buses and {len(length)} lines, seed {seed}",),
     )
-    return validate(_limited(network))
 
 
 def _lines(rng: np.random.Generator, place: FloatArray, count: int) -> tuple[IntArray, FloatArray]:
@@ -99,8 +104,8 @@ def cheapest(network: Network, load: float) -> FloatArray:
     return np.asarray(output)
 
 
-def _limited(network: Network) -> Network:
-    """The network with limits that a mixed dispatch keeps at any load of the range, and the cheapest does not."""
+def _limits(network: Network) -> FloatArray:
+    """Limits in MW `[nl]` that a mixed dispatch keeps at any load of the range, and the cheapest does not."""
     factors = ptdf(network)
     total = network.load.sum()
     fits, cheap = np.zeros(network.num_lines), np.zeros(network.num_lines)
@@ -113,8 +118,8 @@ def _limited(network: Network) -> Network:
     firm = 1.1 * (fits + 3 * noise)
     gain = cheap - firm
     tight: BoolArray = gain >= np.quantile(gain, 1 - TIGHT)
-    limit = np.maximum(np.where(tight, firm, 1.3 * np.maximum(firm, cheap)), 1.0)
-    return replace(network, line_limit=limit)
+    limit: FloatArray = np.maximum(np.where(tight, firm, 1.3 * np.maximum(firm, cheap)), 1.0)
+    return limit
 
 
 def _flows(network: Network, factors: FloatArray, output: FloatArray, level: float) -> FloatArray:
