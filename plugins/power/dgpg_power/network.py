@@ -129,7 +129,7 @@ class Network:
     def relaxed(self) -> Network:
         """A copy in which every unit can go down to 0: unit_min = min(unit_min, 0)."""
         count = int((self.unit_min > 0).sum())
-        note = (f"minimum output of {count} units set to 0",) if count else ()
+        note = (f"minimum output of {count} {'unit' if count == 1 else 'units'} set to 0",) if count else ()
         return replace(self, unit_min=np.minimum(self.unit_min, 0.0), notes=self.notes + note)
 
     def line_name(self, line: int) -> str:

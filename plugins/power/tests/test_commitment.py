@@ -188,10 +188,9 @@ def test_inputs_that_do_not_fit(tmp_path: Path, changes: dict[str, object], mess
         commit(NETWORK, cache=tmp_path, **inputs)  # type: ignore[arg-type]
 
 
-@pytest.mark.slow
 def test_a_day_of_rts_gmlc(tmp_path: Path, data_file: Callable[[str], Path]) -> None:
     rts = load_rts(data_file("rts_gmlc"))
-    day = rts.series.select([1], [2])
+    day = rts.series.select([1], [6])
     began = time.monotonic()
     found = commit(rts.network, rts.rules, day.load, day.available, cache=tmp_path)
     assert found.status == "optimal" and found.gap <= 0.01

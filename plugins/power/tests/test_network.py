@@ -133,7 +133,7 @@ def test_copies_change_what_they_say() -> None:
     np.testing.assert_allclose(half.load, [0, 0, 25, 5])
     np.testing.assert_allclose(half.line_limit, [80, 80, np.inf, 16])
     assert network.relaxed().unit_min.tolist() == [0, 0]
-    assert network.relaxed().notes == ("minimum output of 1 units set to 0",)
+    assert network.relaxed().notes == ("minimum output of 1 unit set to 0",)
     assert network.unit_min.tolist() == [10, 0]
 
 

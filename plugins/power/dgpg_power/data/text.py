@@ -52,13 +52,11 @@ class Rows:
         at = self.header.index(field)
         return [row[at].strip() for row in self.cells]
 
-    def numbers(self, fields: tuple[str, ...], blank: str | None = None) -> FloatArray:
-        """Return fields as finite numbers `[rows, fields]`; a cell with the text `blank` is NaN."""
+    def numbers(self, fields: tuple[str, ...]) -> FloatArray:
+        """Return fields as finite numbers `[rows, fields]`."""
         text = [self.column(field) for field in fields]
         values = np.array([[_number(cell) for cell in column] for column in text]).T
         good = np.abs(values) <= LIMIT
-        if blank is not None:
-            good |= np.array([[cell == blank for cell in column] for column in text]).T
         for row, field in np.argwhere(~good)[:1]:
             raise self.wrong(int(row), fields[field], "a number")
         return values
@@ -96,7 +94,8 @@ def csv_rows(path: Path, columns: tuple[str, ...]) -> Rows:
     header = tuple(name.strip() for name in cells[0])
     missing = [name for name in columns if name not in header]
     if missing:
-        raise DataError(f"{path}:{line[0]}: the header has no column {', '.join(missing[:3])}: expected {columns[:6]}")
+        wanted = ", ".join(columns[:6]) + (" ..." if len(columns) > 6 else "")
+        raise DataError(f"{path}:{line[0]}: the header has no column {missing[0]}, expected {wanted}: check the file")
     if len(cells) == 1:
         raise DataError(f"{path}: found no rows below the header, expected at least one: fetch it again")
     for row, number in zip(cells, line, strict=True):
