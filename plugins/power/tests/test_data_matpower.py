@@ -119,7 +119,7 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     "absent": ("mpc.gen = ", "mpc.gem = ", r": no mpc.gen, expected"),
     "scalar": ("mpc.gencost = [", "mpc.gencost = 1;\nmpc.x = [", r":21: mpc.gencost: expected rows of numbers"),
     "no rows": ("mpc.gencost = [", "mpc.gencost = [];\nmpc.x = [", r": mpc.gencost has 0 rows, expected 4"),
-    "bus number": ("\t2 1 1e2", "\t2.5 1 1e2", r":7: mpc.bus row 2: expected a whole bus number above 0"),
+    "bus number": ("\t2 1 1e2", "\t2.5 1 1e2", r":7: mpc.bus row 2: expected a whole bus number from 1"),
     "load": ("1e2", "Inf", r":7: mpc.bus row 2: expected finite numbers for bus_i, type, Pd"),
     "duplicate bus": ("7 1 50", "2 1 50", r":7: mpc.bus row 3: bus 2 occurs twice, first in row 2"),
     "unit elsewhere": ("\t2, 0", "\t3, 0", r":11: mpc.gen row 2: bus 3 is not in mpc.bus"),

@@ -15,6 +15,8 @@ BUS, TYPE, PD, GS, AREA = 0, 1, 2, 4, 6
 GEN_BUS, STATUS, PMAX, PMIN, RAMP_AGC = 0, 7, 8, 9, 16
 FROM, TO, R, X, RATE, TAP, SHIFT, ON, ANGLE_MIN, ANGLE_MAX = 0, 1, 2, 3, 5, 8, 9, 10, 11, 12
 ISOLATED = 4
+LARGEST = 10**9
+"""Largest number of a bus or area: beyond it a file is damaged."""
 
 
 def to_network(case: Case) -> Network:
@@ -87,10 +89,12 @@ def _counted(number: int, one: str, more: str, what: str) -> tuple[str, ...]:
 
 
 def _check_buses(matrix: Matrix, bus: FloatArray) -> None:
-    finite = np.asarray(np.isfinite(bus[:, [BUS, TYPE, PD, GS, AREA]]).all(1))
-    matrix.check(finite, "expected finite numbers for bus_i, type, Pd, Gs and area")
+    values = bus[:, [BUS, TYPE, PD, GS, AREA]]
+    matrix.check(np.asarray(np.isfinite(values).all(1)), "expected finite numbers for bus_i, type, Pd, Gs and area")
     number = bus[:, BUS]
-    matrix.check((number > 0) & (number == np.floor(number)), "expected a whole bus number above 0")
+    whole = (number > 0) & (number == np.floor(number)) & (number <= LARGEST)
+    matrix.check(whole, f"expected a whole bus number from 1 to {LARGEST}")
+    matrix.check(np.abs(bus[:, AREA]) <= LARGEST, f"expected an area number of at most {LARGEST}")
     first: dict[float, int] = {}
     for row, value in enumerate(number.tolist()):
         if value in first:
