@@ -128,7 +128,9 @@ class Network:
 
     def relaxed(self) -> Network:
         """A copy in which every unit can go down to 0: unit_min = min(unit_min, 0)."""
-        return replace(self, unit_min=np.minimum(self.unit_min, 0.0))
+        count = int((self.unit_min > 0).sum())
+        note = (f"minimum output of {count} {'unit' if count == 1 else 'units'} set to 0",) if count else ()
+        return replace(self, unit_min=np.minimum(self.unit_min, 0.0), notes=self.notes + note)
 
     def line_name(self, line: int) -> str:
         """The line's buses by number, as messages name it: "line 4 (bus 101 to bus 102)"."""

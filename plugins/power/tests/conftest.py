@@ -1,4 +1,4 @@
-"""Fixtures of the cloud plugin's tests."""
+"""Fixtures of the power plugin's tests."""
 
 import os
 from collections.abc import Callable
@@ -17,14 +17,14 @@ def data_dir() -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def data_file(data_dir: Path) -> Callable[[str], Path]:
-    """Path of a real file by its name in the folder of the cloud data; skips where it is absent."""
+    """Path of a file or folder of the power data; skips where it is absent."""
 
     def find(name: str) -> Path:
-        path = data_dir / "cloud" / name
-        if not path.is_file():
-            pytest.skip(f"no real data file {path}")
+        path = data_dir / "power" / name
+        if not path.exists():
+            pytest.skip(f"no real data in {path}")
         return path
 
     return find

@@ -1,0 +1,202 @@
+"""From a case in MATPOWER's columns to a network: what is in service, checked row by row."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dgpg.errors import DataError
+
+from ..network import BoolArray, FloatArray, IntArray, Network, validate
+from .case import Case, Matrix, positions
+from .costs import ROUNDING, Cost, kink_table, unit_costs
+
+# Columns, from 0; MATPOWER User's Manual, tables B-1 to B-3.
+BUS, TYPE, PD, GS, AREA = 0, 1, 2, 4, 6
+GEN_BUS, STATUS, PMAX, PMIN, RAMP_AGC = 0, 7, 8, 9, 16
+FROM, TO, R, X, RATE, TAP, SHIFT, ON, ANGLE_MIN, ANGLE_MAX = 0, 1, 2, 3, 5, 8, 9, 10, 11, 12
+ISOLATED = 4
+LARGEST = 10**9
+"""Largest number of a bus or area: beyond it a file is damaged."""
+
+
+def to_network(case: Case) -> Network:
+    """The network of a case: units and lines in service at buses that are not isolated.
+
+    Units with Pmin = Pmax = 0 are synchronous condensers and are left out. Units with negative output
+    (dispatchable loads) are kept. Notes say what was left out.
+    """
+    bus, gen, branch = case.bus.array(13), case.gen.array(10), case.branch.array(13)
+    _check_buses(case.bus, bus)
+    live = bus[:, TYPE] != ISOLATED
+    if not live.any():
+        raise DataError(f"{case.where}: every bus is isolated (type {ISOLATED}), expected a connected grid")
+    units, unit_notes = _kept_units(case.gen, gen, bus[:, BUS], live)
+    lines, line_notes = _kept_lines(case.branch, branch, bus[:, BUS], live)
+    limit, limit_notes = _limits(branch[lines], case.base_mva)
+    costs = _costs(case, len(gen), units)
+    notes = (
+        *case.notes,
+        *_counted(int((~live).sum()), "isolated bus", "isolated buses", "left out"),
+        *(*unit_notes, *line_notes, *limit_notes, *_cost_notes(costs)),
+    )
+    names = tuple(case.unit_name[n] if case.unit_name else f"gen{n + 1}" for n in units)
+    kinds = tuple(case.unit_kind[n] if case.unit_kind else "thermal" for n in units)
+    network = _assemble(case, (bus[live], gen[units], branch[lines]), limit, costs, (names, kinds), notes)
+    return validate(network, case.where)
+
+
+def _assemble(
+    case: Case,
+    rows: tuple[FloatArray, FloatArray, FloatArray],
+    limit: FloatArray,
+    costs: list[Cost],
+    units: tuple[tuple[str, ...], tuple[str, ...]],
+    notes: tuple[str, ...],
+) -> Network:
+    """The network of the rows of buses, units and lines that are kept, and the names and kinds of the units."""
+    bus, gen, branch = rows
+    number = bus[:, BUS].astype(np.int64)
+    kink, kink_slope = kink_table(costs)
+    return Network(
+        name=case.name,
+        base_mva=case.base_mva,
+        bus_number=number,
+        area=bus[:, AREA].astype(np.int64),
+        load=bus[:, PD] + bus[:, GS],
+        line_from=positions(number, branch[:, FROM]),
+        line_to=positions(number, branch[:, TO]),
+        susceptance=_susceptance(branch),
+        resistance=branch[:, R],
+        line_limit=limit,
+        unit_bus=positions(number, gen[:, GEN_BUS]),
+        unit_name=units[0],
+        unit_kind=units[1],
+        unit_min=gen[:, PMIN],
+        unit_max=gen[:, PMAX],
+        ramp=_ramp(gen),
+        cost_constant=np.array([cost.constant for cost in costs]),
+        cost_linear=np.array([cost.linear for cost in costs]),
+        cost_quadratic=np.array([cost.quadratic for cost in costs]),
+        kink=kink,
+        kink_slope=kink_slope,
+        notes=notes,
+    )
+
+
+def _counted(number: int, one: str, more: str, what: str) -> tuple[str, ...]:
+    """A note about some things, or none if there are none: "1 line out of service: left out"."""
+    return (f"{number} {one if number == 1 else more}: {what}",) if number else ()
+
+
+def _check_buses(matrix: Matrix, bus: FloatArray) -> None:
+    values = bus[:, [BUS, TYPE, PD, GS, AREA]]
+    matrix.check(np.asarray(np.isfinite(values).all(1)), "expected finite numbers for bus_i, type, Pd, Gs and area")
+    number = bus[:, BUS]
+    whole = (number > 0) & (number == np.floor(number)) & (number <= LARGEST)
+    matrix.check(whole, f"expected a whole bus number from 1 to {LARGEST}")
+    matrix.check(np.abs(bus[:, AREA]) <= LARGEST, f"expected an area number of at most {LARGEST}")
+    first: dict[float, int] = {}
+    for row, value in enumerate(number.tolist()):
+        if value in first:
+            message = f"bus {value:g} occurs twice, first in row {first[value] + 1}: renumber or remove one"
+            raise DataError(f"{matrix.at(row)}: {message}")
+        first[value] = row
+
+
+def _known(matrix: Matrix, end: FloatArray, number: FloatArray) -> IntArray:
+    """Row in mpc.bus of each bus number; DataError for one that is not there."""
+    at = positions(number.astype(np.int64), end)
+    for row in np.flatnonzero(at < 0)[:1]:
+        raise DataError(f"{matrix.at(int(row))}: bus {end[row]:g} is not in mpc.bus: correct the number or add the bus")
+    return at
+
+
+def _kept_units(
+    matrix: Matrix, gen: FloatArray, number: FloatArray, live: BoolArray
+) -> tuple[IntArray, tuple[str, ...]]:
+    """Rows of the units to keep, and notes."""
+    there = live[_known(matrix, gen[:, GEN_BUS], number)]
+    on = (gen[:, STATUS] > 0) & there
+    low, high = gen[:, PMIN], gen[:, PMAX]
+    matrix.check(~on | (np.isfinite(low) & np.isfinite(high)), "expected finite Pmin and Pmax for a unit in service")
+    matrix.check(~on | (low <= high), "Pmin is above Pmax, expected Pmin <= Pmax: correct them")
+    condenser = on & (low == 0) & (high == 0)
+    off = int((~on).sum())
+    notes = (
+        *_counted(off, "unit out of service", "units out of service", "left out"),
+        *_counted(
+            int(condenser.sum()), "synchronous condenser", "synchronous condensers", "left out (Pmin = Pmax = 0)"
+        ),
+        *_counted(
+            int((on & (low < 0)).sum()), "unit", "units", "output can be below 0 (dispatchable load), its cost kept"
+        ),
+    )
+    return np.flatnonzero(on & ~condenser), notes
+
+
+def _kept_lines(
+    matrix: Matrix, branch: FloatArray, number: FloatArray, live: BoolArray
+) -> tuple[IntArray, tuple[str, ...]]:
+    """Rows of the lines to keep, and notes."""
+    ends = [_known(matrix, branch[:, end], number) for end in (FROM, TO)]
+    on = (branch[:, ON] > 0) & live[ends[0]] & live[ends[1]]
+    names = [f"line {int(a)}-{int(b)}" for a, b in branch[:, [FROM, TO]]]
+    for row in np.flatnonzero(on & ~np.isfinite(branch[:, [R, X]]).all(1))[:1]:
+        raise DataError(f"{matrix.at(int(row))}: {names[row]} has r or x that is not finite: correct it")
+    for row in np.flatnonzero(on & (branch[:, X] == 0))[:1]:
+        found = f"{names[row]} has r = {branch[row, R]:g}, x = 0, expected x other than 0"
+        raise DataError(f"{matrix.at(int(row))}: {found}: merge its buses or give it a small reactance")
+    for row in np.flatnonzero(on & ~(branch[:, RATE] >= 0))[:1]:
+        raise DataError(f"{matrix.at(int(row))}: {names[row]} has rateA {branch[row, RATE]:g}, expected 0 or more")
+    matrix.check(~on | (ends[0] != ends[1]), "the line leads from a bus to itself: remove it")
+    taps = on & (((branch[:, TAP] != 0) & (branch[:, TAP] != 1)) | (branch[:, SHIFT] != 0))
+    notes = (
+        *_counted(int((~on).sum()), "line out of service", "lines out of service", "left out"),
+        *_counted(int(taps.sum()), "line", "lines", "tap ratio or phase shift not in the DC model"),
+        *_counted(int((on & (branch[:, X] < 0)).sum()), "line", "lines", "negative reactance (series capacitor), kept"),
+    )
+    return np.flatnonzero(on), notes
+
+
+def _susceptance(branch: FloatArray) -> FloatArray:
+    """b = x / (r² + x²), per unit."""
+    b: FloatArray = branch[:, X] / (branch[:, R] ** 2 + branch[:, X] ** 2)
+    return b
+
+
+def _limits(branch: FloatArray, base_mva: float) -> tuple[FloatArray, tuple[str, ...]]:
+    """Limits in MW from rateA and from the angles between the ends, `[nl]`, and notes."""
+    rate = np.where(branch[:, RATE] > 0, branch[:, RATE], np.inf)
+    size = np.abs(branch[:, [ANGLE_MIN, ANGLE_MAX]])
+    angle = np.where((size > 0) & (size < 90), size, np.inf)  # 0 and anything from 90 degrees on mean no limit
+    widest = np.deg2rad(angle.min(1)) * np.abs(_susceptance(branch)) * base_mva
+    limit = np.minimum(rate, widest)
+    notes = (
+        *_counted(int(np.isinf(limit).sum()), "line", "lines", "no limit in the source"),
+        *_counted(int((widest < rate).sum()), "line", "lines", "limited by its angle difference, below rateA"),
+        *_counted(
+            int((angle[:, 0] != angle[:, 1]).sum()), "line", "lines", "angle limits differ by direction, smaller taken"
+        ),
+    )
+    return limit, notes
+
+
+def _ramp(gen: FloatArray) -> FloatArray:
+    """MW per hour from RAMP_AGC in MW per minute, `[N]`; inf where it is absent or 0."""
+    if gen.shape[1] <= RAMP_AGC:
+        return np.full(len(gen), np.inf)
+    return np.where(gen[:, RAMP_AGC] > 0, 60 * gen[:, RAMP_AGC], np.inf)
+
+
+def _costs(case: Case, count: int, units: IntArray) -> list[Cost]:
+    rows = len(case.gencost)
+    if rows not in (count, 2 * count):
+        expected = f"{count}, one a row of mpc.gen, or {2 * count} with reactive costs"
+        raise DataError(f"{case.where}: mpc.gencost has {rows} rows, expected {expected}")
+    return unit_costs(case.gencost, units)
+
+
+def _cost_notes(costs: list[Cost]) -> tuple[str, ...]:
+    fallen = [cost.fall for cost in costs if cost.fall > 0]
+    limit = f"marginal cost falls by up to {max(fallen, default=0.0):.2g} (share, at most {ROUNDING:g}), held constant"
+    return _counted(len(fallen), "unit", "units", limit)

@@ -1,0 +1,33 @@
+"""Load a network by the path of a file or by name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from dgpg.errors import DataError, unknown
+
+from ..network import Network
+from .build import to_network
+from .builtin import NAMES, read_builtin
+from .matpower import read_matpower
+from .synthetic import synthetic
+
+_SYNTHETIC = re.compile(r"synthetic-([1-9]\d{0,5})")
+
+
+def load_network(name_or_path: str) -> Network:
+    """Load a network: a MATPOWER `.m` file, a case of PYPOWER by name, or `synthetic-N`, a generated grid of N units.
+
+    Raises:
+        DataError: the name is unknown, or a file is missing, malformed or not a usable grid.
+    """
+    if match := _SYNTHETIC.fullmatch(name_or_path):
+        return synthetic(int(match.group(1)))
+    if name_or_path in NAMES:
+        return to_network(read_builtin(name_or_path))
+    path = Path(name_or_path)
+    if path.suffix == ".m" or path.exists():
+        return to_network(read_matpower(path))
+    names = unknown("network", name_or_path, (*NAMES, "synthetic-100"))
+    raise DataError(f"{names}; or the path of a MATPOWER file, '.m'")
