@@ -30,6 +30,10 @@ class DivergenceError(DgpgError):
     """Training produced a loss that is not finite."""
 
 
+class ProgramError(DgpgError, ValueError):
+    """The arrays of a convex program do not fit each other, or hold what is no number."""
+
+
 class SolverError(DgpgError):
     """A convex program has no solution (infeasible or unbounded), or the solver did not find it."""
 
