@@ -70,7 +70,7 @@ class Config(Settings):
     """N units of a grid choose their output."""
 
     network: NetworkName = Field(
-        "case39", description="a MATPOWER .m file, a built-in case (case39), or synthetic-N with N units"
+        "case24-tight", description="a MATPOWER .m file, a built-in case (case39), or synthetic-N with N units"
     )
     limit_scale: float = Field(1.0, gt=0, description="every line limit times this")
     observation: Literal["A", "B", "C", "P"] = Field(

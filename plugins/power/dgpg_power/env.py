@@ -116,7 +116,7 @@ class PowerEnv:
 
     def state_dict(self) -> dict[str, Any]:
         """Exact state: streams, demand, last step."""
-        parts = {"tape": self.tape, "past": self.past}
+        parts: dict[str, Tape | Past] = {"tape": self.tape, "past": self.past}
         return {"t": self.t, "streams": self.streams.state_dict()} | {
             name: {f.name: getattr(part, f.name).clone() for f in fields(part)} for name, part in parts.items()
         }

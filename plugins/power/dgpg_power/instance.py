@@ -14,10 +14,11 @@ from dgpg.errors import ConfigError
 from dgpg_power import opf
 from dgpg_power.config import Config
 from dgpg_power.data.load import load_network
+from dgpg_power.data.rts import load_rts
 from dgpg_power.grid import Grid, make_grid
 from dgpg_power.load import draw, noise_factor, tape
 from dgpg_power.network import FloatArray, Network, bridges, ptdf
-
+from dgpg_power.recorded import Recorded, folder_of, recorded
 from dgpg_power.reward import Tariff
 
 SAMPLES = 32
@@ -26,6 +27,10 @@ MOMENTS = 8
 """Moments of each of them."""
 OWN_LINES = 8
 BROADCAST_LINES = 20
+NAMED = {"case24-tight": ("case24_ieee_rts", 0.6)}
+"""Networks of this plugin's own: another one with its line limits scaled, so that lines bind."""
+TYPICAL = 0.99
+"""Share of the sampled moments whose dearest line decides the overload price: prices run away near infeasibility."""
 LEAST_PRICE = 10.0
 """Overload price where no line binds, $ per MWh."""
 IntArray = NDArray[np.int64]
@@ -59,7 +64,7 @@ class Instance:
     """Lines that may trip: not the bridges."""
     noise_factor: FloatArray
     """`[nb, nb]`, see `dgpg_power.load.noise_factor`."""
-    series: object | None
+    series: Recorded | None
     """Demand, limits and commitment by the hour, where there is a series."""
     tariff: Tariff
     scales: Scales
@@ -102,18 +107,24 @@ def build(config: Config) -> Instance:
     return _measured(first, notes)
 
 
-def _grid(config: Config) -> tuple[Network, object | None, tuple[str, ...]]:
-    network = load_network(config.network).scaled(load=config.load.scale, limit=config.limit_scale)
-    series = None
-    commitment = config.commitment or ("relaxed" if series else "all-on")
-    if commitment == "committed" and series is None:
-        raise ConfigError("commitment = committed: on and off are solved ahead for a recorded series only; use all-on")
+def _grid(config: Config) -> tuple[Network, Recorded | None, tuple[str, ...]]:
+    folder, series = folder_of(config), None
+    commitment = config.commitment or ("relaxed" if folder else "all-on")
+    if folder:
+        if commitment == "all-on":
+            raise ConfigError("commitment = all-on: minimum outputs exceed demand in this series; use relaxed")
+        network, series = recorded(config, load_rts(folder))
+        network = network.scaled(limit=config.limit_scale)
+    else:
+        if commitment == "committed":
+            raise ConfigError("commitment = committed: on and off are solved for a recorded series only; use all-on")
+        name, tight = NAMED.get(config.network, (config.network, 1.0))
+        network = load_network(name).scaled(load=config.load.scale, limit=tight * config.limit_scale)
     if commitment == "relaxed":
         network = network.relaxed()
     if config.ramp is not None:
         network = replace(network, ramp=config.ramp * np.maximum(network.unit_max, 1e-9))
-    peak = network.load.clip(min=0).sum() * config.load.high if series is None else series.load.sum(1).max()
-    capacity = network.unit_max.sum() if series is None else series.most.sum(1).min()
+    peak, capacity = network.load.sum() * config.load.high, network.unit_max.sum()
     if series is None and peak > capacity:
         raise ConfigError(
             f"load.scale x load.high asks for {peak:.0f} MW, the units of {network.name} give at most "
@@ -160,17 +171,19 @@ def _measured(first: Instance, notes: tuple[str, ...]) -> Instance:
         )
     price = first.config.prices.overload
     if price is None:
-        price = max(float(f"{2 * float(best.line_price[fine].abs().max()):.2g}"), LEAST_PRICE)
-    limit = torch.from_numpy(first.network.line_limit).float()
+        dearest = best.line_price[fine].abs().amax(-1)
+        price = max(float(f"{2 * float(dearest.quantile(TYPICAL)):.2g}"), LEAST_PRICE)
+    limit = torch.tensor(first.network.line_limit).float()
     loading, base = best.flow[fine] / limit, (-load[fine] @ grid.bus_factors.mT) / limit
     scales = Scales(*(_moments(x) for x in (load, load.sum(-1, keepdim=True), loading, base)))
     binding = (best.line_price[fine].abs() > 1e-3 * price).float().mean(0)
     order = torch.argsort(binding + 1e-3 * loading.abs().mean(0), descending=True, stable=True)
     share = 1 - float(fine.float().mean())
+    origin = "" if first.config.prices.overload else ", twice the dearest line's in 99 % of sampled moments"
     more = (
-        f"overload price {price:g} $ per MWh" + ("" if first.config.prices.overload else ", twice the largest line price"),
+        f"overload price {price:g} $ per MWh{origin}",
         f"{int((binding > 0).sum())} lines bind at times; {share:.1%} of sampled moments cannot keep all limits",
-    )  # fmt: skip
+    )
     return replace(
         first,
         tariff=replace(first.tariff, overload=price),

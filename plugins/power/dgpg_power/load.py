@@ -7,7 +7,7 @@ normal processes; neighbouring buses move together. Or it is a window of a recor
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -52,7 +52,7 @@ def noise_factor(network: Network, reach: float) -> Array:
     ends = (network.line_from, network.line_to)
     graph = coo_array((np.ones(network.num_lines), ends), shape=(network.num_buses,) * 2)
     joined = ((graph + graph.T) > 0).astype(np.float64).toarray()
-    covariance = np.linalg.inv(np.eye(network.num_buses) + reach * laplacian(joined))
+    covariance: Array = np.linalg.inv(np.eye(network.num_buses) + reach * laplacian(joined))
     size = np.sqrt(np.diag(covariance))
     factor: Array = np.linalg.cholesky(covariance / np.outer(size, size))
     return factor
@@ -60,7 +60,7 @@ def noise_factor(network: Network, reach: float) -> Array:
 
 def autoregressive(innovation: Array, memory: float) -> Array:
     """Stationary unit-variance process x_t = m x_{t-1} + sqrt(1 - m^2) e_t along the first axis."""
-    x = innovation.copy()
+    x: Array = innovation.copy()
     for t in range(1, len(x)):
         x[t] = memory * x[t - 1] + np.sqrt(1 - memory**2) * innovation[t]
     return x
@@ -70,12 +70,14 @@ def drawn_load(rng: np.random.Generator, steps: int, nominal: Array, factor: Arr
     """Demand at the buses over `steps` moments, MW, `[steps, nb]`."""
     level = ndtr(autoregressive(rng.standard_normal(steps), config.memory))
     noise = autoregressive(rng.standard_normal((steps, len(nominal))) @ factor.T, config.memory)
-    common = config.low + (config.high - config.low) * level
+    common: Array = config.low + (config.high - config.low) * level
     load: Array = nominal * common[:, None] * np.maximum(1 + config.noise * noise, 0.0)
     return load
 
 
-def drawn_outages(rng: np.random.Generator, steps: int, lines: NDArray[np.int64], chance: float, length: int) -> Array:
+def drawn_outages(
+    rng: np.random.Generator, steps: int, lines: NDArray[np.int64], chance: float, length: int
+) -> NDArray[np.int64]:
     """The line that is out at each moment, -1 for none, `[steps]`: at most one at a time, each for `length` moments."""
     trips, which = rng.random(steps) < chance, rng.integers(max(len(lines), 1), size=steps)
     out = np.full(steps, -1, dtype=np.int64)
@@ -88,7 +90,7 @@ def drawn_outages(rng: np.random.Generator, steps: int, lines: NDArray[np.int64]
     return out
 
 
-def draw(rng: np.random.Generator, instance: Instance) -> dict[str, Array]:
+def draw(rng: np.random.Generator, instance: Instance) -> dict[str, NDArray[Any]]:
     """One episode of one environment, fields of `Tape` `[T + 1, ...]`; always as many draws of `rng`."""
     config, network = instance.config, instance.network
     steps = config.horizon + 1
@@ -114,7 +116,7 @@ def draw(rng: np.random.Generator, instance: Instance) -> dict[str, Array]:
     }
 
 
-def tape(episodes: list[dict[str, Array]], device: torch.device) -> Tape:
+def tape(episodes: list[dict[str, NDArray[Any]]], device: torch.device) -> Tape:
     """Episodes of B environments side by side."""
     stacked = {name: torch.from_numpy(np.stack([e[name] for e in episodes], 1)) for name in episodes[0]}
     return Tape(**{k: (x if x.dtype == torch.int64 else x.float()).to(device) for k, x in stacked.items()})

@@ -1,11 +1,13 @@
-"""Analytical models of dispatch: the model's own cost of the outputs (a value potential)."""
+"""Analytical models of dispatch: the model's own cost of the outputs, and the distance to its optimum."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+from dgpg.models import DistanceModel
 from dgpg.types import Context
+from dgpg_power import opf
 from dgpg_power.config import Config
 from dgpg_power.grid import Grid, make_grid
 from dgpg_power.instance import Instance, build
@@ -42,6 +44,46 @@ class CostPotential(nn.Module):
         if self.grid.limit.device != device:
             self.grid = make_grid(self.instance, device)
         return self.grid
+
+
+class OptimumDistance(DistanceModel):
+    """Distance of the outputs to DC optimal power flow, in shares of each unit's range.
+
+    Solutions are remembered, so that a context that was seen is not solved again.
+    """
+
+    scale: Tensor
+
+    def __init__(self, instance: Instance, memory: int = 65536) -> None:
+        super().__init__()
+        self.instance, self.memory = instance, memory
+        self.grid: Grid = make_grid(instance, torch.device("cpu"))
+        span = (self.grid.unit_max - self.grid.unit_min).clamp(min=1e-6)
+        self.register_buffer("scale", span.square().reciprocal().unsqueeze(-1))
+        self._known: dict[bytes, Tensor] = {}
+
+    def weight(self) -> Tensor:
+        """1 / range^2, `[N, 1]`."""
+        return self.scale
+
+    def reference(self, context: Context) -> Tensor:
+        """x~, `[B, N, 1]`: the least-cost outputs for what the model is told, overloads priced."""
+        names = ("load", "demand", "low", "high")
+        rows = torch.cat([context[n].float().cpu().view(len(context["demand"]), -1) for n in names], -1)
+        keys = [row.numpy().tobytes() for row in rows]
+        new = [b for b, key in enumerate(keys) if key not in self._known]
+        if new:
+            if len(self._known) + len(new) > self.memory:
+                self._known.clear()
+            load, demand, low, high = (context[n].float().cpu()[new] for n in names)
+            found = opf.optimum(self.grid, load, demand, low, high, None, opf.PRICED).output
+            self._known |= {keys[b]: output for b, output in zip(new, found, strict=True)}
+        return torch.stack([self._known[key] for key in keys]).unsqueeze(-1).to(context["demand"])
+
+
+def dcopf(config: Config) -> OptimumDistance:
+    """`power.dcopf`: distance to DC optimal power flow."""
+    return OptimumDistance(build(config))
 
 
 def cost(config: Config) -> CostPotential:

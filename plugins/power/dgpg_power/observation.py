@@ -146,9 +146,7 @@ def decide(grid: Grid, sight: Sight, tape: Tape, past: Past, t: int) -> Decision
     return Decision(observation, context)
 
 
-def _own(
-    grid: Grid, sight: Sight, context: Context, past: Past, told: Tensor, total: Tensor, clock: Tensor
-) -> Tensor:
+def _own(grid: Grid, sight: Sight, context: Context, past: Past, told: Tensor, total: Tensor, clock: Tensor) -> Tensor:
     """Level A, `[B, N, 11]`."""
     span = (grid.unit_max - grid.unit_min).clamp(min=1e-6)
     moving = [(x - grid.unit_min) / span for x in (context["low"], context["high"], past.output)]

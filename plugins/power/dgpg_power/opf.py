@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dgpg_power._scratch_qp import QuadraticProgram, solve
+from dgpg.convex import QuadraticProgram, solve
 from dgpg_power.grid import Grid
 from dgpg_power.reward import marginal
 
@@ -62,12 +62,12 @@ def optimum(
     slack = grid.tariff.imbalance if limits == PRICED else None
     found = solve(_program(matrix, fixed, limit, width, slope, curve, demand - start.sum(-1), price, slack))
     x = found.x[..., : width.shape[-1]]
-    output = (start + x).unflatten(-1, (-1, count)).sum(-1)
+    output = (start + x).view(len(x), -1, count).sum(-1)
     line_price = torch.zeros(len(output), len(grid.limit), dtype=torch.float64, device=output.device)
     up, down = found.inequality_dual.chunk(2, -1)
     line_price[:, lines] = up - down
     flow = (output.unsqueeze(-2) @ units.mT).squeeze(-2) - (load.unsqueeze(-2) @ buses.mT).squeeze(-2)
-    return Optimum(output.float(), flow.float(), line_price.float(), found.status == 0)
+    return Optimum(output.float(), flow.float(), line_price.float(), found.optimal)
 
 
 def _program(
@@ -86,11 +86,11 @@ def _program(
         matrix = torch.cat([matrix, matrix.new_zeros(*matrix.shape[:-1], 2)], -1)
     rows = torch.cat([matrix, -matrix], -2)
     return QuadraticProgram(
-        quadratic=curve,
+        quadratic=torch.diag(curve),
         linear=linear,
-        equality=ones,
-        equality_value=demand.unsqueeze(-1),
-        inequality=rows,
+        equality_matrix=ones,
+        equality_vector=demand.unsqueeze(-1),
+        inequality_matrix=rows,
         inequality_bound=torch.cat([limit + fixed, limit - fixed], -1),
         lower=torch.zeros_like(upper),
         upper=upper,
@@ -149,4 +149,4 @@ def fill(price: Tensor, low: Tensor, high: Tensor, demand: Tensor) -> Tensor:
     left = (demand - low.sum(-1)).clamp(min=0).unsqueeze(-1)
     taken = torch.minimum((left - before).clamp(min=0), sorted_width)
     filled = torch.zeros_like(width).scatter(-1, order, taken)
-    return low + filled.unflatten(-1, (-1, pieces)).sum(-1)
+    return low + filled.view(len(low), -1, pieces).sum(-1)

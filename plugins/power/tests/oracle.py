@@ -1,9 +1,10 @@
 """Independent answers to hold the plugin's against: bus angles instead of PTDF, and the DC optimum by HiGHS."""
 
 import numpy as np
-from dgpg_power.network import Network, ptdf
 from numpy.typing import NDArray
 from scipy.optimize import linprog
+
+from dgpg_power.network import Network, ptdf
 
 FloatArray = NDArray[np.float64]
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.optimize import linprog
+
+from dgpg.errors import DataError
 from dgpg_power import commitment
 from dgpg_power.commitment import Commitment, StartRules, cache_folder, commit
 from dgpg_power.data import load_rts
 from dgpg_power.network import Network, ptdf
-from scipy.optimize import linprog
-
-from dgpg.errors import DataError
 
 NETWORK = Network(
     name="three units",

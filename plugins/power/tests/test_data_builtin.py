@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dgpg_power.data import load_network
-from dgpg_power.data.builtin import NAMES
 from pypower import api
 
 from dgpg.errors import DataError
+from dgpg_power.data import load_network
+from dgpg_power.data.builtin import NAMES
 
 from .oracle import dc_optimum
 

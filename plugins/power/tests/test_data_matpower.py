@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dgpg_power.data import load_network
-from dgpg_power.network import Network, validate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dgpg.errors import DataError
+from dgpg_power.data import load_network
+from dgpg_power.network import Network, validate
 
 from .oracle import dc_optimum
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dgpg_power.data import Rts, load_rts
 
 from dgpg.errors import DataError
+from dgpg_power.data import Rts, load_rts
 
 CASE = """\
 mpc.version = '2';

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
+from dgpg.errors import DataError
 from dgpg_power.data import load_network
 from dgpg_power.data.synthetic import cheapest, synthetic
 from dgpg_power.network import ptdf
-
-from dgpg.errors import DataError
 
 from .oracle import dc_optimum
 

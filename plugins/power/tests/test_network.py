@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dgpg_power.data import load_network
-from dgpg_power.network import Network, bridges, lodf, ptdf, validate
 from hypothesis import given
 from hypothesis import strategies as st
 from pypower import api
 
 from dgpg.errors import DataError
+from dgpg_power.data import load_network
+from dgpg_power.network import Network, bridges, lodf, ptdf, validate
 
 from .oracle import angle_flows
 
