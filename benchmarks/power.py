@@ -4,8 +4,8 @@
     python benchmarks/power.py --networks case24-tight --algorithms dg-pg mappo ippo ippo-local
 
 Gap: cost of the greedy policy over that of the row `dc-opf` on the same demand, less one. ">1 %": share of steps with a
-line more than 1 % over its limit. `--exact` leaves out losses, forecast errors and outages. A network is the name of a PGLib
-file under DGPG_DATA (power/pglib) without its prefix, or any that the domain knows.
+line more than 1 % over its limit. `--exact` leaves out losses, forecast errors and outages. A network is the name of a
+PGLib file under DGPG_DATA (power/pglib) without its prefix, or any that the domain knows.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from dgpg_power.network import FloatArray, Network, bridges, ptdf
 from dgpg_power.recorded import Recorded, folder_of, recorded
 from dgpg_power.reward import Tariff
 
-SAMPLES = 32
+SAMPLES = 16
 """Episodes whose optima give prices and scales; their moments are the sample."""
 MOMENTS = 8
 """Moments of each of them."""
