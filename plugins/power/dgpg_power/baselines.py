@@ -13,8 +13,8 @@ from dgpg.protocols import Baseline, Information, Role
 from dgpg.types import Context, Decision
 from dgpg_power import opf
 from dgpg_power.config import Config
-from dgpg_power.grid import Grid, make_grid
-from dgpg_power.instance import Instance, build
+from dgpg_power.grid import Grid, Grids
+from dgpg_power.instance import build
 from dgpg_power.reward import marginal
 
 ROUNDS = 100
@@ -31,13 +31,13 @@ class Rule:
 
     name: str
     information: Information
-    instance: Instance
+    grids: Grids
     outputs: Callable[[Grid, Context], Tensor]
     role: Role = "baseline"
 
     def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
         """Joint action `[B, N, A]`."""
-        grid = make_grid(self.instance, noise.device)
+        grid = self.grids.like(noise)
         base = self.outputs(grid, decision.context).clamp(grid.unit_min.clamp(max=0), grid.unit_max)
         columns = [base, torch.full_like(base, 0.5)]
         return torch.stack(columns[: noise.shape[-1]], -1)
@@ -98,5 +98,5 @@ RULES: tuple[tuple[str, Information, Callable[[Grid, Context], Tensor], Literal[
 
 def baselines(config: Config) -> Sequence[Baseline]:
     """Merit order, merit order with overload feedback, last step's optimum, and the optimum."""
-    instance = build(config)
-    return [Rule(name, information, instance, outputs, role) for name, information, outputs, role in RULES]
+    grids = Grids(build(config))
+    return [Rule(name, information, grids, outputs, role) for name, information, outputs, role in RULES]
