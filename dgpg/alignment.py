@@ -1,9 +1,9 @@
 """Before any training: does the model's guidance point where the true cost falls?
 
-In saved states, single agents try each of their choices while everything else, the other agents' draws
-and all later chance included, stays as it was (common random numbers). What that does to the cost of the
-next steps is the gradient of J with respect to the agent's logits; what the model says about the same
-choices is the gradient of -G. Both are measured under the policy that draws allowed choices evenly.
+In saved states, single agents try each of their choices (or some continuous actions) while everything else,
+the other agents' draws and all later chance included, stays as it was (common random numbers). What that
+does to the cost of the next steps is the gradient of J with respect to the agent's logits; what the model
+says about the same tries is the gradient of -G. Both are measured under the policy that draws evenly.
 
 Two questions, because one future of a state is mostly luck (nothing redraws it) and luck has to average out:
 
@@ -24,12 +24,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dgpg import guidance, random
+from dgpg import random
 from dgpg.actions import kind_of, make_actor
 from dgpg.advantage import centre
 from dgpg.protocols import AnalyticalModel, Environment, SupportsBlockPotential
 from dgpg.train import Task
-from dgpg.types import Context, Decision, Observation
+from dgpg.tries import Choices, Moment, Numbers, rows, tries_of
+from dgpg.types import Context
 
 Array = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -57,7 +58,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Sample:
-    """Gradients in S states of P agents with K choices, ascent of J and of -G."""
+    """Gradients in S states of P agents with K choices or tries, ascent of J and of -G."""
 
     true: Array
     """`[S, P, K]`."""
@@ -194,37 +195,29 @@ def sample(task: Task, plan: Plan, seed: int) -> Sample:
     """Gradients in moments along episodes under even draws."""
     actor = make_actor(task.env, kind_of(task.env.action_space), "shared", 32, seed)
     chance = random.generator(random.derive(seed, "shuffles"))
+    way = tries_of(task.env, task.mapping)
     controls: list[AnalyticalModel] = []
     parts = []
-    for decision, saved, agents, noise in _moments(task.env, plan, seed):
-        seen, context = decision.observation, decision.context
-        actions = _even(seen, noise[:, 0])
-        task.env.load_state_dict(saved)
-        state = task.env.step(actions).state
-        if not controls:
-            kind = ShuffledBlocks if isinstance(task.model, SupportsBlockPotential) else Shuffled
-            orders = [torch.randperm(state.shape[1], generator=chance) for _ in range(CONTROLS)]
-            controls = [kind(task.model, order.to(state.device)) for order in orders]
-
-        def of(x: Tensor, agents: Tensor = agents) -> Tensor:
-            return x.gather(1, agents.view(*agents.shape, *[1] * (x.dim() - 2)).expand(-1, -1, *x.shape[2:]))
-
-        mask = of(seen.mask)
-        even = mask / mask.sum(-1, keepdim=True).clamp(min=1)
-        influence = task.mapping.influence(seen, context)
-        cost = [_costs(task.env, saved, actions, agents[:, p], mask[:, p], noise) for p in range(agents.shape[1])]
-        rises = [
-            guidance.marginal_potential(model, state, context, influence, actions, seen.active)
-            for model in (task.model, *controls)
-        ]
-        said = [even * centre(of(rise), even) for rise in rises]
+    for moment, saved, noise in _moments(task.env, way, plan, seed):
+        controls = controls or _shuffles(task.model, moment.state, chance)
+        even = moment.mask / moment.mask.sum(-1, keepdim=True).clamp(min=1)
+        cost = [_costs(task.env, way, saved, moment, p, noise) for p in range(moment.agents.shape[1])]
+        rises = way.rises((task.model, *controls), moment)
+        said = [even * centre(rise, even) for rise in rises]
         with torch.no_grad():
-            hidden = of(actor.hidden(*actor.features(seen.agent, seen.choices)))
-            phi = task.model.potential(state, context)
+            phi = task.model.potential(moment.state, moment.decision.context)
         true = even * centre(torch.stack(cost, 1), even)
-        parts.append([_numpy(x) for x in (true, said[0], torch.stack(said[1:], 1), hidden, phi)])
+        columns = (true, said[0], torch.stack(said[1:], 1), way.features(actor, moment), phi)
+        parts.append([_numpy(x) for x in columns])
     true_, guided, shuffled, features, potential = (np.concatenate(x) for x in zip(*parts, strict=True))
     return Sample(true_, guided, shuffled.swapaxes(0, 1), features, potential)
+
+
+def _shuffles(model: AnalyticalModel, state: Tensor, chance: torch.Generator) -> list[AnalyticalModel]:
+    """Controls for states of this shape."""
+    kind = ShuffledBlocks if isinstance(model, SupportsBlockPotential) else Shuffled
+    orders = [torch.randperm(state.shape[1], generator=chance) for _ in range(CONTROLS)]
+    return [kind(model, order.to(state.device)) for order in orders]
 
 
 def _numpy(x: Tensor) -> Array:
@@ -232,44 +225,39 @@ def _numpy(x: Tensor) -> Array:
     return array
 
 
-def _moments(env: Environment, plan: Plan, seed: int) -> Iterator[tuple[Decision, dict[str, Any], Tensor, Tensor]]:
-    """Decision, saved state, agents to try `[B, P]` and noise to replay `[B, H, N]`, under even draws."""
+def _moments(
+    env: Environment, way: Choices | Numbers, plan: Plan, seed: int
+) -> Iterator[tuple[Moment, dict[str, Any], Tensor]]:
+    """Moments under even draws, the state saved before each, and noise to replay `[B, H, N, ...]`."""
     chance = random.Streams(random.derive(seed, "alignment"), env.num_envs)
     decision = env.reset()
     last = max(env.horizon - plan.horizon, 1)
     stops = {last * (m + 1) // (plan.moments + 1) for m in range(plan.moments)}
     for t in range(max(stops) + 1):
+        seen = decision.observation
         if t in stops:
-            order = chance.uniform(env.num_agents).to(env.device) - decision.observation.active.float()
+            order = chance.uniform(env.num_agents).to(env.device) - seen.active.float()
             agents = order.argsort(-1)[:, : plan.agents]  # agents with something to decide come first
-            noise = chance.uniform(plan.horizon, env.num_agents).to(env.device)
-            saved = env.state_dict()
-            yield decision, saved, agents, noise
-            decision = env.load_state_dict(saved)
-        decision = env.step(_even(decision.observation, chance.uniform(env.num_agents).to(env.device))).decision
+            noise = chance.uniform(plan.horizon, env.num_agents, *way.draws).to(env.device)
+            tried, mask = (rows(x, agents) for x in way.tries(seen, chance))
+            saved, actions = env.state_dict(), way.even(seen, noise[:, 0])
+            yield Moment(decision, actions, env.step(actions).state, agents, tried, mask), saved, noise
+            seen = env.load_state_dict(saved).observation
+        decision = env.step(way.even(seen, chance.uniform(env.num_agents, *way.draws).to(env.device))).decision
 
 
 def _costs(
-    env: Environment, saved: dict[str, Any], actions: Tensor, agent: Tensor, mask: Tensor, noise: Tensor
+    env: Environment, way: Choices | Numbers, saved: dict[str, Any], moment: Moment, p: int, noise: Tensor
 ) -> Tensor:
-    """Cost of the next steps if one agent `[B]` tried each of its choices, `[B, K]`; 0 where not allowed."""
-    every, costs = torch.arange(len(agent), device=agent.device), []
-    for k in range(mask.shape[-1]):
-        tried = actions.clone()
-        tried[every, agent] = torch.where(mask[:, k], k, tried[every, agent])
+    """Cost of the next steps if the p-th agent did each of its tries, `[B, K]`; 0 where it may not."""
+    costs = []
+    for k in range(moment.mask.shape[-1]):
         env.load_state_dict(saved)
-        step = env.step(tried)
+        step = env.step(moment.instead(p, k))
         cost, over = -step.reward.double(), step.terminated | step.truncated
         for noise_t in noise[:, 1:].unbind(1):
-            step = env.step(_even(step.decision.observation, noise_t))
+            step = env.step(way.even(step.decision.observation, noise_t))
             cost = cost - step.reward.double() * ~over
             over = over | step.terminated | step.truncated
-        costs.append(torch.where(mask[:, k], cost, 0.0))
+        costs.append(torch.where(moment.mask[:, p, k], cost, 0.0))
     return torch.stack(costs, -1)
-
-
-def _even(seen: Observation, noise: Tensor) -> Tensor:
-    """Draw every allowed choice with the same probability, `[B, N]` from uniform noise `[B, N]`."""
-    count = seen.mask.sum(-1)
-    rank = (noise * count).long().minimum((count - 1).clamp(min=0))
-    return (seen.mask.cumsum(-1) > rank.unsqueeze(-1)).int().argmax(-1)

@@ -8,10 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgpg import alignment
+from dgpg import alignment, random
 from dgpg.alignment import Alignment, Plan, Sample
+from dgpg.errors import PluginError
 from dgpg.models import CostModel
+from dgpg.networks import MlpActor
 from dgpg.train import Task
+from dgpg.tries import CANDIDATES, Choices, Moment, Numbers, tries_of
 from dgpg.types import Context
 
 PLAN = Plan(moments=2, agents=4, horizon=2)
@@ -112,10 +115,110 @@ def test_noise_without_a_mean_has_no_direction() -> None:
     assert abs(found.detail) < 0.1 and not found.trusted
 
 
-def test_even_draws_are_even_and_allowed() -> None:
+def test_even_draws_are_even_and_allowed(toy: ModuleType) -> None:
+    way = Choices(toy.Routes())
     mask = torch.tensor([[[True, False, True, True], [False, False, False, False], [False, True, False, False]]])
     seen = type("Seen", (), {"mask": mask})
     noise = (torch.arange(900) + 0.5) / 900
-    drawn = torch.stack([alignment._even(seen, x.expand(1, 3)) for x in noise])[:, 0]  # type: ignore[arg-type]
+    drawn = torch.stack([way.even(seen, x.expand(1, 3)) for x in noise])[:, 0]  # type: ignore[arg-type]
     assert drawn[:, 0].bincount(minlength=4).tolist() == [300, 0, 300, 300]
     assert (drawn[:, 2] == 1).all()
+
+
+# --- continuous actions ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def of_box(toy_box: ModuleType) -> Callable[..., Alignment]:
+    def measured(*prices: float) -> Alignment:
+        model = toy_box.Cost()
+        model.prices = prices
+        return alignment.measure(Task(toy_box.Env(64, 3), model, toy_box.Loads()), PLAN, 0)
+
+    return measured
+
+
+def test_the_true_cost_of_continuous_actions_is_trusted(of_box: Callable[..., Alignment]) -> None:
+    found = of_box(1.0, 2.0, 4.0)
+    assert found.trusted and found.direction > 0.98 and found.detail > 0.98
+    assert found.scale == pytest.approx(1.0, rel=0.05)
+    assert found == of_box(1.0, 2.0, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("prices", "said"),
+    [
+        ((1.0, 2.0, 0.0), "not in all states"),  # what is missing costs nothing: wrong where much is
+        ((1.0, 2.0, 400.0), "may not be trusted"),  # one block in other units
+        ((4.0, 2.0, 1.0), "small alpha"),  # upside down
+        ((-1.0, -2.0, -4.0), "misleads"),
+        ((0.0, 0.0, 0.0), "may not be trusted"),
+        ((1e6, 2e6, 4e6), "check its units"),
+    ],
+)
+def test_a_wrong_model_of_continuous_actions_is_not_trusted(
+    of_box: Callable[..., Alignment], prices: tuple[float, ...], said: str
+) -> None:
+    found = of_box(*prices)
+    assert not found.trusted and said in found.verdict
+
+
+@pytest.fixture
+def moment(toy_box: ModuleType) -> tuple[Numbers, Moment]:
+    env = toy_box.Env(2, still=True)
+    way = tries_of(env, toy_box.Loads())
+    assert isinstance(way, Numbers)
+    decision = env.reset()
+    actions = way.even(decision.observation, torch.full((2, 3, 2), 0.5))
+    tried, mask = way.tries(decision.observation, random.Streams(0, 2))
+    agents = torch.tensor([[2, 0], [1, 2]])
+    chosen = (x.gather(1, agents.view(2, 2, *[1] * (x.dim() - 2)).expand(-1, -1, *x.shape[2:])) for x in (tried, mask))
+    return way, Moment(decision, actions, env.step(actions).state, agents, *chosen)
+
+
+def test_candidates_lie_within_the_bounds_of_who_tries_them(
+    moment: tuple[Numbers, Moment], toy_box: ModuleType
+) -> None:
+    _, at = moment
+    assert at.tried.shape == (2, 2, CANDIDATES, 2) and at.mask.all()
+    low, high = (torch.tensor(end)[at.agents].unsqueeze(2) for end in (toy_box.LOW, toy_box.HIGH))
+    assert ((at.tried >= low) & (at.tried <= high)).all()
+
+
+def test_one_agent_alone_does_something_else(moment: tuple[Numbers, Moment]) -> None:
+    _, at = moment
+    changed = at.instead(0, 3)
+    assert torch.equal(changed[0, 2], at.tried[0, 0, 3]) and torch.equal(changed[1, 1], at.tried[1, 0, 3])
+    assert torch.equal(changed[0, :2], at.actions[0, :2]) and torch.equal(changed[1, [0, 2]], at.actions[1, [0, 2]])
+
+
+def test_what_the_model_says_about_a_try_by_hand(moment: tuple[Numbers, Moment], toy_box: ModuleType) -> None:
+    way, at = moment
+    (found,) = way.rises([toy_box.Cost()], at)
+    load = at.actions[1].clone()
+    load[2] = at.tried[1, 1, 4]
+    one, other = load.sum(0).tolist()
+    missing = 4 - (one - 0.05 * one**2) - (other - 0.05 * other**2)
+    assert found.shape == (2, 2, CANDIDATES)
+    assert float(found[1, 1, 4]) == pytest.approx(0.5 * (one**2 + 2 * other**2 + 4 * missing**2), rel=1e-5)
+
+
+def test_features_are_the_gradient_of_the_last_layer(moment: tuple[Numbers, Moment], toy_box: ModuleType) -> None:
+    way, at = moment
+    env = toy_box.Env(2)
+    actor = alignment.make_actor(env, way.kind, "shared", 8, 0)
+    assert isinstance(actor, MlpActor)
+    features = way.features(actor, at)
+    seen = at.decision.observation
+    hidden = actor.hidden(seen.agent, seen.choices)[1, 1]
+    low, high = (torch.tensor(end)[1] for end in (toy_box.LOW, toy_box.HIGH))
+    share = (at.tried[1, 0] - low) / (high - low)
+    expected = torch.outer(share[2] - share.mean(0), hidden).flatten()
+    torch.testing.assert_close(features[1, 0, 2], expected.detach())
+
+
+def test_a_mapping_for_the_other_kind_is_refused(toy: ModuleType, toy_box: ModuleType) -> None:
+    with pytest.raises(PluginError, match="state\\(actions, context\\)"):
+        tries_of(toy_box.Env(), toy.Routes())
+    with pytest.raises(PluginError, match="base_state and influence"):
+        tries_of(toy.Env(), toy_box.Loads())

@@ -1,0 +1,15 @@
+"""The domain keeps the contract of `dgpg.protocols`, with each of its models."""
+
+from typing import ClassVar
+
+from dgpg.testing import DomainTests
+
+
+class TestPower(DomainTests):
+    domain = "power"
+
+
+class TestDistance(DomainTests):
+    domain = "power"
+    model = "power.dcopf"
+    settings: ClassVar = {"observation": "P"}
