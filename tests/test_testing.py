@@ -35,6 +35,7 @@ toy = load("toy")
 toy_box = load("toy_box")
 broken = load("broken")
 SUBJECT = subject(toy.Domain())
+CONTINUOUS = subject(toy_box.Domain())
 QUICK = hypothesis_settings(
     max_examples=60, stateful_step_count=10, deadline=None, database=None, phases=[Phase.generate]
 )
@@ -109,6 +110,13 @@ def test_the_suite_catches_an_action_that_the_mapping_is_wrong_about():
         DomainTests().test_any_joint_action_gives_the_state_that_the_mapping_says(subject(wrong))
 
 
+def test_the_suite_catches_a_continuous_action_that_the_mapping_is_wrong_about():
+    half = broken.joint(lambda actions, context: toy_box.delivered(actions / 2, context))
+    wrong = type("Wrong", (toy_box.Domain,), {"agent_mapping": lambda self, config: half()})()
+    with pytest.raises(Exception, match=r"as JointMapping\.state says"):
+        DomainTests().test_any_joint_action_gives_the_state_that_the_mapping_says(subject(wrong))
+
+
 def test_a_class_without_a_domain_says_what_is_missing():
     nameless = type("Nameless", (DomainTests,), {})
     with pytest.raises(ConfigError, match=r"Nameless: the class attribute 'domain' is missing.*domain = \"grid\""):
@@ -135,6 +143,22 @@ def test_drawn_joint_actions_are_allowed(data):
     actions, mask = data.draw(joint_actions(SUBJECT, situation.decision)), situation.decision.observation.mask
     taken = mask.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
     assert torch.equal(taken, mask.any(-1))
+
+
+@given(data=st.data())
+def test_drawn_continuous_joint_actions_lie_within_the_bounds(data):
+    situation = data.draw(st.sampled_from(CONTINUOUS.situations))
+    actions = data.draw(joint_actions(CONTINUOUS, situation.decision))
+    low, high = torch.tensor(toy_box.LOW), torch.tensor(toy_box.HIGH)
+    assert actions.shape == (3, 3, 2) and ((actions >= low) & (actions <= high)).all()
+
+
+@given(drawn=states(CONTINUOUS))
+def test_drawn_states_of_continuous_actions_miss_what_is_not_delivered(drawn):
+    state, decision = drawn
+    load = state[:, :2, 0]
+    torch.testing.assert_close(state[:, 2, 0], 4 - (load - 0.05 * load.square()).sum(-1))
+    assert (load >= decision.context["prior"]).all()
 
 
 @given(drawn=states(SUBJECT))
