@@ -41,21 +41,25 @@ class Check:
             SolverError: the first instance at fault, by its place in the batch, and what its fault is.
         """
         for i in range(math.prod(batch)):
-            fault = self.fault([x[i] for x in values], [x[i] for x in solutions])
-            if fault:
-                at = ", ".join(str(k) for k in np.unravel_index(i, batch))
-                where = f"instance [{at}] of batch {list(batch)}" if batch else "its only instance"
-                raise SolverError(f"convex program, {where}: {fault}")
+            self._raise(batch, i, self.fault([x[i] for x in values], [x[i] for x in solutions]))
+
+    def parameters_of(self, batch: tuple[int, ...], values: Sequence[Any]) -> None:
+        """Check only that the parameters' attributes, such as nonneg=True, allow their values.
+
+        Raises:
+            SolverError: the first instance at fault.
+        """
+        if any(value for parameter in self.parameters for value in parameter.attributes.values()):
+            for i in range(math.prod(batch)):
+                self._raise(batch, i, self._assign([x[i] for x in values]))
 
     def fault(self, values: Sequence[Any], solution: Sequence[Any]) -> str | None:
         """What is wrong with a solution, one array for each of `variables`; None if nothing is."""
         if not all(np.isfinite(part).all() for part in solution):
             return "the solver's answer is not finite"
-        try:
-            for parameter, value in zip(self.parameters, values, strict=True):
-                parameter.value = value
-        except ValueError as error:  # excluded by an attribute such as nonneg=True
-            return f"parameter '{parameter.name()}': {error}"
+        fault = self._assign(values)
+        if fault:
+            return fault
         self._set(solution)
         for constraint, fixed in self.constraints:
             scale = max([fixed, *(_size(parameter.value) for parameter in constraint.parameters())])
@@ -63,6 +67,20 @@ class Check:
             if not violation <= self.tolerance * scale:
                 return f"constraint '{constraint}' is violated by {violation:.3g}; infeasible or not solved"
         return None if self.bounded else self._ray(solution)
+
+    def _raise(self, batch: tuple[int, ...], i: int, fault: str | None) -> None:
+        if fault:
+            at = ", ".join(str(k) for k in np.unravel_index(i, batch))
+            where = f"instance [{at}] of batch {list(batch)}" if batch else "its only instance"
+            raise SolverError(f"convex program, {where}: {fault}")
+
+    def _assign(self, values: Sequence[Any]) -> str | None:
+        try:
+            for parameter, value in zip(self.parameters, values, strict=True):
+                parameter.value = value
+        except ValueError as error:  # excluded by an attribute such as nonneg=True
+            return f"parameter '{parameter.name()}': {error}"
+        return None
 
     def _ray(self, solution: Sequence[Any]) -> str | None:
         """For an unbounded program a solver returns a ray: twice as far is as feasible, and better."""

@@ -127,10 +127,13 @@ def evaluation(path: Path, episodes: int, seed: int, overrides: Mapping[str, Any
         print(json.dumps({"cost_unit": unit, "results": [r.json() for r in rows]}, indent=2))
         return
     title = f"cost = {unit}\n{episodes} episodes, the same arrivals for all"
-    table = _table(title, ("name", "kind", "sees", "mode", "cost", "95 % interval"))
+    measures = list(rows[0].measures)[:1]  # what a domain names first; --json has all
+    table = _table(title, ("name", "kind", "sees", "mode", "cost", "95 % interval", *measures))
     for r in rows:
         low, high = r.ci95
-        cells = (r.name, r.kind, r.information, r.mode or "", f"{r.cost:.4f}", f"{low:.4f} - {high:.4f}")
+        cells: tuple[str, ...] = (r.name, r.kind, r.information, r.mode or "")
+        cells += (f"{r.cost:.4f}", f"{low:.4f} - {high:.4f}")
+        cells += tuple(_cell(r.measures[name]) for name in measures)
         table.add_row(*cells, style="bold" if r.kind == "policy" else None)
     console.print(table)
     _show_figure(path, unit, rows)

@@ -10,10 +10,21 @@ import pytest
 
 @pytest.fixture(scope="session")
 def toy() -> ModuleType:
-    """The module tests/toy.py: with --import-mode=importlib test files cannot import their neighbours."""
-    name = "dgpg_tests_toy"
+    """The module tests/toy.py."""
+    return _neighbour("toy")
+
+
+@pytest.fixture(scope="session")
+def dcopf() -> ModuleType:
+    """The module tests/dcopf.py."""
+    return _neighbour("dcopf")
+
+
+def _neighbour(file: str) -> ModuleType:
+    """With --import-mode=importlib test files cannot import their neighbours."""
+    name = f"dgpg_tests_{file}"
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("toy.py"))
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{file}.py"))
         assert spec is not None and spec.loader is not None
         sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])

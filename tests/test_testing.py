@@ -32,6 +32,7 @@ def load(name: str) -> ModuleType:
 
 
 toy = load("toy")
+toy_box = load("toy_box")
 broken = load("broken")
 SUBJECT = subject(toy.Domain())
 QUICK = hypothesis_settings(
@@ -46,6 +47,10 @@ class TestToy(DomainTests):
 class TestToyWithAReference(DomainTests):
     domain = toy.Domain()
     settings = {"model": "split", "horizon": 2}  # noqa: RUF012
+
+
+class TestContinuousToy(DomainTests):
+    domain = toy_box.Domain()
 
 
 def of(env: type) -> Subject:
@@ -127,7 +132,7 @@ def test_every_kind_of_setting_varies():
 @given(data=st.data())
 def test_drawn_joint_actions_are_allowed(data):
     situation = data.draw(st.sampled_from(SUBJECT.situations))
-    actions, mask = data.draw(joint_actions(situation.decision)), situation.decision.observation.mask
+    actions, mask = data.draw(joint_actions(SUBJECT, situation.decision)), situation.decision.observation.mask
     taken = mask.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
     assert torch.equal(taken, mask.any(-1))
 

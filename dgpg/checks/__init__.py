@@ -42,6 +42,7 @@ from dgpg.checks.interface import (
     observations,
     steps,
 )
+from dgpg.checks.joint import joint_state, slope_is_effect
 from dgpg.checks.mapping import (
     distinct_blocks,
     influence_format,
@@ -110,6 +111,8 @@ CHECKS: tuple[Check, ...] = tuple(
         distinct_blocks,
         state_is_sum,
         influence_is_effect,
+        joint_state,
+        slope_is_effect,
         mapping_is_pure,
         potential_format,
         gradient,
@@ -171,6 +174,7 @@ __all__ = [
     "idle_agents",
     "influence_format",
     "influence_is_effect",
+    "joint_state",
     "mapping_is_pure",
     "members",
     "model_is_pure",
@@ -188,6 +192,7 @@ __all__ = [
     "saved_state_kept",
     "saved_to_a_file",
     "seeds",
+    "slope_is_effect",
     "someone_acts",
     "state_is_sum",
     "steps",

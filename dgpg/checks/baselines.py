@@ -11,12 +11,14 @@ from torch import Tensor
 
 from dgpg import random
 from dgpg.checks.nested import copied, difference
-from dgpg.checks.subject import Subject, allowed
+from dgpg.checks.subject import Subject, allowed, continuous, ends
 from dgpg.checks.verdict import CheckFailed, Skipped
-from dgpg.protocols import Baseline, Information, SupportsBaselines, SupportsOwnConfig
+from dgpg.protocols import Baseline, Environment, Information, SupportsBaselines, SupportsOwnConfig
 from dgpg.types import Decision
 
 STEPS = 4
+ROUNDING = 1e-5
+"""Share of its range by which float32 may carry an entry beyond a bound."""
 
 
 def _rules(subject: Subject) -> Sequence[Baseline]:
@@ -49,31 +51,32 @@ def baseline_names(subject: Subject) -> None:
 
 
 def baseline_actions(subject: Subject) -> None:
-    """Baselines take allowed choices, draw chance from `noise` alone and leave the decision as it was."""
+    """Baselines do what is allowed, draw chance from `noise` alone and leave the decision as it was."""
     for rule in _rules(subject):
         own = replace(subject, config=rule.config) if isinstance(rule, SupportsOwnConfig) else subject
         chance, env = random.generator(subject.seed), own.make_env()
         decision = env.reset()
         for t in range(STEPS):
-            noise = torch.rand(own.num_envs, env.num_agents, generator=chance).to(subject.device)
-            _one_decision(rule, decision, noise, t)
-            decision = env.step(allowed(decision, chance)).decision
+            other = allowed(env, decision, chance)
+            noise = torch.rand(other.shape, generator=chance).to(subject.device)
+            _one_decision(rule, env, decision, noise, other, t)
+            decision = env.step(other).decision
 
 
-def _one_decision(rule: Baseline, decision: Decision, noise: Tensor, t: int) -> None:
-    then, mask = copied(decision), decision.observation.mask
+def _one_decision(
+    rule: Baseline, env: Environment, decision: Decision, noise: Tensor, like: Tensor, t: int
+) -> None:  # fmt: skip
+    then = copied(decision)
     actions = rule.act(decision, noise)
-    if actions.shape != noise.shape or actions.dtype != torch.int64:
+    if actions.shape != like.shape or actions.dtype != like.dtype:
         raise _act(
-            rule, "the joint action", f"torch.int64 {list(noise.shape)}", f"{actions.dtype} {list(actions.shape)}"
+            rule, "the joint action", f"{like.dtype} {list(like.shape)}", f"{actions.dtype} {list(actions.shape)}"
         )
-    inside = (actions >= 0) & (actions < mask.shape[-1])
-    fine = mask.gather(-1, actions.clamp(0, mask.shape[-1] - 1).unsqueeze(-1)).squeeze(-1) & inside
-    wrong = (~fine & (mask.any(-1) | ~inside)).nonzero()
+    wrong = (~_fine(env, decision, actions)).nonzero()
     if len(wrong):
         b, i = wrong[0].tolist()
-        valid = mask[b, i].nonzero().flatten().tolist()
-        raise _act(rule, f"environment {b}, agent {i}, step {t}", f"one of {valid}", f"{int(actions[b, i])}")
+        valid = _valid(env, decision, b, i)
+        raise _act(rule, f"environment {b}, agent {i}, step {t}", valid, f"{actions[b, i].tolist()}")
     again = difference(actions, rule.act(decision, noise))
     if again:
         raise _act(rule, f"step {t}, asked twice with the same noise", "the same joint action", again)
@@ -82,11 +85,30 @@ def _one_decision(rule: Baseline, decision: Decision, noise: Tensor, t: int) -> 
         raise _act(rule, f"the decision it was given in step {t}", "unchanged", where)
 
 
+def _fine(env: Environment, decision: Decision, actions: Tensor) -> Tensor:
+    """Where an entry is one that the agent may give, `[B, N]`; idle agents may give any within the ends."""
+    low, high = ends(env)
+    if continuous(env):
+        slack = ROUNDING * (high - low)
+        return ((actions >= low - slack) & (actions <= high + slack)).all(-1)
+    seen, inside = decision.observation, (actions >= low) & (actions <= high)
+    may = seen.mask.gather(-1, actions.clamp(low, high).unsqueeze(-1)).squeeze(-1)
+    return inside & (may | ~seen.active)
+
+
+def _valid(env: Environment, decision: Decision, b: int, i: int) -> str:
+    if continuous(env):
+        low, high = (end[i].tolist() for end in ends(env))
+        return f"numbers from {low} to {high}"
+    return f"one of {decision.observation.mask[b, i].nonzero().flatten().tolist()}"
+
+
 def _act(rule: Baseline, what: str, expected: str, got: str) -> CheckFailed:
     return CheckFailed(
         f"baseline '{rule.name}': {what}",
         expected=expected,
         got=got,
-        cause="the mask is not applied, chance comes from elsewhere than `noise`, or an in-place operation",
-        fix="scores.masked_fill(~mask, inf).argmin(-1); use `noise` as the only random numbers; clone before changing",
+        cause="mask or bounds are not applied, chance comes from elsewhere than `noise`, or an in-place operation",
+        fix="scores.masked_fill(~mask, inf).argmin(-1), or clamp to the bounds; use `noise` as the only random "
+        "numbers; clone before changing",
     )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from dgpg.checks.mapping import mapped
 from dgpg.checks.nested import difference, flat, row
 from dgpg.checks.subject import LONGEST, Subject
 from dgpg.checks.verdict import CheckFailed, Skipped
@@ -203,7 +204,7 @@ def _touch_everything(subject: Subject, seed: int) -> list[Any]:
     moments = subject.play(subject.make_env(), 3)
     decision, state = moments[0].decision_then, moments[0].step_then.state
     potential = subject.make_model().potential(state, decision.context)
-    influence = subject.make_mapping().influence(decision.observation, decision.context)
+    said = mapped(subject.make_mapping(), decision, moments[0].actions_then)
     for name, old, new in zip(("torch", "numpy", "random"), before, _global_state(), strict=True):
         if difference(old, new):
             raise CheckFailed(
@@ -213,7 +214,7 @@ def _touch_everything(subject: Subject, seed: int) -> list[Any]:
                 cause=f"a draw from {name}'s global functions, or a call that seeds them",
                 fix="draw from dgpg.random.Streams(seed, num_envs) or dgpg.random.generator(seed)",
             )
-    return [[(m.decision_then, m.step_then) for m in moments], potential.detach(), influence]
+    return [[(m.decision_then, m.step_then) for m in moments], potential.detach(), said]
 
 
 def _global_state() -> tuple[Any, Any, Any]:

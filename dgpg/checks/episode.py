@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dgpg.checks.nested import difference, flat, row
-from dgpg.checks.subject import LONGEST, Moment, Situation, Subject
+from dgpg.checks.subject import LONGEST, Moment, Situation, Subject, continuous, ends
 from dgpg.checks.verdict import CheckFailed, Skipped
 
 
@@ -87,11 +87,11 @@ def idle_agents(subject: Subject) -> None:
     """The action of an agent with nothing to decide changes nothing."""
     found = False
     for sample in subject.samples:
-        mask = sample.situation.decision.observation.mask
-        idle = ~mask.any(-1)
+        idle = ~sample.situation.decision.observation.active
         found |= bool(idle.any())
+        there = idle.view(*idle.shape, *[1] * (sample.actions.dim() - 2))
         first, last = (
-            sample.situation.step(torch.where(idle, entry, sample.actions)) for entry in (0, mask.shape[-1] - 1)
+            sample.situation.step(torch.where(there, entry, sample.actions)) for entry in ends(sample.situation.env)
         )
         where = difference(first, last)
         if where:
@@ -148,7 +148,7 @@ def action_matters(subject: Subject) -> None:
             return
     several = [s for s in subject.situations if _free(s)]
     if not several:
-        raise Skipped("no agent had two allowed choices in the situations looked at")
+        raise Skipped("no agent had anything to choose from in the situations looked at")
     raise CheckFailed(
         f"Step.state in situations {[s.t for s in several]}",
         expected="different states for different joint actions",
@@ -159,4 +159,6 @@ def action_matters(subject: Subject) -> None:
 
 
 def _free(situation: Situation) -> bool:
-    return bool((situation.decision.observation.mask.sum(-1) > 1).any())
+    """Whether some agent can do more than one thing."""
+    several = 1 if continuous(situation.env) else 2
+    return bool((situation.decision.observation.mask.sum(-1) >= several).any())

@@ -43,23 +43,42 @@ def attributes(subject: Subject) -> None:
 
 
 def declared_spaces(subject: Subject) -> None:
-    """The observation space is a Dict of agent, choices, mask and central, the action space MultiDiscrete([K] * N)."""
+    """The observation space is a Dict of the four parts, the action space MultiDiscrete([K] * N) or a bounded Box."""
     env = subject.make_env()
     space, actions, agents = env.observation_space, env.action_space, env.num_agents
     if not isinstance(space, spaces.Dict) or set(space.spaces) != set(OBSERVATION):
         raise _space("observation_space", f"spaces.Dict with {', '.join(OBSERVATION)}", space)
-    if not isinstance(actions, spaces.MultiDiscrete):
-        raise _space("action_space", "spaces.MultiDiscrete([K] * N)", actions)
     shapes = {name: space[name].shape or () for name in OBSERVATION}
     if len(shapes["mask"]) != 2 or shapes["mask"][0] != agents:
         raise _space("observation_space['mask']", f"shape [N, K] with N = {agents}", space["mask"])
     choices = shapes["mask"][1]
-    if actions.nvec.tolist() != [choices] * agents:
-        raise _space("action_space", f"MultiDiscrete([{choices}] * {agents}), as the mask has it", actions)
+    _action_space(actions, agents, choices)
     starts: dict[str, tuple[int, ...]] = {"agent": (agents,), "choices": (agents, choices), "central": ()}
     for name, start in starts.items():
         if shapes[name][:-1] != start or len(shapes[name]) != len(start) + 1:
             raise _space(f"observation_space['{name}']", f"shape {[*start, 'features']}", space[name])
+    if isinstance(actions, spaces.Box) and shapes["choices"] != (agents, 1, 0):
+        raise _space("observation_space['choices']", f"shape [{agents}, 1, 0]: continuous", space["choices"])
+
+
+def _action_space(actions: spaces.Space[Any], agents: int, choices: int) -> None:
+    if isinstance(actions, spaces.Box):
+        if len(actions.shape) != 2 or actions.shape[0] != agents:
+            raise _space("action_space", f"a Box of shape [N, A] with N = {agents}", actions)
+        if not (np.isfinite([actions.low, actions.high]).all() and (actions.low < actions.high).all()):
+            raise CheckFailed(
+                "Environment.action_space",
+                expected="finite bounds, low < high for every number of every agent",
+                got=str(actions),
+                cause="a quantity without limits, or an agent that can do one thing only",
+                fix="give each agent its own limits; take agents without any room out of the joint action",
+            )
+        if choices != 1:
+            raise _space("observation_space['mask']", f"shape [{agents}, 1]: to act or not", f"K = {choices}")
+    elif not isinstance(actions, spaces.MultiDiscrete):
+        raise _space("action_space", "spaces.MultiDiscrete([K] * N), or a Box [N, A] with finite bounds", actions)
+    elif actions.nvec.tolist() != [choices] * agents:
+        raise _space("action_space", f"MultiDiscrete([{choices}] * {agents}), as the mask has it", actions)
 
 
 def _space(what: str, expected: str, got: Any) -> CheckFailed:

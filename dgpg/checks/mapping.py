@@ -1,15 +1,18 @@
-"""The agent mapping against the environment: x = x_0 + sum_i z_i(a_i), and each z_i(k) is what k really does."""
+"""The mapping of choices against the environment: x = x_0 + sum_i z_i(a_i), each z_i(k) what k really does."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from dgpg import random
-from dgpg.checks.nested import copied, difference, row
+from dgpg.checks.nested import copied, difference, flat, row
 from dgpg.checks.subject import Sample, Situation, Subject
-from dgpg.checks.verdict import CheckFailed
-from dgpg.types import Influence
+from dgpg.checks.verdict import CheckFailed, Skipped
+from dgpg.protocols import AgentMapping, JointMapping
+from dgpg.types import Decision, Influence
 
 TOLERANCE = 1e-4
 """Of float32 sums, relative to the largest number of the coordinate."""
@@ -23,7 +26,7 @@ def influence_format(subject: Subject) -> None:
     """Influence has index int64 [B, N, K, P] within the G blocks, and value [B, N, K, P, m]."""
     for situation in subject.situations:
         influence = _influence(subject, situation)
-        base = subject.mapping.base_state(situation.decision.context)
+        base = _sum(subject).base_state(situation.decision.context)
         wanted = tuple(situation.decision.observation.mask.shape)
         index, value, state = influence.index, influence.value, subject.samples[0].state
         if base.shape != state.shape:
@@ -43,8 +46,15 @@ def influence_format(subject: Subject) -> None:
             raise _format("base_state and Influence.value", "finite numbers", "nan or infinity")
 
 
+def _sum(subject: Subject) -> AgentMapping:
+    """The mapping of choices; continuous actions have none."""
+    if isinstance(subject.mapping, JointMapping):
+        raise Skipped("actions are continuous: the checks joint_state and slope_is_effect look at their mapping")
+    return subject.mapping
+
+
 def _influence(subject: Subject, situation: Situation) -> Influence:
-    return subject.mapping.influence(situation.decision.observation, situation.decision.context)
+    return _sum(subject).influence(situation.decision.observation, situation.decision.context)
 
 
 def _format(what: str, expected: str, got: str) -> CheckFailed:
@@ -82,11 +92,11 @@ def state_is_sum(subject: Subject) -> None:
     """Step.state equals base_state plus the influences of the actions taken, whatever the joint action."""
     for sample in subject.samples:
         decision = sample.situation.decision
-        base = subject.mapping.base_state(decision.context)
+        base = _sum(subject).base_state(decision.context)
         influence = _influence(subject, sample.situation)
         expected = assembled(base, influence, sample.actions, decision.observation.active)
         gap = (sample.state - expected).abs()
-        wrong = (gap > TOLERANCE * _size(sample.state, expected)).nonzero()
+        wrong = (gap > TOLERANCE * size_of(sample.state, expected)).nonzero()
         if len(wrong):
             b, g, j = wrong[0].tolist()
             acting = _acting_on(influence, sample, b, g)
@@ -111,7 +121,7 @@ def assembled(base: Tensor, influence: Influence, actions: Tensor, active: Tenso
     return base.scatter_add(1, index.unsqueeze(-1).expand_as(value), value)
 
 
-def _size(*states: Tensor) -> Tensor:
+def size_of(*states: Tensor) -> Tensor:
     """Largest number of each coordinate, `[m]`."""
     return torch.cat([s.flatten(0, 1) for s in states]).abs().amax(0).clamp(min=1e-6)
 
@@ -124,9 +134,9 @@ def _acting_on(influence: Influence, sample: Sample, b: int, g: int) -> list[int
 
 def _cause_of_state(subject: Subject, sample: Sample, base: Tensor, expected: Tensor) -> str:
     """Compare with what other mistakes would give."""
-    close = TOLERANCE * _size(sample.state, expected)
+    close = TOLERANCE * size_of(sample.state, expected)
     influence, active = _influence(subject, sample.situation), sample.situation.decision.observation.active
-    following = subject.mapping.base_state(sample.situation.step(sample.actions).decision.context)
+    following = _sum(subject).base_state(sample.situation.step(sample.actions).decision.context)
     everyone = assembled(base, influence, sample.actions, torch.ones_like(active))
     others = {
         "state is x_0, read before the joint action": base,
@@ -137,7 +147,7 @@ def _cause_of_state(subject: Subject, sample: Sample, base: Tensor, expected: Te
     for cause, state in others.items():
         if not ((sample.state - state).abs() > close).any():
             return cause
-    known = _known_factor(sample.state - base, expected - base)
+    known = known_factor(sample.state - base, expected - base)
     if known:
         return known
     ones = Influence(influence.index, (influence.value != 0).any(-1, keepdim=True).float())
@@ -151,7 +161,7 @@ def _cause_of_state(subject: Subject, sample: Sample, base: Tensor, expected: Te
     )
 
 
-def _known_factor(got: Tensor, said: Tensor) -> str | None:
+def known_factor(got: Tensor, said: Tensor) -> str | None:
     """Is one the other with the wrong sign or in other units?"""
     if not said.any():
         return None
@@ -170,12 +180,13 @@ def influence_is_effect(subject: Subject) -> None:
         influence = _influence(subject, situation)
         actions = next(s.actions for s in subject.samples if s.situation is situation)
         state = situation.step(actions).state
-        for i in _some_agents(situation, subject.seed):
+        for i in some_agents(situation, subject.seed):
             for k in range(situation.decision.observation.mask.shape[-1]):
                 _one_choice(situation, influence, actions, state, i, k)
 
 
-def _some_agents(situation: Situation, seed: int) -> list[int]:
+def some_agents(situation: Situation, seed: int) -> list[int]:
+    """At most AGENTS of them, drawn anew in each situation."""
     count = situation.decision.observation.mask.shape[1]
     order = torch.randperm(count, generator=random.generator(seed + situation.t))
     return sorted(order[:AGENTS].tolist())
@@ -194,7 +205,7 @@ def _one_choice(situation: Situation, influence: Influence, actions: Tensor, sta
     new = assembled(nothing, influence, changed, alone)
     old = assembled(nothing, influence, actions, alone)
     said = new - old
-    wrong = ((moved - said).abs() > TOLERANCE * _size(state, said)).nonzero()
+    wrong = ((moved - said).abs() > TOLERANCE * size_of(state, said)).nonzero()
     if len(wrong) == 0:
         return
     b, g, j = wrong[0].tolist()
@@ -211,7 +222,7 @@ def _one_choice(situation: Situation, influence: Influence, actions: Tensor, sta
 
 def _cause_of_effect(moved: Tensor, new: Tensor, old: Tensor) -> str:
     """Compare what moved `[G, m]` with what other mistakes would give; `new` and `old` are the choices' influences."""
-    known = _known_factor(moved, new - old)
+    known = known_factor(moved, new - old)
     if known:
         return known
     slack = 1e-2 * torch.maximum(new.abs(), old.abs()).amax()
@@ -225,28 +236,27 @@ def _cause_of_effect(moved: Tensor, new: Tensor, old: Tensor) -> str:
 
 
 def mapping_is_pure(subject: Subject) -> None:
-    """base_state and influence depend on their arguments alone, row by row."""
+    """What the mapping says depends on its arguments alone, row by row."""
     for sample in subject.samples[::3]:
         decision, mapping = sample.situation.decision, subject.mapping
         sample.situation.step(sample.actions)
-        first = _mapped(subject, sample)
+        first = mapped(mapping, decision, sample.actions)
         sample.situation.env.step(sample.actions.clone())
-        where = difference(first, _mapped(subject, sample))
+        where = difference(first, mapped(mapping, decision, sample.actions))
         if where:
             raise CheckFailed(
-                "base_state and influence of the same context, before and after the environment went on",
+                "what the mapping says of the same context, before and after the environment went on",
                 expected="the same numbers bit for bit",
                 got=where,
                 cause="the mapping reads or keeps something besides its arguments (the environment, a counter)",
                 fix="put what it needs into Decision.context",
             )
         for b in range(subject.num_envs):
-            one = row(decision, b)
-            single = (mapping.base_state(one.context), mapping.influence(one.observation, one.context))
-            where = difference((first[0][b : b + 1], row(first[1], b)), single, 1e-5)
+            single = mapped(mapping, row(decision, b), sample.actions[b : b + 1])
+            where = difference({name: x[b : b + 1] for name, x in flat(first).items()}, flat(single), 1e-5)
             if where:
                 raise CheckFailed(
-                    f"base_state and influence of environment {b} in a batch and alone",
+                    f"what the mapping says of environment {b} in a batch and alone",
                     expected="the same numbers",
                     got=where,
                     cause="a sum or mean over the batch, or a shape that is right for one batch size only",
@@ -254,7 +264,17 @@ def mapping_is_pure(subject: Subject) -> None:
                 )
 
 
-def _mapped(subject: Subject, sample: Sample) -> tuple[Tensor, Influence]:
-    decision = sample.situation.decision
-    base = subject.mapping.base_state(decision.context)
-    return base.detach().clone(), copied(_influence(subject, sample.situation))
+def mapped(mapping: AgentMapping | JointMapping, decision: Decision, actions: Tensor) -> dict[str, Any]:
+    """Copies of all that a mapping of either kind says: x of a joint action, or x_0 and z_i(k)."""
+    if isinstance(mapping, JointMapping):
+        return {"state": mapping.state(actions, decision.context).detach().clone()}
+    base = mapping.base_state(decision.context).detach().clone()
+    return {"base_state": base, "influence": copied(mapping.influence(decision.observation, decision.context))}
+
+
+def state_of(mapping: AgentMapping | JointMapping, decision: Decision, actions: Tensor) -> Tensor:
+    """x, `[B, G, m]`, that a mapping of either kind says a joint action leads to."""
+    if isinstance(mapping, JointMapping):
+        return mapping.state(actions, decision.context)
+    influence = mapping.influence(decision.observation, decision.context)
+    return assembled(mapping.base_state(decision.context), influence, actions, decision.observation.active)

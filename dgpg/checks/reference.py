@@ -92,9 +92,9 @@ def reference_is_exogenous(subject: Subject) -> None:
         context = situation.decision.context
         situation.restore()
         before, again = _references(model, context), _references(model, context)
-        situation.step(allowed(situation.decision, chance))
+        situation.step(allowed(situation.env, situation.decision, chance))
         one = _references(model, context)
-        situation.step(allowed(situation.decision, chance))
+        situation.step(allowed(situation.env, situation.decision, chance))
         other = _references(model, context)
         for what, pair, seen in (
             ("two calls in a row", (before, again), "chance or a counter"),

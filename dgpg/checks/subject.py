@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from gymnasium import spaces
 from pydantic import BaseModel
 from torch import Tensor
 
 from dgpg import launch, random, registry
+from dgpg.actions import kind_of
 from dgpg.checks.nested import copied
 from dgpg.config import merge
-from dgpg.protocols import AgentMapping, AnalyticalModel, Domain, Environment, SupportsSmall
+from dgpg.protocols import AgentMapping, AnalyticalModel, Domain, Environment, JointMapping, SupportsSmall
 from dgpg.types import Decision, Step
 
 LONGEST = 64
@@ -92,7 +94,7 @@ class Subject:
         return self.make_model()
 
     @cached_property
-    def mapping(self) -> AgentMapping:
+    def mapping(self) -> AgentMapping | JointMapping:
         """The agent mapping on the device."""
         return self.make_mapping()
 
@@ -102,7 +104,7 @@ class Subject:
             return launch.on_device(self.domain.analytical_model(self.config), self.device)
         return launch.on_device(registry.load_model(self.model_name, self.config), self.device)
 
-    def make_mapping(self) -> AgentMapping:
+    def make_mapping(self) -> AgentMapping | JointMapping:
         """A fresh agent mapping."""
         return launch.on_device(self.domain.agent_mapping(self.config), self.device)
 
@@ -115,7 +117,7 @@ class Subject:
         """Reset and take random allowed actions, the same whenever the masks are."""
         chance, decision, moments = random.generator(self.seed), env.reset(), []
         for _ in range(steps):
-            actions = allowed(decision, chance)
+            actions = allowed(env, decision, chance)
             decision_then, given = copied(decision), actions.clone()
             step = env.step(given)
             moments.append(Moment(decision, decision_then, given, actions, step, copied(step)))
@@ -147,23 +149,33 @@ class Subject:
         for t in range(last + 1):
             if t in wanted:
                 found.append(Situation(env, copy.deepcopy(env.state_dict()), copied(decision), t))
-            decision = env.step(allowed(decision, chance)).decision
+            decision = env.step(allowed(env, decision, chance)).decision
         return found
 
     @cached_property
     def samples(self) -> list[Sample]:
         """States of three random joint actions in each situation."""
         chance = random.generator(self.seed + 1)
-        pairs = [(s, allowed(s.decision, chance)) for s in self.situations for _ in range(3)]
+        pairs = [(s, allowed(s.env, s.decision, chance)) for s in self.situations for _ in range(3)]
         return [Sample(s, actions, s.step(actions).state) for s, actions in pairs]
 
 
-def allowed(decision: Decision, chance: torch.Generator) -> Tensor:
-    """A random joint action `[B, N]`: an allowed choice of active agents, any of the others."""
-    mask = decision.observation.mask
-    score = torch.rand(mask.shape, generator=chance).to(mask.device)
-    best: Tensor = (score + mask.float()).argmax(-1)
-    return best
+def allowed(env: Environment, decision: Decision, chance: torch.Generator) -> Tensor:
+    """A random joint action that a decision of `env` allows, in its units: `[B, N]`, or `[B, N, A]` if continuous."""
+    return kind_of(env.action_space).anything(decision.observation, chance)
+
+
+def continuous(env: Environment) -> bool:
+    """Whether actions are numbers within bounds; else they are choices."""
+    return isinstance(env.action_space, spaces.Box)
+
+
+def ends(env: Environment) -> tuple[Tensor, Tensor]:
+    """The least and the greatest entry of each agent: 0 and K - 1, `[N]`, or the bounds of a Box, `[N, A]`."""
+    space: Any = env.action_space
+    pair = (space.low, space.high) if continuous(env) else (0 * space.nvec, space.nvec - 1)
+    low, high = (torch.as_tensor(end).to(env.device) for end in pair)
+    return low, high
 
 
 def subject(

@@ -115,22 +115,27 @@ class Solution:
         return self.status == Status.OPTIMAL
 
 
-def require_optimal(solution: Solution) -> Solution:
+def require_optimal(solution: Solution, batch: tuple[int, ...] | None = None) -> Solution:
     """The solution, if every instance has one.
+
+    Args:
+        solution: What `solve` returned.
+        batch: Batch dimensions to name an instance by, if not those of the solution.
 
     Raises:
         SolverError: the first instance that has none, by its place in the batch, and why.
     """
-    bad = (~solution.optimal).nonzero()
+    batch = tuple(solution.status.shape) if batch is None else batch
+    bad = (~solution.optimal).reshape(batch).nonzero()
     if len(bad) == 0:
         return solution
     at = tuple(bad[0].tolist())
-    batch = list(solution.status.shape)
-    where = f"instance {list(at)} of batch {batch}" if batch else "its only instance"
-    status = Status(int(solution.status[at]))
+    where = f"instance {list(at)} of batch {list(batch)}" if batch else "its only instance"
+    code, residual, count = (t.reshape(batch)[at] for t in (solution.status, solution.residual, solution.iterations))
+    status = Status(int(code))
     raise SolverError(
-        f"convex program, {where}: {status.name.lower().replace('_', ' ')} after {int(solution.iterations[at])} "
-        f"iterations with residual {float(solution.residual[at]):.2g}: {FAULTS[status]}"
+        f"convex program, {where}: {status.name.lower().replace('_', ' ')} after {int(count)} iterations "
+        f"with residual {float(residual):.2g}: {FAULTS[status]}"
     )
 
 

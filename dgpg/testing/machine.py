@@ -55,7 +55,7 @@ class EnvironmentMachine(RuleBasedStateMachine):
         """Some steps with random allowed actions; none goes beyond the horizon."""
         chance = generator(seed)
         for _ in range(steps):
-            actions = allowed(self.decision, chance)
+            actions = allowed(self.env, self.decision, chance)
             step = self.env.step(actions.clone())
             done = (step.terminated | step.truncated).cpu()
             self.age += 1

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dgpg.checks.fields import Leaf, leaves, nest
-from dgpg.checks.mapping import assembled
+from dgpg.checks.mapping import state_of
 from dgpg.checks.subject import Subject, allowed
 from dgpg.config import merge, validate
 from dgpg.errors import ConfigError
@@ -80,17 +80,15 @@ def decisions(subject: Subject) -> st.SearchStrategy[Decision]:
     return st.sampled_from([situation.decision for situation in subject.situations])
 
 
-def joint_actions(decision: Decision) -> st.SearchStrategy[Tensor]:
-    """Joint actions `[B, N]` that the decision allows."""
-    return SEEDS.map(lambda seed: allowed(decision, generator(seed)))
+def joint_actions(subject: Subject, decision: Decision) -> st.SearchStrategy[Tensor]:
+    """Joint actions that the decision allows, `[B, N]`, or `[B, N, A]` if continuous."""
+    return SEEDS.map(lambda seed: allowed(subject.env, decision, generator(seed)))
 
 
 @st.composite
 def states(draw: st.DrawFn, subject: Subject) -> tuple[Tensor, Decision]:
     """A state `[B, G, m]` that a joint action leads to by the mapping, and the decision it was taken in."""
     decision = draw(decisions(subject))
-    actions = draw(joint_actions(decision))
-    base = subject.mapping.base_state(decision.context)
-    influence = subject.mapping.influence(decision.observation, decision.context)
+    actions = draw(joint_actions(subject, decision))
     with torch.no_grad():
-        return assembled(base, influence, actions, decision.observation.active), decision
+        return state_of(subject.mapping, decision, actions), decision

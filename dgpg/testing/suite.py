@@ -17,7 +17,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from dgpg import checks
 from dgpg.checks.episode import finite
 from dgpg.checks.model import wide, wide_context
-from dgpg.checks.subject import Subject
+from dgpg.checks.subject import Subject, continuous
 from dgpg.errors import ConfigError, DgpgError
 from dgpg.protocols import Domain, SupportsReference
 from dgpg.testing.machine import machine_of
@@ -84,17 +84,18 @@ class DomainTests:
         property_()
 
     def test_any_joint_action_gives_the_state_that_the_mapping_says(self, subject: Subject) -> None:
-        """x = x_0 + sum_i z_i(a_i) for drawn joint actions in each situation."""
+        """`state_is_sum`, or `joint_state` if continuous, for drawn joint actions in each situation."""
+        check = checks.joint_state if continuous(subject.env) else checks.state_is_sum
 
         @MANY
         @given(data=st.data())
         def property_(data: st.DataObject) -> None:
             situation = data.draw(st.sampled_from(subject.situations), label="situation")
-            actions = data.draw(joint_actions(situation.decision), label="actions")
+            actions = data.draw(joint_actions(subject, situation.decision), label="actions")
             sample = checks.Sample(situation, actions, situation.step(actions).state)
             alone = replace(subject)
             vars(alone)["samples"] = [sample]
-            checks.state_is_sum(alone)
+            check(alone)
 
         property_()
 

@@ -13,13 +13,15 @@ from dgpg.protocols import Baseline, Information, Role
 from dgpg.types import Context, Decision
 from dgpg_power import opf
 from dgpg_power.config import Config
-from dgpg_power.grid import Grid, make_grid
-from dgpg_power.instance import Instance, build
+from dgpg_power.grid import Grid, Grids
+from dgpg_power.instance import build
 from dgpg_power.reward import marginal
 
-ROUNDS = 60
+ROUNDS = 100
 """Steps of the line prices in `redispatch`."""
-TARGET = 0.98
+RATE = 3.0
+"""First price step for a line at twice its limit, in differences between the dearest and the cheapest unit."""
+TARGET = 0.97
 """Share of its limit that `redispatch` aims to keep a line under."""
 
 
@@ -29,13 +31,13 @@ class Rule:
 
     name: str
     information: Information
-    instance: Instance
+    grids: Grids
     outputs: Callable[[Grid, Context], Tensor]
     role: Role = "baseline"
 
     def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
         """Joint action `[B, N, A]`."""
-        grid = make_grid(self.instance, noise.device)
+        grid = self.grids.like(noise)
         base = self.outputs(grid, decision.context).clamp(grid.unit_min.clamp(max=0), grid.unit_max)
         columns = [base, torch.full_like(base, 0.5)]
         return torch.stack(columns[: noise.shape[-1]], -1)
@@ -58,15 +60,16 @@ def redispatch(grid: Grid, context: Context) -> Tensor:
     share = (torch.arange(opf.PIECES, device=demand.device) + 0.5) / opf.PIECES
     middle = low.unsqueeze(-1) + (high - low).unsqueeze(-1) * share
     price = marginal(middle.transpose(1, 2), grid.curves).transpose(1, 2)
-    line_price, total = torch.zeros_like(context["last_flow"][:, lines]), torch.zeros_like(low)
+    last, total = context["last_flow"][:, lines], torch.zeros_like(low)
+    up, down = torch.zeros_like(last), torch.zeros_like(last)
+    spread = float(price.amax() - price.amin()) or 1.0
     for k in range(ROUNDS):
-        adjusted = price + (line_price @ factors).unsqueeze(-1)
+        adjusted = price + ((up - down) @ factors).unsqueeze(-1)
         output = opf.fill(adjusted.flatten(1), low, high, demand)
-        flow = context["last_flow"][:, lines] + (output - context["last_output"]) @ factors.mT
-        over = (flow.abs() - limit).clamp(min=0) * flow.sign() / limit
-        within = (flow * line_price > 0) & (flow.abs() < limit)
-        rate = grid.tariff.overload / (1 + k) ** 0.5
-        line_price = line_price + rate * over - 0.1 * rate * torch.where(within, line_price.sign(), 0.0)
+        flow = last + (output - context["last_output"]) @ factors.mT
+        rate = RATE * spread / (1 + k) ** 0.5
+        up = (up + rate * (flow / limit - 1)).clamp(min=0)
+        down = (down - rate * (flow / limit + 1)).clamp(min=0)
         total = total + output * (k >= ROUNDS // 2)
     return total / (ROUNDS - ROUNDS // 2)
 
@@ -95,5 +98,5 @@ RULES: tuple[tuple[str, Information, Callable[[Grid, Context], Tensor], Literal[
 
 def baselines(config: Config) -> Sequence[Baseline]:
     """Merit order, merit order with overload feedback, last step's optimum, and the optimum."""
-    instance = build(config)
-    return [Rule(name, information, instance, outputs, role) for name, information, outputs, role in RULES]
+    grids = Grids(build(config))
+    return [Rule(name, information, grids, outputs, role) for name, information, outputs, role in RULES]

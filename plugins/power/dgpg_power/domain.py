@@ -18,7 +18,7 @@ from dgpg_power.models import CostPotential
 
 TUNED: dict[str, dict[str, Any]] = {
     "dg-pg": {
-        "iterations": 1000,
+        "iterations": 1500,
         "num_envs": 32,
         "train": {
             "horizon": 8, "parameters": "independent", "distribution": "mean", "alpha": {"start": 1.0, "end": 1.0},

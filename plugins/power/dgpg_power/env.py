@@ -37,6 +37,8 @@ class PowerEnv:
         self.instance, self.num_envs, self.device = instance, num_envs, device
         self.num_agents, self.horizon = instance.num_agents, instance.config.horizon
         self.grid = make_grid(instance, device)
+        # An overload is the small difference of two large numbers: the plant computes it in float64.
+        self.plant = make_grid(instance, device, torch.float64)
         self.sight = make_sight(instance, self.grid, device)
         self.streams = random.Streams(seed, num_envs)
         agent, central = sizes(instance)
@@ -96,8 +98,9 @@ class PowerEnv:
 
     def _dispatch(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Tensor]]:
         """Outputs `[B, N]`, flows `[B, L]`, shared and own rewards, measures."""
-        grid, context = self.grid, self.decision.context
-        output = grid.outputs(actions, context["low"], context["high"], context["demand"])
+        grid = self.plant
+        context = {k: x.double() if x.is_floating_point() else x for k, x in self.decision.context.items()}
+        output = grid.outputs(actions.double(), context["low"], context["high"], context["demand"])
         # Losses are drawn where loads are, in proportion.
         flow = after_outage(
             grid.flow(output, context["oracle_load"]), context["oracle_outage"], grid.outage_factors
@@ -107,12 +110,12 @@ class PowerEnv:
         missing = (context["demand"] - output.sum(-1)).abs()
         own = generation(output, grid.curves) + (grid.tariff.imbalance * missing / self.num_agents).unsqueeze(-1)
         measures = {
-            "overload_share": (excess > TOLERANCE * grid.limit).any(-1).float(),
+            "overload_share": (excess > TOLERANCE * grid.limit).any(-1),
             "overload_mw": excess.sum(-1),
             "imbalance_mw": missing,
             "generation_cost": generation(output, grid.curves).sum(-1),
         }
-        return output, flow, -cost, -own, measures
+        return output.float(), flow.float(), -cost.float(), -own.float(), {k: x.float() for k, x in measures.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """Exact state: streams, demand, last step."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Grid:
-    """float32 unless said otherwise; N units, L lines, nb buses."""
+    """One type of floats and one device; N units, L lines, nb buses."""
 
     unit_factors: Tensor
     """H, `[L, N]`."""
@@ -59,12 +59,27 @@ class Grid:
         return step_cost(output, flow, demand, available, self.curves, self.limit, self.renewable, self.tariff)
 
 
-def make_grid(instance: Instance, device: torch.device) -> Grid:
+class Grids:
+    """Grids of one instance, made once for each device and type that a tensor comes with."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        self._made: dict[tuple[torch.device, torch.dtype], Grid] = {}
+
+    def like(self, tensor: Tensor) -> Grid:
+        """The grid where `tensor` is, in its type."""
+        key = (tensor.device, tensor.dtype)
+        if key not in self._made:
+            self._made[key] = make_grid(self.instance, *key)
+        return self._made[key]
+
+
+def make_grid(instance: Instance, device: torch.device, dtype: torch.dtype = torch.float32) -> Grid:
     """Tensors of an instance."""
     network = instance.network
 
     def tensor(x: object) -> Tensor:
-        return torch.as_tensor(np.array(x), dtype=torch.float32, device=device)
+        return torch.as_tensor(np.array(x), dtype=dtype, device=device)
 
     kinds = np.array(network.unit_kind)
     return Grid(

@@ -21,7 +21,7 @@ from dgpg_power.network import FloatArray, Network, bridges, ptdf
 from dgpg_power.recorded import Recorded, folder_of, recorded
 from dgpg_power.reward import Tariff
 
-SAMPLES = 32
+SAMPLES = 16
 """Episodes whose optima give prices and scales; their moments are the sample."""
 MOMENTS = 8
 """Moments of each of them."""
@@ -31,6 +31,10 @@ NAMED = {"case24-tight": ("case24_ieee_rts", 0.6)}
 """Networks of this plugin's own: another one with its line limits scaled, so that lines bind."""
 TYPICAL = 0.99
 """Share of the sampled moments whose dearest line decides the overload price: prices run away near infeasibility."""
+STEADY = 0.05
+"""Least deviation of a line's loading that features are scaled by: a line that always binds hardly varies."""
+NEAR = 0.9
+"""Loading at some sampled optimum from which a line is one to watch."""
 LEAST_PRICE = 10.0
 """Overload price where no line binds, $ per MWh."""
 IntArray = NDArray[np.int64]
@@ -100,7 +104,7 @@ def build(config: Config) -> Instance:
         series=series,
         tariff=Tariff(config.prices.overload or LEAST_PRICE, config.prices.imbalance, config.prices.curtailment),
         scales=Scales(*(np.zeros((2, n)) for n in (network.num_buses, 1, network.num_lines, network.num_lines))),
-        own_lines=_own_lines(network, factors),
+        own_lines=np.zeros((network.num_units, 0), np.int64),
         broadcast=np.arange(min(BROADCAST_LINES, network.num_lines)),
         notes=(),
     )
@@ -148,10 +152,10 @@ def _outage_factors(network: Network, factors: FloatArray) -> FloatArray:
     return result
 
 
-def _own_lines(network: Network, factors: FloatArray) -> IntArray:
-    """What a unit's whole range moves on each line, for its limit: the lines with most of it."""
+def _own_lines(network: Network, factors: FloatArray, loading: FloatArray) -> IntArray:
+    """The lines that a unit's whole range moves most, for their limit; those that come near it (`[L]`) first."""
     moved = np.abs(factors[:, network.unit_bus]) * (network.unit_max - network.unit_min)
-    share = (moved / network.line_limit[:, None]).T
+    share = (moved / network.line_limit[:, None]).T + 1e6 * (loading > NEAR)
     return np.argsort(-share, axis=1, kind="stable")[:, : min(OWN_LINES, network.num_lines)]
 
 
@@ -175,7 +179,9 @@ def _measured(first: Instance, notes: tuple[str, ...]) -> Instance:
         price = max(float(f"{2 * float(dearest.quantile(TYPICAL)):.2g}"), LEAST_PRICE)
     limit = torch.tensor(first.network.line_limit).float()
     loading, base = best.flow[fine] / limit, (-load[fine] @ grid.bus_factors.mT) / limit
-    scales = Scales(*(_moments(x) for x in (load, load.sum(-1, keepdim=True), loading, base)))
+    scales = Scales(
+        _moments(load), _moments(load.sum(-1, keepdim=True)), *(_moments(x, STEADY) for x in (loading, base))
+    )
     binding = (best.line_price[fine].abs() > 1e-3 * price).float().mean(0)
     order = torch.argsort(binding + 1e-3 * loading.abs().mean(0), descending=True, stable=True)
     share = 1 - float(fine.float().mean())
@@ -188,14 +194,15 @@ def _measured(first: Instance, notes: tuple[str, ...]) -> Instance:
         first,
         tariff=replace(first.tariff, overload=price),
         scales=scales,
+        own_lines=_own_lines(first.network, first.bus_factors, loading.abs().amax(0).numpy()),
         broadcast=order[:BROADCAST_LINES].numpy(),
         notes=(*notes, *more),
     )
 
 
-def _moments(x: torch.Tensor) -> FloatArray:
-    """Mean and deviation of `[S, n]`, `[2, n]`; where nothing varies the deviation is one."""
-    deviation = x.std(0)
+def _moments(x: torch.Tensor, least: float = 0.0) -> FloatArray:
+    """Mean and deviation, at least `least`, of `[S, n]`, `[2, n]`; where nothing varies the deviation is one."""
+    deviation = x.std(0).clamp(min=least)
     size = torch.where(deviation > 1e-6 * x.abs().amax(0).clamp(min=1e-6), deviation, torch.ones_like(deviation))
     found: FloatArray = torch.stack([x.mean(0), size]).double().numpy()
     return found

@@ -9,7 +9,7 @@ from dgpg.models import DistanceModel
 from dgpg.types import Context
 from dgpg_power import opf
 from dgpg_power.config import Config
-from dgpg_power.grid import Grid, make_grid
+from dgpg_power.grid import Grids, make_grid
 from dgpg_power.instance import Instance, build
 from dgpg_power.reward import generation
 
@@ -25,9 +25,9 @@ class CostPotential(nn.Module):
 
     def __init__(self, instance: Instance) -> None:
         super().__init__()
-        self.instance = instance
-        self.grid: Grid = make_grid(instance, torch.device("cpu"))
-        curves, low, high = self.grid.curves, self.grid.unit_min.clamp(max=0), self.grid.unit_max
+        self.grids = Grids(instance)
+        grid = self.grids.like(torch.zeros(()))
+        curves, low, high = grid.curves, grid.unit_min.clamp(max=0), grid.unit_max
         # Least cost of a convex curve between its ends; negative prices would make phi negative.
         best = (-curves.linear / (2 * curves.quadratic).clamp(min=1e-12)).clamp(low, high)
         ends = torch.stack([low, high, best, torch.zeros_like(low).clamp(low, high)])
@@ -35,15 +35,10 @@ class CostPotential(nn.Module):
 
     def potential(self, state: Tensor, context: Context) -> Tensor:
         """phi, `[B]`, of outputs `[B, N, 1]`."""
-        grid = self._on(state.device)
+        grid = self.grids.like(state)
         output = state[..., 0]
         flow = grid.flow(output, context["load"])
         return grid.cost(output, flow, context["demand"], context["available"]) - self.floor
-
-    def _on(self, device: torch.device) -> Grid:
-        if self.grid.limit.device != device:
-            self.grid = make_grid(self.instance, device)
-        return self.grid
 
 
 class OptimumDistance(DistanceModel):
@@ -56,8 +51,7 @@ class OptimumDistance(DistanceModel):
 
     def __init__(self, instance: Instance, memory: int = 65536) -> None:
         super().__init__()
-        self.instance, self.memory = instance, memory
-        self.grid: Grid = make_grid(instance, torch.device("cpu"))
+        self.memory, self.grid = memory, make_grid(instance, torch.device("cpu"))
         span = (self.grid.unit_max - self.grid.unit_min).clamp(min=1e-6)
         self.register_buffer("scale", span.square().reciprocal().unsqueeze(-1))
         self._known: dict[bytes, Tensor] = {}

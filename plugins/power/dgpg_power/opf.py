@@ -52,17 +52,15 @@ def optimum(
     low, high, load, demand = low.double(), high.double(), load.double(), demand.double()
     units, buses = _factors(grid, outage)
     lines = (grid.limit < torch.inf).nonzero().squeeze(-1)
-    width, slope, curve, start = _segments(grid, low, high)
-    count = slope.shape[-1] // grid.unit_max.shape[0]
-    slope = slope - (grid.renewable.double() * grid.tariff.curtailment).repeat_interleave(count)
-    matrix = units[..., lines, :].repeat_interleave(count, -1)
-    fixed = (load.unsqueeze(-2) @ buses[..., lines, :].mT).squeeze(-2) - (matrix @ start.unsqueeze(-1)).squeeze(-1)
-    limit = grid.limit[lines].double()
+    owner, width, slope, curve = _segments(grid, low, high)
+    slope = slope - grid.tariff.curtailment * grid.renewable[owner].double()
+    matrix = units[..., lines, :]
+    fixed = (load.unsqueeze(-2) @ buses[..., lines, :].mT - low.unsqueeze(-2) @ matrix.mT).squeeze(-2)
     price = torch.inf if limits == HARD else grid.tariff.overload
     slack = grid.tariff.imbalance if limits == PRICED else None
-    found = solve(_program(matrix, fixed, limit, width, slope, curve, demand - start.sum(-1), price, slack))
-    x = found.x[..., : width.shape[-1]]
-    output = (start + x).view(len(x), -1, count).sum(-1)
+    limit, rest = grid.limit[lines].double(), demand - low.sum(-1)
+    found = solve(_program(matrix[..., owner], fixed, limit, width, slope, curve, rest, price, slack))
+    output = low.index_add(-1, owner, found.x[..., : len(owner)])
     line_price = torch.zeros(len(output), len(grid.limit), dtype=torch.float64, device=output.device)
     up, down = found.inequality_dual.chunk(2, -1)
     line_price[:, lines] = up - down
@@ -109,10 +107,10 @@ def _factors(grid: Grid, outage: Tensor | None) -> tuple[Tensor, Tensor]:
 
 
 def _segments(grid: Grid, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Cost curves cut at their S - 1 kinks: width and slope `[B, N S]`, curve `[N S]`, start `[B, N S]`.
+    """Cost curves cut at their kinks into S segments in all: owner `[S]`, width and slope `[B, S]`, curve `[S]`.
 
-    A unit's output is the sum of start + x, 0 <= x <= width, over its segments, its cost slope x + 1/2 curve x^2.
-    Slopes rise from one segment to the next, so the cheap ones fill first.
+    A unit's output is `low` plus x, 0 <= x <= width, summed over the segments it owns; one costs slope x + 1/2 curve
+    x^2. Slopes rise from one segment of a unit to the next, so the cheap ones fill first.
     """
     curves = grid.curves
     kink = torch.where(curves.kink_slope > 0, curves.kink, torch.inf).double()
@@ -124,8 +122,9 @@ def _segments(grid: Grid, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Te
     width = (torch.minimum(high.unsqueeze(-1), end) - begin).clamp(min=0)
     curve = 2 * curves.quadratic.double().unsqueeze(-1).expand_as(edge)
     slope = curves.linear.double().unsqueeze(-1) + torch.cat([none, step.cumsum(-1)], -1) + curve * begin
-    start = torch.cat([low.unsqueeze(-1), torch.zeros_like(width[..., 1:])], -1)
-    return width.flatten(1), slope.flatten(1), curve.flatten(), start.flatten(1)
+    real = edge < torch.inf  # unused kinks lie at infinity
+    owner = torch.arange(len(edge), device=edge.device).unsqueeze(-1).expand_as(edge)[real]
+    return owner, width[:, real], slope[:, real], curve[real]
 
 
 def merit_order(grid: Grid, demand: Tensor, low: Tensor, high: Tensor) -> Tensor:

@@ -1,0 +1,127 @@
+"""How near each algorithm comes to DC optimal power flow on the power domain, and how fast.
+
+    python benchmarks/power.py --exact --networks case118_ieee__api --observation C
+    python benchmarks/power.py --networks case24-tight --algorithms dg-pg mappo ippo ippo-local
+
+Gap: cost of the greedy policy over that of the row `dc-opf` on the same demand, less one. ">1 %": share of steps with a
+line more than 1 % over its limit. `--exact` leaves out losses, forecast errors and outages. A network is the name of a
+PGLib file under DGPG_DATA (power/pglib) without its prefix, or any that the domain knows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from common import ARRIVALS, emit
+
+from dgpg import launch
+from dgpg.algorithms import find
+from dgpg.config import merge, parse_overrides
+from dgpg.evaluate import Episodes, NetworkPolicy, play
+from dgpg.protocols import SupportsRole
+from dgpg.train import Trainer
+
+EXACT = {"mismatch": {"losses": False, "forecast_error": 0.0, "outages": 0.0}}
+EPISODES = 48
+CPU = torch.device("cpu")
+DATA = Path(os.environ.get("DGPG_DATA", Path(__file__).parents[2] / "shared" / "data")) / "power" / "pglib"
+
+
+def network(name: str) -> str:
+    """A PGLib file where there is one of that name."""
+    file = DATA / f"pglib_opf_{name}.m"
+    return str(file) if file.is_file() else name
+
+
+def over(found: Episodes) -> float:
+    """The ">1 %" of some episodes."""
+    return float(found.measures["overload_share"].mean())
+
+
+def rules(plan: launch.Plan) -> dict[str, Episodes]:
+    """Every rule and the optimum, by name."""
+    found = {}
+    for rule in plan.domain.baselines(plan.config):  # type: ignore[attr-defined]
+        name = "optimum" if isinstance(rule, SupportsRole) and rule.role == "oracle" else rule.name
+        found[name] = play(plan.domain, plan.config, rule, EPISODES, ARRIVALS, CPU)
+    return found
+
+
+def learn(plan: launch.Plan, marks: Sequence[int], optimum: Episodes) -> dict[str, Any]:
+    """Train; gap and ">1 %" at each mark (iterations), and what it took."""
+    torch.set_num_threads(plan.run.train.threads or 1)
+    launch.keep_memory()
+    trainer = Trainer(plan.run, find(plan.run.algorithm), plan.task)
+    gaps, shares, updates = {}, {}, {}
+    for iteration in range(1, max(marks) + 1):
+        metrics = trainer.iterate()
+        if iteration in marks:
+            policy = NetworkPolicy(trainer.actor, trainer.kind, "greedy")
+            found = play(plan.domain, plan.config, policy, EPISODES, ARRIVALS, CPU)
+            gaps[iteration] = 100 * float(found.cost.mean() / optimum.cost.mean() - 1)
+            shares[iteration] = 100 * over(found)
+            updates[iteration] = int(metrics["updates"])
+    return {"gap": gaps, "over": shares, "updates": updates, "wall_s": trainer.wall_s}
+
+
+def reached(results: Sequence[dict[str, Any]], gap: float) -> list[int | str]:
+    """Adam steps of each seed until the gap was first reached, at a mark."""
+    return [next((r["updates"][m] for m, g in r["gap"].items() if g <= gap), "-") for r in results]
+
+
+def main() -> None:
+    """One JSON line a cell and one row of the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", nargs="+", default=["case24-tight"])
+    parser.add_argument("--algorithms", nargs="+", default=["dg-pg"])
+    parser.add_argument("--observation", nargs="+", default=["C"])
+    parser.add_argument("--marks", type=int, nargs="+", default=[50, 100, 200, 400, 1000])
+    parser.add_argument("--model", default=None)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--exact", action="store_true")
+    parser.add_argument("--set", nargs="*", default=[], help="more settings, as for dgpg train: a.b=v, train.x=v")
+    args = parser.parse_args()
+    more = parse_overrides(args.set)
+    train = {"threads": 1, **more.pop("train", {})}
+    top = {name: more.pop(name) for name in ("num_envs",) if name in more}
+    for name in args.networks:
+        for level in args.observation:
+            settings = merge(merge(EXACT if args.exact else {}, more), {"network": network(name), "observation": level})
+            shown = False
+            for algorithm in args.algorithms:
+                values = {
+                    "settings": settings, "device": "cpu", "algorithm": algorithm, "model": args.model,
+                    "iterations": max(args.marks), "train": train, **top,
+                }  # fmt: skip
+                plans = [launch.resolve("power", {**values, "seed": seed}) for seed in range(args.seeds)]
+                if not shown:
+                    found = rules(plans[0])
+                    optimum = found["optimum"]
+                    for rule, episodes in found.items():
+                        gap = 100 * float(episodes.cost.mean() / optimum.cost.mean() - 1)
+                        print(f"{name} {level}: {rule} gap {gap:.2f} %, >1 % {100 * over(episodes):.0f} %", flush=True)
+                    shown = True
+                start = time.perf_counter()
+                results = [learn(plan, args.marks, optimum) for plan in plans]
+                last = max(args.marks)
+                gaps = [round(r["gap"][last], 2) for r in results]
+                emit({"network": name, "level": level, "algorithm": algorithm, "model": args.model, "runs": results})
+                mean = {m: round(float(np.mean([r["gap"][m] for r in results])), 2) for m in args.marks}
+                print(
+                    f"{name} {level}: {algorithm} gap {mean} %, seeds {gaps}, >1 % "
+                    f"{np.mean([r['over'][last] for r in results]):.0f} %, updates to 5 % {reached(results, 5.0)}, "
+                    f"training {np.mean([r['wall_s'] for r in results]):.0f} s, with measuring "
+                    f"{(time.perf_counter() - start) / args.seeds:.0f} s",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
