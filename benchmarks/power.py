@@ -35,8 +35,8 @@ DATA = Path(os.environ.get("DGPG_DATA", Path(__file__).parents[2] / "shared" / "
 
 
 def network(name: str) -> str:
-    """A PGLib file where there is one of that name."""
-    file = DATA / f"pglib_opf_{name}.m"
+    """A PGLib file where there is one of that name; `rts` is RTS-GMLC."""
+    file = DATA.parent / "rts_gmlc" / "RTS_GMLC.m" if name == "rts" else DATA / f"pglib_opf_{name}.m"
     return str(file) if file.is_file() else name
 
 
@@ -45,17 +45,17 @@ def over(found: Episodes) -> float:
     return float(found.measures["overload_share"].mean())
 
 
-def rules(plan: launch.Plan) -> dict[str, Episodes]:
+def rules(plan: launch.Plan, config: Any) -> dict[str, Episodes]:
     """Every rule and the optimum, by name."""
     found = {}
-    for rule in plan.domain.baselines(plan.config):  # type: ignore[attr-defined]
+    for rule in plan.domain.baselines(config):  # type: ignore[attr-defined]
         name = "optimum" if isinstance(rule, SupportsRole) and rule.role == "oracle" else rule.name
-        found[name] = play(plan.domain, plan.config, rule, EPISODES, ARRIVALS, CPU)
+        found[name] = play(plan.domain, config, rule, EPISODES, ARRIVALS, CPU)
     return found
 
 
-def learn(plan: launch.Plan, marks: Sequence[int], optimum: Episodes) -> dict[str, Any]:
-    """Train; gap and ">1 %" at each mark (iterations), and what it took."""
+def learn(plan: launch.Plan, config: Any, marks: Sequence[int], optimum: Episodes) -> dict[str, Any]:
+    """Train; gap and ">1 %" at each mark (iterations), measured under `config`, and what it took."""
     torch.set_num_threads(plan.run.train.threads or 1)
     launch.keep_memory()
     trainer = Trainer(plan.run, find(plan.run.algorithm), plan.task)
@@ -64,7 +64,7 @@ def learn(plan: launch.Plan, marks: Sequence[int], optimum: Episodes) -> dict[st
         metrics = trainer.iterate()
         if iteration in marks:
             policy = NetworkPolicy(trainer.actor, trainer.kind, "greedy")
-            found = play(plan.domain, plan.config, policy, EPISODES, ARRIVALS, CPU)
+            found = play(plan.domain, config, policy, EPISODES, ARRIVALS, CPU)
             gaps[iteration] = 100 * float(found.cost.mean() / optimum.cost.mean() - 1)
             shares[iteration] = 100 * over(found)
             updates[iteration] = int(metrics["updates"])
@@ -87,8 +87,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--exact", action="store_true")
     parser.add_argument("--set", nargs="*", default=[], help="more settings, as for dgpg train: a.b=v, train.x=v")
+    parser.add_argument("--measure", nargs="*", default=[], help="settings of the evaluation alone: load.days=[15,21]")
     args = parser.parse_args()
-    more = parse_overrides(args.set)
+    more, measured = parse_overrides(args.set), parse_overrides(args.measure)
     train = {"threads": 1, **more.pop("train", {})}
     top = {name: more.pop(name) for name in ("num_envs",) if name in more}
     for name in args.networks:
@@ -101,15 +102,16 @@ def main() -> None:
                     "iterations": max(args.marks), "train": train, **top,
                 }  # fmt: skip
                 plans = [launch.resolve("power", {**values, "seed": seed}) for seed in range(args.seeds)]
+                config = launch.domain_config(plans[0].domain, merge(settings, measured))
                 if not shown:
-                    found = rules(plans[0])
+                    found = rules(plans[0], config)
                     optimum = found["optimum"]
                     for rule, episodes in found.items():
                         gap = 100 * float(episodes.cost.mean() / optimum.cost.mean() - 1)
                         print(f"{name} {level}: {rule} gap {gap:.2f} %, >1 % {100 * over(episodes):.0f} %", flush=True)
                     shown = True
                 start = time.perf_counter()
-                results = [learn(plan, args.marks, optimum) for plan in plans]
+                results = [learn(plan, config, args.marks, optimum) for plan in plans]
                 last = max(args.marks)
                 gaps = [round(r["gap"][last], 2) for r in results]
                 emit({"network": name, "level": level, "algorithm": algorithm, "model": args.model, "runs": results})
