@@ -44,10 +44,11 @@ class Grid:
     def outputs(self, actions: Tensor, low: Tensor, high: Tensor, demand: Tensor) -> Tensor:
         """Outputs `[B, N]` for actions `[B, N, A]`: base points, and shares if A = 2.
 
-        A share of 1/2 is what a unit's size stands for; without one the residual goes by size.
+        A share of 1/2 is what a unit's size stands for; without one the residual goes by size. Shares are clipped to
+        [0, 1].
         """
         size = self.unit_max - self.unit_min
-        share = actions[..., 1] * size if actions.shape[-1] == 2 else size.expand(actions.shape[:-1])
+        share = actions[..., 1].clamp(0, 1) * size if actions.shape[-1] == 2 else size.expand(actions.shape[:-1])
         return dispatch(actions[..., 0], share, low, high, demand)
 
     def flow(self, output: Tensor, load: Tensor) -> Tensor:

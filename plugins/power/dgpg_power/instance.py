@@ -123,7 +123,7 @@ def _grid(config: Config) -> tuple[Network, Recorded | None, tuple[str, ...]]:
         if commitment == "committed":
             raise ConfigError("commitment = committed: on and off are solved for a recorded series only; use all-on")
         name, tight = NAMED.get(config.network, (config.network, 1.0))
-        network = load_network(name).scaled(load=config.load.scale, limit=tight * config.limit_scale)
+        network = load_network(name, NAMED).scaled(load=config.load.scale, limit=tight * config.limit_scale)
     if commitment == "relaxed":
         network = network.relaxed()
     if config.ramp is not None:

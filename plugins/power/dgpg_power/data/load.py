@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from dgpg.errors import DataError, unknown
@@ -16,8 +17,10 @@ from .synthetic import synthetic
 _SYNTHETIC = re.compile(r"synthetic-([1-9]\d{0,5})")
 
 
-def load_network(name_or_path: str) -> Network:
+def load_network(name_or_path: str, also: Iterable[str] = ()) -> Network:
     """Load a network: a MATPOWER `.m` file, a case of PYPOWER by name, or `synthetic-N`, a generated grid of N units.
+
+    `also` are names that the caller knows beside these, for the message.
 
     Raises:
         DataError: the name is unknown, or a file is missing, malformed or not a usable grid.
@@ -29,5 +32,5 @@ def load_network(name_or_path: str) -> Network:
     path = Path(name_or_path)
     if path.suffix == ".m" or path.exists():
         return to_network(read_matpower(path))
-    names = unknown("network", name_or_path, (*NAMES, "synthetic-100"))
+    names = unknown("network", name_or_path, (*NAMES, *also, "synthetic-100"))
     raise DataError(f"{names}; or the path of a MATPOWER file, '.m'")

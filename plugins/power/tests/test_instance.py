@@ -1,0 +1,106 @@
+"""What a configuration is built into, and one clear message for each that cannot be."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from dgpg.config import validate
+from dgpg.errors import ConfigError, DataError
+from dgpg_power.config import Config
+from dgpg_power.domain import TUNED, domain
+from dgpg_power.instance import NAMED, build
+from dgpg_power.network import bridges, lodf
+
+from .made import CPU, built
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "no series": ({"load": {"source": "series"}}, r"load\.source = series: no DAY_AHEAD_.* use load\.source=noise"),
+    "nothing to commit": ({"commitment": "committed"}, "commitment = committed: .* recorded series only; use all-on"),
+    "load order": ({"load": {"low": 0.9, "high": 0.8}}, r"load: low = 0\.9 must not exceed high = 0\.8"),
+    "day order": ({"load": {"days": (9, 3)}}, r"load: days = \[9, 3\]: the first must not be after the last"),
+    "unknown setting": ({"limit_scal": 2}, "unknown setting 'limit_scal': did you mean 'limit_scale'"),
+    "capacity": ({"load": {"scale": 5.0}}, r"load\.scale x load\.high asks for 1575 MW, .* at most 820 MW; lower"),
+    "limits": ({"limit_scale": 1e-3}, "case9: no sampled demand can be served within the line limits; raise limit_sc"),
+}
+
+
+@pytest.mark.parametrize("fault", REFUSED)
+def test_a_configuration_that_cannot_be_is_refused(fault: str) -> None:
+    values, message = REFUSED[fault]
+    with pytest.raises(ConfigError, match=message):
+        build(validate(Config, {"network": "case9"} | values, ""))
+
+
+@pytest.mark.parametrize(("name", "near"), [("case93", "case9"), ("case24-tigt", "case24-tight")])
+def test_an_unknown_network_shows_the_nearest(name: str, near: str) -> None:
+    with pytest.raises(DataError, match=f"unknown network '{name}': did you mean '{near}'.* path of a MATPOWER file"):
+        built(network=name)
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(DataError, match=r"absent\.m"):
+        built(network="absent.m")
+
+
+def test_equal_configurations_are_built_once() -> None:
+    assert built(horizon=7) is built(horizon=7)
+    assert built(horizon=7) is not built(horizon=8)
+
+
+def test_the_tight_grid_is_another_with_its_limits_scaled() -> None:
+    name, share = NAMED["case24-tight"]
+    tight, loose = built(network="case24-tight").network, built(network=name).network
+    np.testing.assert_allclose(tight.line_limit, share * loose.line_limit)
+    np.testing.assert_array_equal(tight.load, loose.load)
+
+
+@pytest.mark.parametrize("name", ["case9", "case39"])
+def test_outage_factors_are_those_of_each_line(name: str) -> None:
+    instance = built(network=name)
+    bridge = bridges(instance.network)
+    for line in range(instance.network.num_lines):
+        expected = np.zeros(instance.network.num_lines) if bridge[line] else lodf(instance.network, line)
+        np.testing.assert_allclose(instance.outage_factors[:, line], expected, atol=1e-9)
+    assert instance.trippable.tolist() == np.flatnonzero(~bridge).tolist()
+
+
+def test_a_price_that_is_given_is_taken_and_one_that_is_not_is_measured() -> None:
+    assert built(prices={"overload": 77.0}).tariff.overload == 77.0
+    measured, notes = built(network="case24-tight").tariff.overload, built(network="case24-tight").notes
+    assert measured > 20 and any(f"overload price {measured:g} $ per MWh, twice" in note for note in notes)
+
+
+def test_notes_say_what_was_made() -> None:
+    size, commitment = built().notes[:2]
+    assert size == "case9: 3 units, 9 buses, 9 lines" and commitment.startswith("every unit is on")
+    assert built(commitment="relaxed").notes[1].startswith("RELAXED")
+    assert (built(commitment="relaxed").network.unit_min == 0).all()
+
+
+def test_ramps_are_shares_of_the_maximum() -> None:
+    network = built(ramp=0.25).network
+    np.testing.assert_allclose(network.ramp, 0.25 * network.unit_max)
+
+
+def test_scales_are_positive_and_lines_to_watch_exist() -> None:
+    instance = built(network="case24-tight")
+    scales, lines = instance.scales, instance.network.num_lines
+    for moments in (scales.load, scales.total, scales.loading, scales.base_loading):
+        assert np.isfinite(moments).all() and (moments[1] > 0).all()
+    for watched in (instance.own_lines, instance.broadcast[None]):
+        assert ((watched >= 0) & (watched < lines)).all()
+        assert all(len(set(row.tolist())) == len(row) for row in watched)
+
+
+def test_the_domain_makes_parts_that_fit() -> None:
+    config = Config(network="case9", horizon=6)
+    env = domain.make_env(config, 2, CPU, 0)
+    context = env.reset().context
+    actions = torch.full((2, env.num_agents, 2), 0.5)
+    state = domain.agent_mapping(config).state(actions, context)
+    assert domain.analytical_model(config).potential(state, context).shape == (2,)
+    assert domain.describe(config) == build(config).notes
+    assert [rule.name for rule in domain.baselines(config)][-1] == "dc-opf"
+    assert domain.training("dg-pg") == TUNED["dg-pg"] and domain.training("mappo") == TUNED.get("mappo", {})
