@@ -21,6 +21,7 @@ SLACK = 2e-3
 """Relative difference of slopes that curvature within a step explains."""
 ROUNDING = 5e-7
 """Relative error of a state in float32."""
+DETACHED = "it is computed by numpy, under no_grad, or through detach, argmin or round"
 
 
 def _joint(subject: Subject) -> JointMapping:
@@ -142,9 +143,6 @@ def _place(mapping: JointMapping, situation: Situation, chance: torch.Generator)
     return _Place(situation, actions, state, weight, claimed)
 
 
-DETACHED = "it is computed by numpy, under no_grad, or through detach, argmin or round"
-
-
 def _one_number(place: _Place, i: int, d: int) -> None:
     """Number d of agent i a little smaller and a little greater, in each environment in which the agent acts."""
     low, high = ends(place.situation.env)
@@ -154,29 +152,29 @@ def _one_number(place: _Place, i: int, d: int) -> None:
     for width in WIDTHS:
         step = float(width * (high - low)[i, d])
         left, right = (_moved(place, i, d, by) for by in (-step, step))
+        # A kink of one coordinate leaves the others alone: each may take either side.
+        least, most = (side(left, right).sum((-1, -2)) for side in (torch.minimum, torch.maximum))
         noise = ROUNDING * (place.state * place.weight).abs().sum((-1, -2)) / step
-        slack = SLACK * torch.stack([left, right, claimed]).abs().amax(0) + noise
-        least, most = torch.minimum(left, right) - slack, torch.maximum(left, right) + slack
-        wrong = wrong & ((claimed < least) | (claimed > most))
+        slack = SLACK * torch.stack([least, most, claimed]).abs().amax(0) + noise
+        wrong = wrong & ((claimed < least - slack) | (claimed > most + slack))
     if wrong.any():
         b = int(wrong.nonzero()[0])
-        sides = sorted((float(left[b]), float(right[b])))
         raise _slope(
             f"JointMapping.state in step {place.situation.t}, environment {b}, agent {i}, number {d} of its action: "
             "slope of a weighted sum of coordinates",
-            f"between {sides[0]:.6g} and {sides[1]:.6g}, the differences of Step.state to the left and right",
+            f"between {least[b]:.6g} and {most[b]:.6g}, the differences of Step.state to the left and right",
             f"{claimed[b].item():.6g} from autograd",
-            _cause_of_slope((left + right)[b] / 2, claimed[b], float(noise[b])),
+            _cause_of_slope((least + most)[b] / 2, claimed[b], float(noise[b])),
         )
 
 
 def _moved(place: _Place, i: int, d: int, by: float) -> Tensor:
-    """Slope of <w, x> towards one side, `[B]`, the agent's number changed by `by` in all environments."""
+    """Slope of each coordinate times w towards one side, `[B, G, m]`, the agent's number changed by `by`."""
     changed = place.actions.clone()
     changed[:, i, d] += by
     able = place.situation.decision.observation.active[:, i]
     moved = (place.situation.step(changed).state - place.state) * place.weight
-    return moved.sum((-1, -2)) / by * able
+    return moved / by * able[:, None, None]
 
 
 def _cause_of_slope(measured: Tensor, claimed: Tensor, noise: float) -> str:
