@@ -463,6 +463,27 @@ def test_an_instance_without_a_solution_passes_no_gradient() -> None:
     torch.testing.assert_close(vector.grad[[0, 2], 0], tensor([0.5 + 1.5, 0.5 + 1.75]), atol=1e-6, rtol=0)
 
 
+def test_bounds_that_only_unsolved_instances_have_do_not_matter_to_the_others() -> None:
+    lower, vector = tensor([[-inf, -inf], [0.0, 3.0]]), tensor([[1.0], [2.0]]).requires_grad_()
+    penalty = tensor([[inf], [2.0]])
+    found = solve(
+        QuadraticProgram(
+            linear=tensor([1.0, 2.0]),
+            quadratic=torch.eye(2, dtype=f64),
+            equality_matrix=torch.ones(1, 2, dtype=f64),
+            equality_vector=vector,
+            inequality_matrix=torch.eye(2, dtype=f64)[:1],
+            inequality_bound=tensor([5.0]),
+            lower=lower,
+            upper=tensor([4.0, 1.0]),
+            penalty=penalty,
+        )
+    )
+    assert found.status.tolist() == [0, 1]
+    (gradient,) = torch.autograd.grad(found.x[:, 0].sum(), vector)
+    torch.testing.assert_close(gradient, tensor([[0.5], [0.0]]), atol=1e-6, rtol=0)
+
+
 def test_gradients_are_of_first_order() -> None:
     linear = tensor([1.0]).requires_grad_()
     found = solve(QuadraticProgram(linear=linear, quadratic=torch.eye(1, dtype=f64)))

@@ -19,6 +19,8 @@ from dgpg.convex.standard import Standard, times, transposed_times
 RUNNING = -1
 CERTIFICATE = 1e-6
 """A proof of infeasibility may leave out points this many times farther away than the current one."""
+TINY = 1e-300
+"""What stands for zero in a denominator."""
 BOUNDARY = 0.995
 """Part of the way to the nearest bound that a step goes."""
 
@@ -52,8 +54,9 @@ def iterate(program: Standard, tolerance: float, max_iterations: int) -> Outcome
         keep = state == RUNNING
         if not bool(keep.all()):
             ended = (~keep).nonzero().squeeze(-1)
+            sound = ended[error[ended].isfinite()]  # an instance that broke down keeps its start
             for target, tensor in zip(result.tensors(), point.tensors(), strict=True):
-                target[live[ended]] = tensor[ended]
+                target[live[sound]] = tensor[sound]
             status[live[ended]], residual[live[ended]], done[live[ended]] = state[ended], error[ended], k
             rest = keep.nonzero().squeeze(-1)
             if not len(rest):
@@ -114,13 +117,12 @@ def advance(program: Standard, point: Iterate, missing: Residuals) -> Iterate:
     count = pairs.sum(-1, keepdim=True).clamp(min=1)
     product = point.slack * point.dual
     mean = product.sum(-1, keepdim=True) / count
-    predictor = direction(program, factor, point, missing, -product)
+    predictor = direction(program, factor, point, missing, -product, refine=0)
     primal, dual = _lengths(program, point, predictor, 1.0)
-    ahead = point.moved(predictor, primal, dual)
-    after = (ahead.slack * ahead.dual).sum(-1, keepdim=True) / count
-    centring = (after / mean.clamp(min=1e-300)).clamp(max=1).pow(3)
+    ahead = (point.slack + primal * predictor.slack) * (point.dual + dual * predictor.dual)
+    centring = (ahead.sum(-1, keepdim=True) / (count * mean).clamp(min=TINY)).clamp(max=1).pow(3)
     wanted = centring * mean * pairs - product - predictor.slack * predictor.dual
-    step = direction(program, factor, point, missing, wanted)
+    step = direction(program, factor, point, missing, wanted, refine=1)
     primal, dual = _lengths(program, point, step, BOUNDARY)
     return point.moved(step, primal, dual)
 
@@ -138,8 +140,8 @@ def _reach(value: Tensor, step: Tensor, part: float) -> Tensor:
     """Largest step up to 1 that keeps values positive, `[B, 1]`."""
     if not value.shape[-1]:
         return value.new_ones(len(value), 1)
-    shrinking = torch.where(step < 0, -value / step, torch.inf)
-    return (part * shrinking.amin(-1, keepdim=True)).clamp(max=1)
+    fastest = (step / value.clamp(min=TINY)).amin(-1, keepdim=True)  # pairs that do not exist have 0 / 0
+    return part / (-fastest).clamp(min=part)
 
 
 def _infeasible(program: Standard, point: Iterate) -> Tensor:

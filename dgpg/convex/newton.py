@@ -163,7 +163,9 @@ def residuals(program: Standard, point: Iterate) -> Residuals:
     )
 
 
-def direction(program: Standard, factor: Factor, point: Iterate, missing: Residuals, product: Tensor) -> Iterate:
+def direction(
+    program: Standard, factor: Factor, point: Iterate, missing: Residuals, product: Tensor, refine: int
+) -> Iterate:
     """The step to zero residuals and to `product` `[B, K]` more in slack times dual, to first order."""
     m, size = program.matrix.shape[-2], program.bound.shape[-1]
     offset = missing.rows + product[:, :size] / point.dual[:, :size]
@@ -171,7 +173,7 @@ def direction(program: Standard, factor: Factor, point: Iterate, missing: Residu
         violation, left = point.slack[:, size:], point.dual[:, size:]
         offset[:, :m] -= product[:, size:] / left
     offset = torch.where(program.active > 0, -offset, 0.0)
-    dx, dy, dz = solve_newton(program, factor, Unknowns(-missing.stationarity, -missing.equality, offset))
+    dx, dy, dz = solve_newton(program, factor, Unknowns(-missing.stationarity, -missing.equality, offset), refine)
     slack = -missing.rows - program.rows(dx)
     if program.penalty is None:
         return Iterate(dx, dy, slack * program.active, dz)

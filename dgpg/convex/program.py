@@ -86,8 +86,8 @@ class Solution:
     """One entry an instance, in the batch dimensions and type of the program. All but the last three differentiate.
 
     Duals belong to the Lagrangian objective + y'(Ax - b) + z'(Gx - h) - zl'(x - lower) + zu'(x - upper): the optimal
-    objective rises by -y a unit of b and falls by z a unit of h. An instance that is not optimal holds the
-    last iterate, and passes no gradient on.
+    objective rises by -y a unit of b and falls by z a unit of h. An instance that is not optimal holds
+    some finite point, and passes no gradient on.
     """
 
     x: Tensor

@@ -102,13 +102,12 @@ class _Solve(torch.autograd.Function):
         data, point, status = Data(*ctx.saved_tensors[:9]), Iterate(*ctx.saved_tensors[9:13]), ctx.saved_tensors[13]
         solved = (status == Status.OPTIMAL).nonzero().squeeze(-1)
         parts, value = _filled(incoming[:5], point, data), incoming[5]
-        # Instances without a solution take no part: what they hold may not be finite.
-        part = select(data, solved)
-        standard, scaling = standardise(part)
+        # Instances without a solution take no part: their systems may be singular.
+        standard, scaling = standardise(data)
         found = gradients(
-            part,
-            standard,
-            scaling,
+            select(data, solved),
+            standard.select(solved),
+            scaling.select(solved),
             Iterate(*(t[solved] for t in point.tensors())),
             None if parts is None else Parts(*(t[solved] for t in parts)),
             None if value is None else value[solved],

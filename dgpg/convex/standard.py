@@ -146,6 +146,11 @@ class Scaling:
     value: Tensor
     """Fixed variables' values, zero for the others, `[B, n]`."""
 
+    def select(self, index: Tensor) -> Scaling:
+        """Some instances, by their places `[S]`."""
+        lengths = [t if len(t) == 1 else t[index] for t in (self.equality, self.inequality)]
+        return Scaling(lengths[0], lengths[1], None if self.fixed is None else self.fixed[index], self.value[index])
+
 
 def standardise(data: Data) -> tuple[Standard, Scaling]:
     """The standard form of a program, and the way back."""
