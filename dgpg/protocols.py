@@ -230,7 +230,7 @@ class SupportsDescription(Protocol):
 
 @runtime_checkable
 class SupportsJudge(Protocol):
-    """A domain with an independent simulator to replay policies in: more exact than its environment, of other origin."""
+    """A domain with an independent simulator to replay policies in: more exact than its environment, other code."""
 
     def judge(
         self, config: Any, policies: Mapping[str, Policy], episodes: int, seed: int

@@ -148,12 +148,17 @@ def _finite(record: Mapping[str, float | str]) -> dict[str, float | str | None]:
     return {k: None if isinstance(x, float) and not math.isfinite(x) else x for k, x in record.items()}
 
 
+def _amount(value: float | str) -> str:
+    """Four digits, and all of those before the point."""
+    return f"{value:,.0f}" if isinstance(value, float) and abs(value) >= 1e4 else _cell(value)
+
+
 def _show_judged(judged: Sequence[Mapping[str, float | str]]) -> None:
     """A column a policy, since names of measures are long."""
     names = [str(record["name"]) for record in judged]
     table = _table("judged by an independent simulator, the policy at its most probable choice", ("measure", *names))
     for measure in list(judged[0])[1:]:
-        table.add_row(measure, *(_cell(record[measure]) for record in judged))
+        table.add_row(measure, *(_amount(record[measure]) for record in judged))
     console.print()
     console.print(table)
 

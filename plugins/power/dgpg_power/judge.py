@@ -207,5 +207,5 @@ def summary(solved: Sequence[Solved | None]) -> dict[str, float | str]:
         "reactive power outside limits, share of steps": mean([one.reactive for one in good]),
         "mean line loading, MVA over rate A": float(loading.mean()),
         "worst line loading, MVA over rate A": float(loading.max()),
-        "line over 1 %, share of steps": float(over),
+        "line over rate A by 1 %, share of steps": float(over),
     }

@@ -1,21 +1,25 @@
 """The AC power flow that judges policies: balance, divergence, agreement with the DC model, and what is refused."""
 
+import json
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from typer.testing import CliRunner
 
+from dgpg.cli import app
 from dgpg.errors import ConfigError
 from dgpg.evaluate import judge_of
 from dgpg.protocols import SupportsJudge
 from dgpg_power import judge
 from dgpg_power.baselines import baselines
 from dgpg_power.config import Config
-from dgpg_power.data.build import R, TAP
+from dgpg_power.data.build import TAP, R
 from dgpg_power.domain import domain
 from dgpg_power.instance import build
 from dgpg_power.network import ptdf
@@ -133,3 +137,19 @@ def test_a_domain_without_a_judge_is_refused() -> None:
     with pytest.raises(ConfigError, match="--judge: domain cloud has no independent simulator"):
         judge_of(Trained())  # type: ignore[arg-type]
     assert isinstance(domain, SupportsJudge)
+
+
+def test_the_command_line_shows_the_judge_where_it_is_asked_for(tmp_path: Path) -> None:
+    def dgpg(*args: str) -> str:
+        ended = CliRunner().invoke(app, args)
+        assert ended.exit_code == 0, ended.output
+        return ended.stdout
+
+    run = str(tmp_path / "run")
+    small = ("--set", "network=case9", "--set", "horizon=4", "--set", "train.horizon=2")
+    dgpg("train", "power", *small, "--iterations", "1", "--num-envs", "2", "--device", "cpu", "--out", run)
+    found = json.loads(dgpg("evaluate", run, "--episodes", "2", "--judge", "--json"))
+    assert [row["name"] for row in found["judge"]][0] == "dg-pg" and len(found["judge"]) == 5
+    assert all(row["judged, steps"] == 8 and row["AC losses, MW"] > 0 for row in found["judge"])
+    assert "judge" not in json.loads(dgpg("evaluate", run, "--episodes", "1", "--json"))
+    assert "judged by an independent simulator" in dgpg("evaluate", run, "--episodes", "1", "--judge")
