@@ -119,10 +119,11 @@ def evaluate(
     episodes: Episodes = 32,
     seed: EvaluationSeed = 1,
     sets: DomainSets = None,
+    judge: Annotated[bool, typer.Option("--judge", help="Replay in the domain's independent simulator too.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure a policy against its untrained self and every baseline on the same arrivals."""
-    report.evaluation(run, episodes, seed, _domain_only(sets or [], "an evaluation"), as_json)
+    report.evaluation(run, episodes, seed, _domain_only(sets or [], "an evaluation"), judge, as_json)
 
 
 @app.command()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from dgpg import guidance, random
 from dgpg.actions import ActionKind
+from dgpg.errors import ConfigError
 from dgpg.launch import Trained, on_device
 from dgpg.networks import Actor
 from dgpg.protocols import (
@@ -23,6 +25,7 @@ from dgpg.protocols import (
     Information,
     Policy,
     SupportsBaselines,
+    SupportsJudge,
     SupportsOwnConfig,
     SupportsRole,
 )
@@ -182,3 +185,21 @@ def evaluate_run(trained: Trained, episodes: int, seed: int) -> tuple[str, list[
     rows += network_rows("untrained", "untrained", trained.untrained, trained, episodes, seed)
     rows += baseline_rows(trained.domain, trained.config, trained.model, episodes, seed, trained.device)
     return cost_unit(trained), rows
+
+
+def judge_of(trained: Trained) -> SupportsJudge:
+    """The domain's independent simulator; ConfigError if it has none."""
+    if not isinstance(trained.domain, SupportsJudge):
+        raise ConfigError(f"--judge: domain {trained.run.domain} has no independent simulator; leave --judge out")
+    return trained.domain
+
+
+def judge_run(trained: Trained, episodes: int, seed: int) -> Sequence[Mapping[str, float | str]]:
+    """Rows of the independent simulator: the policy at its most probable choice and the domain's rules."""
+    domain, config = trained.domain, trained.config
+    actor = deepcopy(trained.actor).cpu()
+    policies: dict[str, Policy] = {trained.run.algorithm: NetworkPolicy(actor, trained.kind, "greedy")}
+    for rule in domain.baselines(config) if isinstance(domain, SupportsBaselines) else ():
+        if not isinstance(rule, SupportsOwnConfig):  # a variant of the instance is another system to judge
+            policies[rule.name] = rule
+    return judge_of(trained).judge(config, policies, episodes, seed)

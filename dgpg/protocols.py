@@ -226,3 +226,17 @@ class SupportsDescription(Protocol):
     def describe(self, config: Any) -> Sequence[str]:
         """Lines a user should read before a run: sizes, what was skipped or estimated."""
         ...
+
+
+@runtime_checkable
+class SupportsJudge(Protocol):
+    """A domain with an independent simulator to replay policies in: more exact than its environment, other code."""
+
+    def judge(
+        self, config: Any, policies: Mapping[str, Policy], episodes: int, seed: int
+    ) -> Sequence[Mapping[str, float | str]]:
+        """One row a policy, on the CPU: first `name`, its key in `policies`, then measures named with their unit.
+
+        Episodes are the first of those that `dgpg.evaluate.play` draws from `seed`, at most `episodes` of them.
+        """
+        ...

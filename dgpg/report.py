@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -18,7 +19,7 @@ from dgpg import figures
 from dgpg.alignment import Alignment
 from dgpg.checks import Outcome
 from dgpg.compare import compare_runs
-from dgpg.evaluate import Row, evaluate_run
+from dgpg.evaluate import Row, evaluate_run, judge_of, judge_run
 from dgpg.launch import Plan, open_trained
 from dgpg.record import RunFolder
 from dgpg.registry import Entry
@@ -119,12 +120,16 @@ def closing(folder: RunFolder, trainer: Trainer) -> None:
     console.print(f"iteration {trainer.iteration} saved; next: {next_step}", soft_wrap=True, highlight=False)
 
 
-def evaluation(path: Path, episodes: int, seed: int, overrides: Mapping[str, Any], as_json: bool) -> None:
-    """Table of all rows and a figure, or one JSON object."""
+def evaluation(path: Path, episodes: int, seed: int, overrides: Mapping[str, Any], judge: bool, as_json: bool) -> None:
+    """Table of all rows, one of the independent simulator if asked for, and a figure; or one JSON object."""
     trained = open_trained(path, overrides)
+    if judge:
+        judge_of(trained)  # refuse before minutes of measuring
     unit, rows = evaluate_run(trained, episodes, seed)
+    judged = judge_run(trained, episodes, seed) if judge else []
     if as_json:
-        print(json.dumps({"cost_unit": unit, "results": [r.json() for r in rows]}, indent=2))
+        more = {"judge": [_finite(r) for r in judged]} if judge else {}
+        print(json.dumps({"cost_unit": unit, "results": [r.json() for r in rows], **more}, indent=2))
         return
     title = f"cost = {unit}\n{episodes} episodes, the same arrivals for all"
     measures = list(rows[0].measures)[:1]  # what a domain names first; --json has all
@@ -136,7 +141,29 @@ def evaluation(path: Path, episodes: int, seed: int, overrides: Mapping[str, Any
         cells += tuple(_cell(r.measures[name]) for name in measures)
         table.add_row(*cells, style="bold" if r.kind == "policy" else None)
     console.print(table)
+    if judge:
+        _show_judged(judged)
     _show_figure(path, unit, rows)
+
+
+def _finite(record: Mapping[str, float | str]) -> dict[str, float | str | None]:
+    """JSON has no word for nan."""
+    return {k: None if isinstance(x, float) and not math.isfinite(x) else x for k, x in record.items()}
+
+
+def _amount(value: float | str) -> str:
+    """Four digits, and all of those before the point."""
+    return f"{value:,.0f}" if isinstance(value, float) and abs(value) >= 1e4 else _cell(value)
+
+
+def _show_judged(judged: Sequence[Mapping[str, float | str]]) -> None:
+    """A column a policy, since names of measures are long."""
+    names = [str(record["name"]) for record in judged]
+    table = _table("judged by an independent simulator, the policy at its most probable choice", ("measure", *names))
+    for measure in list(judged[0])[1:]:
+        table.add_row(measure, *(_amount(record[measure]) for record in judged))
+    console.print()
+    console.print(table)
 
 
 def _show_figure(path: Path, unit: str, rows: Sequence[Row]) -> None:

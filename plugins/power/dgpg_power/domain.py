@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from dgpg.protocols import Baseline
+from dgpg.protocols import Baseline, Policy
 from dgpg_power import config as settings
 from dgpg_power.baselines import baselines
 from dgpg_power.env import PowerEnv
@@ -61,9 +61,18 @@ class PowerDomain:
         """Rules an operator would use, and the optimum with full information."""
         return baselines(config)
 
+    def judge(
+        self, config: settings.Config, policies: Mapping[str, Policy], episodes: int, seed: int
+    ) -> Sequence[Mapping[str, float | str]]:
+        """AC power flow of what policies dispatch."""
+        from dgpg_power.judge import judge  # PYPOWER takes long to import, and training does not need it
+
+        return judge(config, policies, episodes, seed)
+
     def training(self, algorithm: str) -> Mapping[str, Any]:
         """Tuned settings."""
-        return TUNED.get(algorithm, SAMPLED)
+        tuned: Mapping[str, Any] = TUNED.get(algorithm, SAMPLED)
+        return tuned
 
     def describe(self, config: settings.Config) -> Sequence[str]:
         """Sizes, prices, and what was left out of the network."""

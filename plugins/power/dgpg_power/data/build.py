@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from dgpg.errors import DataError
@@ -26,23 +28,45 @@ def to_network(case: Case) -> Network:
     (dispatchable loads) are kept. Notes say what was left out.
     """
     bus, gen, branch = case.bus.array(13), case.gen.array(10), case.branch.array(13)
+    kept = kept_rows(case)
+    live, units, lines = kept.bus, kept.gen, kept.branch
+    limit, limit_notes = _limits(branch[lines], case.base_mva)
+    costs = _costs(case, len(gen), units)
+    notes = (*case.notes, *kept.notes, *limit_notes, *_cost_notes(costs))
+    names = tuple(case.unit_name[n] if case.unit_name else f"gen{n + 1}" for n in units)
+    kinds = tuple(case.unit_kind[n] if case.unit_kind else "thermal" for n in units)
+    network = _assemble(case, (bus[live], gen[units], branch[lines]), limit, costs, (names, kinds), notes)
+    return validate(network, case.where)
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """Rows of a case, from 0, in the order of the network made of it.
+
+    Attributes:
+        bus: rows of `case.bus`, `[nb]`.
+        gen: rows of `case.gen`, `[N]`.
+        branch: rows of `case.branch`, `[nl]`.
+        notes: what was left out.
+    """
+
+    bus: IntArray
+    gen: IntArray
+    branch: IntArray
+    notes: tuple[str, ...]
+
+
+def kept_rows(case: Case) -> Kept:
+    """Which rows of a case its network consists of; DataError for the first row that is damaged."""
+    bus, gen, branch = case.bus.array(13), case.gen.array(10), case.branch.array(13)
     _check_buses(case.bus, bus)
     live = bus[:, TYPE] != ISOLATED
     if not live.any():
         raise DataError(f"{case.where}: every bus is isolated (type {ISOLATED}), expected a connected grid")
     units, unit_notes = _kept_units(case.gen, gen, bus[:, BUS], live)
     lines, line_notes = _kept_lines(case.branch, branch, bus[:, BUS], live)
-    limit, limit_notes = _limits(branch[lines], case.base_mva)
-    costs = _costs(case, len(gen), units)
-    notes = (
-        *case.notes,
-        *_counted(int((~live).sum()), "isolated bus", "isolated buses", "left out"),
-        *(*unit_notes, *line_notes, *limit_notes, *_cost_notes(costs)),
-    )
-    names = tuple(case.unit_name[n] if case.unit_name else f"gen{n + 1}" for n in units)
-    kinds = tuple(case.unit_kind[n] if case.unit_kind else "thermal" for n in units)
-    network = _assemble(case, (bus[live], gen[units], branch[lines]), limit, costs, (names, kinds), notes)
-    return validate(network, case.where)
+    isolated = _counted(int((~live).sum()), "isolated bus", "isolated buses", "left out")
+    return Kept(np.flatnonzero(live), units, lines, (*isolated, *unit_notes, *line_notes))
 
 
 def _assemble(

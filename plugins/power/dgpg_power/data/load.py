@@ -11,6 +11,7 @@ from dgpg.errors import DataError, unknown
 from ..network import Network
 from .build import to_network
 from .builtin import NAMES, read_builtin
+from .case import Case
 from .matpower import read_matpower
 from .synthetic import synthetic
 
@@ -27,10 +28,19 @@ def load_network(name_or_path: str, also: Iterable[str] = ()) -> Network:
     """
     if match := _SYNTHETIC.fullmatch(name_or_path):
         return synthetic(int(match.group(1)))
+    return to_network(load_case(name_or_path, also))
+
+
+def load_case(name_or_path: str, also: Iterable[str] = ()) -> Case:
+    """The source of a network, as it is; a generated grid has none.
+
+    Raises:
+        DataError: the name is unknown, or a file is missing or malformed.
+    """
     if name_or_path in NAMES:
-        return to_network(read_builtin(name_or_path))
+        return read_builtin(name_or_path)
     path = Path(name_or_path)
     if path.suffix == ".m" or path.exists():
-        return to_network(read_matpower(path))
+        return read_matpower(path)
     names = unknown("network", name_or_path, (*NAMES, *also, "synthetic-100"))
     raise DataError(f"{names}; or the path of a MATPOWER file, '.m'")
