@@ -92,7 +92,7 @@ def judge(config: Config, policies: Mapping[str, Policy], episodes: int, seed: i
     rows = []
     for name, policy in policies.items():
         moments = list(itertools.islice(play(config, policy, episodes, seed), STEPS))
-        rows.append({"name": name} | summary([solve(source, moment) for moment in moments]))
+        rows.append({"name": name, **summary([solve(source, moment) for moment in moments])})
     return rows
 
 
@@ -179,7 +179,8 @@ def _posed(source: Source, moment: Moment) -> dict[str, object]:
     nominal = bus[live, PD] + bus[live, GS]
     common = moment.load.sum() / nominal.sum()  # for reactive load where there is no active one
     scale = np.divide(moment.load, nominal, out=np.full_like(nominal, common), where=nominal != 0)
-    bus[np.ix_(live, [PD, QD, GS])] *= scale[:, None]
+    for column in (PD, QD, GS):
+        bus[live, column] *= scale
     gen[source.kept.gen, PG] = moment.output
     gen = np.pad(gen, ((0, 0), (0, max(0, GEN_COLUMNS - gen.shape[1]))))
     if moment.outage >= 0:

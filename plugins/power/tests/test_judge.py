@@ -149,7 +149,7 @@ def test_the_command_line_shows_the_judge_where_it_is_asked_for(tmp_path: Path) 
     small = ("--set", "network=case9", "--set", "horizon=4", "--set", "train.horizon=2")
     dgpg("train", "power", *small, "--iterations", "1", "--num-envs", "2", "--device", "cpu", "--out", run)
     found = json.loads(dgpg("evaluate", run, "--episodes", "2", "--judge", "--json"))
-    assert [row["name"] for row in found["judge"]][0] == "dg-pg" and len(found["judge"]) == 5
+    assert found["judge"][0]["name"] == "dg-pg" and len(found["judge"]) == 5
     assert all(row["judged, steps"] == 8 and row["AC losses, MW"] > 0 for row in found["judge"])
     assert "judge" not in json.loads(dgpg("evaluate", run, "--episodes", "1", "--json"))
     assert "judged by an independent simulator" in dgpg("evaluate", run, "--episodes", "1", "--judge")
