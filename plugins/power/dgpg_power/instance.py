@@ -15,7 +15,7 @@ from dgpg_power import opf
 from dgpg_power.config import Config
 from dgpg_power.data.load import load_network
 from dgpg_power.data.rts import load_rts
-from dgpg_power.grid import Grid, make_grid
+from dgpg_power.grid import make_grid
 from dgpg_power.load import draw, noise_factor, tape
 from dgpg_power.network import FloatArray, Network, bridges, ptdf
 from dgpg_power.recorded import Recorded, folder_of, recorded
@@ -206,6 +206,3 @@ def _moments(x: torch.Tensor, least: float = 0.0) -> FloatArray:
     size = torch.where(deviation > 1e-6 * x.abs().amax(0).clamp(min=1e-6), deviation, torch.ones_like(deviation))
     found: FloatArray = torch.stack([x.mean(0), size]).double().numpy()
     return found
-
-
-__all__ = ["Grid", "Instance", "Scales", "build"]
