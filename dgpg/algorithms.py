@@ -76,7 +76,7 @@ def train_config(
         config = config.model_copy(update={"estimator": estimators[0]})
     if config.estimator not in estimators:
         raise ConfigError("train.estimator: " + unknown("estimator", str(config.estimator), estimators))
-    if config.distribution == "mean" and not (algorithm.guided and config.alpha.start == config.alpha.end == 1):
+    if config.distribution == "mean" and not (algorithm.guided and config.alpha.guidance_alone):
         raise ConfigError(
             "train.distribution = mean: a policy without chance has no score function, so only guidance can train it; "
             "use algorithm dg-pg with train.alpha.start=1 and train.alpha.end=1, or train.distribution=gaussian"

@@ -33,6 +33,11 @@ class AlphaSchedule(Settings):
     start: float = Field(0.9, ge=0, le=1, description="alpha in the first iteration")
     end: float = Field(0.2, ge=0, le=1, description="alpha in the last iteration")
 
+    @property
+    def guidance_alone(self) -> bool:
+        """Whether the return never enters."""
+        return self.start == self.end == 1
+
     def at(self, iteration: int, iterations: int) -> float:
         """alpha in iteration 0, ..., iterations - 1; it stays at `end` beyond."""
         share = min(iteration / (iterations - 1), 1.0) if iterations > 1 else 0.0

@@ -95,6 +95,8 @@ class Trainer:
     def _learn(self, trajectory: Trajectory, guidance: Guidance, alpha: float) -> dict[str, Tensor]:
         """Advantage and update."""
         train, active, u = self.config.train, trajectory.decision.observation.active, guidance.u
+        if u is not None and train.alpha.guidance_alone:
+            return self._follow(trajectory, u)
         if guidance.shaping is not None:
             trajectory = replace(trajectory, reward=trajectory.reward + alpha * guidance.shaping)
         learnt, advantage, explained = self._returns(trajectory)
@@ -115,6 +117,15 @@ class Trainer:
         logged |= update_policy(self.kind, self.actor, self.actor_optimiser, batch, alpha, train, self.shuffle)
         logged |= update_value(self.critic, self.critic_optimiser, learnt, train, self.shuffle)
         return logged
+
+    def _follow(self, trajectory: Trajectory, u: Tensor) -> dict[str, Tensor]:
+        """Update by guidance alone: no return, so no value of it."""
+        train, active = self.config.train, trajectory.decision.observation.active
+        logged = {"guidance_part": _size(u, active)}
+        one_each = u.dim() == active.dim()
+        advantage = u if one_each else torch.zeros_like(active, dtype=u.dtype)
+        batch = policy_batch(self.actor, trajectory, advantage, None if one_each else u)
+        return logged | update_policy(self.kind, self.actor, self.actor_optimiser, batch, 1.0, train, self.shuffle)
 
     @torch.no_grad()
     def _returns(self, trajectory: Trajectory) -> tuple[ValueBatch, Tensor, Tensor]:

@@ -85,9 +85,12 @@ def test_at_alpha_one_the_policy_ignores_the_reward(toy: ModuleType, estimator: 
 
     settings = {"alpha": {"start": 1.0, "end": 1.0}, "estimator": estimator}
     one, other = toy.trainer("dg-pg", **settings), toy.trainer("dg-pg", wrap=pay_otherwise, **settings)
+    untrained = toy.trainer("dg-pg", **settings)
     run(one, 2), run(other, 2)
     assert same(state(one, "actor"), state(other, "actor"))
-    assert not same(state(one, "critic"), state(other, "critic"))
+    assert not same(state(one, "actor"), state(untrained, "actor"))
+    # nothing asks for the value of the return, so none is learnt
+    assert same(state(one, "critic"), state(untrained, "critic"))
 
 
 def test_shaping_is_added_to_the_reward_alone(toy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

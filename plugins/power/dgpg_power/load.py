@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import laplacian
+from scipy.signal import lfilter
 from scipy.special import ndtr
 from torch import Tensor
 
@@ -60,9 +61,9 @@ def noise_factor(network: Network, reach: float) -> Array:
 
 def autoregressive(innovation: Array, memory: float) -> Array:
     """Stationary unit-variance process x_t = m x_{t-1} + sqrt(1 - m^2) e_t along the first axis."""
-    x: Array = innovation.copy()
-    for t in range(1, len(x)):
-        x[t] = memory * x[t - 1] + np.sqrt(1 - memory**2) * innovation[t]
+    fresh = np.sqrt(1 - memory**2)
+    start = (1 - fresh) * innovation[:1]  # so that x_0 = e_0
+    x: Array = lfilter([fresh], [1.0, -memory], innovation, axis=0, zi=start)[0]
     return x
 
 

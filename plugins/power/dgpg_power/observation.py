@@ -18,6 +18,8 @@ from dgpg_power.reward import marginal
 if TYPE_CHECKING:
     from dgpg_power.instance import Instance
 
+CHANGE = 0.45
+"""What demand changes in a step, in its deviations: sqrt(2 (1 - memory)) at the default memory."""
 BOUND = 10.0
 """Features are clipped to this many deviations."""
 
@@ -95,7 +97,7 @@ def sizes(instance: Instance) -> tuple[int, int]:
     own, wide = instance.own_lines.shape[1], len(instance.broadcast)
     extra = {"A": 0, "B": 2, "C": 2 + own, "P": 2 + own + wide}[instance.config.observation]
     network = instance.network
-    return 11 + extra, 2 * network.num_units + network.num_buses + network.num_lines + 3
+    return 13 + extra, 2 * network.num_units + network.num_buses + network.num_lines + 3
 
 
 def make_context(grid: Grid, tape: Tape, past: Past, t: int) -> Context:
@@ -147,14 +149,17 @@ def decide(grid: Grid, sight: Sight, tape: Tape, past: Past, t: int) -> Decision
 
 
 def _own(grid: Grid, sight: Sight, context: Context, past: Past, told: Tensor, total: Tensor, clock: Tensor) -> Tensor:
-    """Level A, `[B, N, 11]`."""
+    """Level A, `[B, N, 13]`: how local and total load changed since the last step is each unit's own memory."""
     span = (grid.unit_max - grid.unit_min).clamp(min=1e-6)
     moving = [(x - grid.unit_min) / span for x in (context["low"], context["high"], past.output)]
     local = _scaled(told[:, sight.here], sight.load)
     envs, agents = local.shape
     common = torch.cat([total.unsqueeze(-1), clock], -1).unsqueeze(1).expand(-1, agents, -1)
     fixed = sight.fixed.expand(envs, -1, -1)
-    return torch.cat([fixed, torch.stack([*moving, local], -1), common], -1)
+    last = context["last_load"]
+    change = (local - _scaled(last[:, sight.here], sight.load), (total - _scaled(last.sum(-1), sight.total))[:, None])
+    changes = torch.stack([x.expand(envs, agents) / CHANGE for x in change], -1)
+    return torch.cat([fixed, torch.stack([*moving, local], -1), common, changes], -1)
 
 
 def _feedback(grid: Grid, sight: Sight, past: Past) -> Tensor:

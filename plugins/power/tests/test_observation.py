@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dgpg_power.env import PowerEnv
-from dgpg_power.observation import sizes
+from dgpg_power.observation import BOUND, CHANGE, sizes
 
 from .made import EXACT, built, environment, random_actions
 
@@ -32,7 +32,7 @@ def test_observations_have_the_size_that_is_announced(name: str, level: str) -> 
     assert seen.agent.shape == (3, env.num_agents, agent) and seen.central.shape == (3, central)
     assert env.observation_space["agent"].shape == (env.num_agents, agent)
     lines = env.instance.network.num_lines
-    assert agent == {"A": 11, "B": 13, "C": 13 + min(8, lines), "P": 13 + min(8, lines) + min(20, lines)}[level]
+    assert agent == {"A": 13, "B": 15, "C": 15 + min(8, lines), "P": 15 + min(8, lines) + min(20, lines)}[level]
 
 
 def test_levels_contain_each_other() -> None:
@@ -78,9 +78,21 @@ def test_the_clock_is_common_and_goes_on_by_an_hour() -> None:
     torch.testing.assert_close((clock * later).sum(-1), torch.full((3, 3), math.cos(2 * math.pi / 24)))
 
 
+def test_a_unit_remembers_how_local_and_total_load_changed() -> None:
+    env = environment(network="case24-tight", observation="A")
+    assert (env.reset().observation.agent[..., 11:13] == 0).all()
+    stepped(env, 1)
+    told, last, scales = env.tape.forecast[1], env.tape.load[0], env.sight
+    change = (told - last)[:, scales.here] / scales.load[1] / CHANGE
+    total = (told - last).sum(-1, keepdim=True) / scales.total[1] / CHANGE
+    seen = env.decision.observation.agent[..., 11:13]
+    torch.testing.assert_close(seen[..., 0], change.clamp(-BOUND, BOUND), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(seen[..., 1], total.expand_as(change).clamp(-BOUND, BOUND), rtol=1e-3, atol=1e-4)
+
+
 def test_feedback_is_the_last_residual_and_the_price_of_overloads() -> None:
     env = stepped(environment(network="case24-tight", observation="B"), 1)
-    seen = env.decision.observation.agent[..., 11:13]
+    seen = env.decision.observation.agent[..., 13:15]
     residual = (env.past.residual / env.sight.total[1]).clamp(-10, 10)
     torch.testing.assert_close(seen[..., 0], residual[:, None].expand(-1, env.num_agents))
     # the price tells a unit of an area which way more output there moves the overloads
