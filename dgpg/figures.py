@@ -26,7 +26,7 @@ Axes: TypeAlias = Any
 COLOURS = {"policy": "#1f5fa8", "untrained": "#b0b0b0", "baseline": "#d98b3a", "oracle": "#3a9d5d"}
 WINDOW = 20
 """The moving mean of a training curve takes this part of its iterations."""
-SETTINGS = {"svg.hashsalt": "dgpg", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+SETTINGS: Any = {"svg.hashsalt": "dgpg", "axes.spines.top": False, "axes.spines.right": False}
 """matplotlib's settings while a figure is made and saved."""
 
 
@@ -108,29 +108,30 @@ def _gap(
 ) -> None:
     """Distance to the optimum on a log axis, where the plain curve is flat after its first tenth.
 
-    Demand while training is other demand, so a gap within the interval of the oracle's mean says nothing: shaded.
+    Training meets other arrivals, so a gap smaller than the interval of the oracle's mean says nothing and may be
+    negative: there the axis is linear and the background grey.
     """
-    gap = smooth(cost) / oracle.cost - 1
-    unsure = float(np.ptp(oracle.ci95)) / 2 / oracle.cost
-    levels = [unsure, float(gap.max())]
-    for kind, label in (("policy", "policy, evaluated"), ("baseline", "best baseline, evaluated")):
-        level = min((r.cost for r in rows if r.kind == kind), default=0.0) / oracle.cost - 1
-        if level > 0:
-            axes.axhline(level, color=COLOURS[kind], linestyle="--", linewidth=1, label=label)
-            levels.append(level)
-    floor = min(x for x in levels if x > 0) / 2
-    axes.plot(iteration, np.maximum(gap, floor / 10), color=COLOURS["policy"], label="training, moving mean")
-    if unsure > 0:
-        axes.axhspan(floor / 10, unsure, color="#eeeeee", zorder=0, label="training not resolved: other demand")
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(lambda value, position: f"{100 * value:g} %")
+    gap, unsure = smooth(cost) / oracle.cost - 1, max(float(np.ptp(oracle.ci95)) / 2 / oracle.cost, 1e-3)
+    axes.axhspan(-unsure, unsure, color="#eeeeee", zorder=0, label="95 % interval of the oracle's mean: not resolved")
+    axes.plot(iteration, gap, color=COLOURS["policy"], label="while training, moving mean")
+    for kind in ("policy", "baseline"):
+        best = min((r for r in rows if r.kind == kind), key=lambda r: r.cost, default=None)
+        if best:
+            label = f"{best.name}, evaluated"
+            axes.axhline(best.cost / oracle.cost - 1, color=COLOURS[kind], linestyle="--", linewidth=1, label=label)
+    axes.set_yscale("symlog", linthresh=unsure, linscale=0.5)
+    round_ = [m * 10.0**k for k in range(-3, 4) for m in (1, 2, 5)]
+    least = max(x for x in round_ if x <= 1.001 * unsure)
+    axes.set_yticks([-least, 0, *(x for x in round_ if x >= least)])
+    axes.yaxis.set_major_formatter(lambda value, position: f"{100 * value:+g} %" if value else "0 %")
+    axes.minorticks_off()
     axes.set(
         xlabel="iteration",
         ylabel="cost over the oracle's evaluated mean",
-        title="gap while training, on other demand than the evaluation's",
-        ylim=(floor, None),
+        title="gap (training meets other arrivals than the evaluation)",
+        ylim=(min(1.2 * float(gap.min()), -2 * unsure), 1.5 * max(float(gap.max()), unsure)),
     )
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper right")
 
 
 def _cost(axes: Axes, iteration: NDArray[np.float64], cost: NDArray[np.float64], rows: Sequence[Row]) -> None:
@@ -152,4 +153,6 @@ def _bars(axes: Axes, rows: Sequence[Row], oracle: Row | None) -> None:
         if oracle and oracle.cost > 0 and r is not oracle:
             at = min(r.ci95[1], 0.9 * edge)
             axes.annotate(f"{r.cost / oracle.cost - 1:+.1%}", (at, i), (4, 0), textcoords="offset points", va="center")
-    axes.set(xlabel="cost", title="evaluation, same arrivals", xlim=(0, edge))
+    axes.set(xlabel="cost", title="evaluation, same arrivals")
+    if edge > 0:  # costs may be negative: profits
+        axes.set_xlim(0, edge)

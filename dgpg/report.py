@@ -20,7 +20,7 @@ from dgpg import figures
 from dgpg.alignment import Alignment
 from dgpg.checks import Outcome
 from dgpg.compare import compare_runs
-from dgpg.evaluate import Row, evaluate_run, judge_of, judge_run
+from dgpg.evaluate import evaluate_run, judge_of, judge_run
 from dgpg.launch import Plan, open_trained
 from dgpg.record import RunFolder
 from dgpg.registry import Entry

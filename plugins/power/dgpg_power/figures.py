@@ -144,7 +144,8 @@ def loaded(network: Network, replays: Mapping[str, Replay]) -> IntArray:
     """Lines that come above `LOADED` under either policy, by falling loading of the optimum."""
     upper = np.max([spread(network, shown)[-1] for shown in replays.values()], axis=0)
     order = np.argsort(-spread(network, replays[OPTIMUM])[-1], kind="stable")
-    return order[upper[order] > LOADED][:MOST_LINES]
+    lines: IntArray = order[upper[order] > LOADED][:MOST_LINES]
+    return lines
 
 
 def line_loading(path: Path, network: Network, replays: Mapping[str, Replay], lines: IntArray) -> Path:
@@ -152,7 +153,9 @@ def line_loading(path: Path, network: Network, replays: Mapping[str, Replay], li
     figure, (axes,) = blank(11, 4.2)
     colours = (COLOURS["policy"], "#e69f00")
     for side, colour, (name, shown) in zip((-0.2, 0.2), colours, replays.items(), strict=True):
-        _ranges(axes, np.arange(len(lines)) + side, 100 * spread(network, shown)[:, lines], colour, name)
+        _ranges(
+            axes, np.arange(len(lines), dtype=np.float64) + side, 100 * spread(network, shown)[:, lines], colour, name
+        )
     axes.axhline(100, color="black", linewidth=1, linestyle="--")
     axes.annotate(
         "limit", (1, 100), (2, 0), xycoords=("axes fraction", "data"), textcoords="offset points", va="center"

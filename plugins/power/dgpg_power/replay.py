@@ -42,5 +42,5 @@ def replay(config: Config, policy: Policy, episodes: int, seed: int) -> Replay:
         decision = step.decision
         after = step.final or decision  # the decision after the last step is of the next episode
         moments.append((demand, step.state.squeeze(-1), after.context["last_flow"], -step.reward))
-    demands, outputs, flows, costs = (np.stack([x.double().numpy() for x in column]) for column in zip(*moments))
-    return Replay(demands, outputs, flows, costs)
+    columns = zip(*moments, strict=True)
+    return Replay(*(np.stack([x.double().numpy() for x in column]) for column in columns))
