@@ -5,7 +5,7 @@ Two evaluations of one run give the same bytes: no date, and the ids within a fi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -41,18 +41,22 @@ def draw(
         import_module("matplotlib")
     except ImportError:
         return [], ["no figure: pip install 'dgpg[figures]'"]
-    notes, paths = [], list[Path]()
-    try:
-        paths.append(evaluation(folder / "evaluation.svg", RunFolder(folder).read_log(), unit, rows))
-    except DgpgError as error:
-        notes.append(f"no figure: {error}")
-    if isinstance(trained.domain, SupportsFigures):
-        try:
-            paths += trained.domain.figures(trained.config, policies(trained), folder, seed)
-        except Exception as error:  # a plugin's drawing may fail in any way
-            why = str(error) if isinstance(error, DgpgError) else repr(error)
-            notes.append(f"no figures of domain {trained.run.domain}: {why}")
+    log = RunFolder(folder).read_log()
+    paths, notes = _tried("no figure", lambda: [evaluation(folder / "evaluation.svg", log, unit, rows)])
+    domain = trained.domain
+    if isinstance(domain, SupportsFigures):
+        what = f"no figures of domain {trained.run.domain}"
+        own, why = _tried(what, lambda: domain.figures(trained.config, policies(trained), folder, seed))
+        paths, notes = [*paths, *own], [*notes, *why]
     return paths, notes
+
+
+def _tried(what: str, make: Callable[[], Sequence[Path]]) -> tuple[Sequence[Path], Sequence[str]]:
+    """What was drawn, or the line that says why not."""
+    try:
+        return make(), []
+    except Exception as error:  # a plugin's drawing may fail in any way
+        return [], [f"{what}: {error if isinstance(error, DgpgError) else repr(error)}"]
 
 
 def blank(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, list[Axes]]:
@@ -131,7 +135,7 @@ def _gap(
         title="gap (training meets other arrivals than the evaluation)",
         ylim=(min(1.2 * float(gap.min()), -2 * unsure), 1.5 * max(float(gap.max()), unsure)),
     )
-    axes.legend(frameon=False, loc="upper right")
+    axes.legend(frameon=False, loc="upper right", fontsize="small")
 
 
 def _cost(axes: Axes, iteration: NDArray[np.float64], cost: NDArray[np.float64], rows: Sequence[Row]) -> None:
