@@ -194,12 +194,16 @@ def judge_of(trained: Trained) -> SupportsJudge:
     return trained.domain
 
 
+def policies(trained: Trained) -> dict[str, Policy]:
+    """On the CPU, the trained policy at its most probable choice first, then the domain's rules, by name."""
+    actor = deepcopy(trained.actor).cpu()
+    found: dict[str, Policy] = {trained.run.algorithm: NetworkPolicy(actor, trained.kind, "greedy")}
+    for rule in trained.domain.baselines(trained.config) if isinstance(trained.domain, SupportsBaselines) else ():
+        if not isinstance(rule, SupportsOwnConfig):  # a variant of the instance is another system
+            found[rule.name] = rule
+    return found
+
+
 def judge_run(trained: Trained, episodes: int, seed: int) -> Sequence[Mapping[str, float | str]]:
     """Rows of the independent simulator: the policy at its most probable choice and the domain's rules."""
-    domain, config = trained.domain, trained.config
-    actor = deepcopy(trained.actor).cpu()
-    policies: dict[str, Policy] = {trained.run.algorithm: NetworkPolicy(actor, trained.kind, "greedy")}
-    for rule in domain.baselines(config) if isinstance(domain, SupportsBaselines) else ():
-        if not isinstance(rule, SupportsOwnConfig):  # a variant of the instance is another system to judge
-            policies[rule.name] = rule
-    return judge_of(trained).judge(config, policies, episodes, seed)
+    return judge_of(trained).judge(trained.config, policies(trained), episodes, seed)

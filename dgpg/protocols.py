@@ -7,6 +7,7 @@ bases that turn a reference or a cost into a complete analytical model.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
@@ -238,5 +239,18 @@ class SupportsJudge(Protocol):
         """One row a policy, on the CPU: first `name`, its key in `policies`, then measures named with their unit.
 
         Episodes are the first of those that `dgpg.evaluate.play` draws from `seed`, at most `episodes` of them.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsFigures(Protocol):
+    """A domain that draws what policies do, for people who know the system."""
+
+    def figures(self, config: Any, policies: Mapping[str, Policy], folder: Path, seed: int) -> Sequence[Path]:
+        """Files drawn into `folder`, on the CPU, of the trained policy (the first) and the domain's rules.
+
+        Episodes are the first of those that `dgpg.evaluate.play` draws from `seed`. matplotlib is installed when this
+        is called: import it within. `dgpg.figures.blank` and `save` give a figure and reproducible SVG.
         """
         ...

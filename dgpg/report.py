@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -19,7 +20,7 @@ from dgpg import figures
 from dgpg.alignment import Alignment
 from dgpg.checks import Outcome
 from dgpg.compare import compare_runs
-from dgpg.evaluate import Row, evaluate_run, judge_of, judge_run
+from dgpg.evaluate import evaluate_run, judge_of, judge_run
 from dgpg.launch import Plan, open_trained
 from dgpg.record import RunFolder
 from dgpg.registry import Entry
@@ -121,15 +122,18 @@ def closing(folder: RunFolder, trainer: Trainer) -> None:
 
 
 def evaluation(path: Path, episodes: int, seed: int, overrides: Mapping[str, Any], judge: bool, as_json: bool) -> None:
-    """Table of all rows, one of the independent simulator if asked for, and a figure; or one JSON object."""
+    """Table of all rows, one of the independent simulator if asked for, and figures; or one JSON object."""
     trained = open_trained(path, overrides)
     if judge:
         judge_of(trained)  # refuse before minutes of measuring
     unit, rows = evaluate_run(trained, episodes, seed)
     judged = judge_run(trained, episodes, seed) if judge else []
     if as_json:
-        more = {"judge": [_finite(r) for r in judged]} if judge else {}
+        more: dict[str, Any] = {"judge": [_finite(r) for r in judged]} if judge else {}
+        paths, notes = figures.draw(trained, path, unit, rows, seed)
+        more["figures"] = [str(drawn) for drawn in paths]
         print(json.dumps({"cost_unit": unit, "results": [r.json() for r in rows], **more}, indent=2))
+        print(*notes, sep="\n", end="\n" if notes else "", file=sys.stderr)
         return
     title = f"cost = {unit}\n{episodes} episodes, the same arrivals for all"
     measures = list(rows[0].measures)[:1]  # what a domain names first; --json has all
@@ -143,7 +147,9 @@ def evaluation(path: Path, episodes: int, seed: int, overrides: Mapping[str, Any
     console.print(table)
     if judge:
         _show_judged(judged)
-    _show_figure(path, unit, rows)
+    paths, notes = figures.draw(trained, path, unit, rows, seed)  # after the table, which no figure may cost
+    for line in (*(f"figure: {drawn}" for drawn in paths), *notes):
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _finite(record: Mapping[str, float | str]) -> dict[str, float | str | None]:
@@ -164,12 +170,6 @@ def _show_judged(judged: Sequence[Mapping[str, float | str]]) -> None:
         table.add_row(measure, *(_amount(record[measure]) for record in judged))
     console.print()
     console.print(table)
-
-
-def _show_figure(path: Path, unit: str, rows: Sequence[Row]) -> None:
-    log = RunFolder(path).read_log()
-    drawn = figures.evaluation(path / "evaluation.svg", log, unit, rows)
-    console.print(f"figure: {drawn}" if drawn else "no figure: pip install 'dgpg[figures]'", soft_wrap=True)
 
 
 def comparison(paths: Sequence[Path], episodes: int, seed: int, as_json: bool) -> None:

@@ -596,7 +596,7 @@ def test_a_trace_of_ones_own_trains_and_goes_on() -> None:
 
 def test_evaluate_says_what_scripts_rely_on(shared: Path) -> None:
     found = ok("evaluate", shared, "--episodes", 3, "--json").json
-    assert set(found) == {"cost_unit", "results"} and "per agent and step" in found["cost_unit"]
+    assert set(found) == {"cost_unit", "results", "figures"} and "per agent and step" in found["cost_unit"]
     for row in found["results"]:
         assert set(row) == {"name", "kind", "information", "mode", "cost", "ci95", "episodes"}
         assert row["kind"] in ("policy", "baseline", "oracle", "untrained") and row["episodes"] == 3
@@ -643,7 +643,7 @@ def test_no_number_is_cut_on_a_narrow_terminal(shared: Path, monkeypatch: pytest
 def test_json_is_one_object_on_stdout_and_nothing_else(shared: Path) -> None:
     ended = subprocess.run(command("evaluate", shared, "--episodes", 1, "--json"), capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert set(json.loads(ended.stdout)) == {"cost_unit", "results"}
+    assert set(json.loads(ended.stdout)) == {"cost_unit", "results", "figures"}
 
 
 def rows(run: Path, *args: object) -> dict[tuple[str, str], tuple[float, float, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -68,6 +69,14 @@ class PowerDomain:
         from dgpg_power.judge import judge  # PYPOWER takes long to import, and training does not need it
 
         return judge(config, policies, episodes, seed)
+
+    def figures(
+        self, config: settings.Config, policies: Mapping[str, Policy], folder: Path, seed: int
+    ) -> Sequence[Path]:
+        """Dispatch over a day and line loading, of the first policy and the optimum."""
+        from dgpg_power.figures import draw  # dgpg.figures stands above all that training needs
+
+        return draw(config, policies, folder, seed)
 
     def training(self, algorithm: str) -> Mapping[str, Any]:
         """Tuned settings."""
