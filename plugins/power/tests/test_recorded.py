@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from dgpg.errors import ConfigError
-from dgpg_power import instance as instance_module
 from dgpg_power.config import Config
 from dgpg_power.data.rts import Rts, load_rts
 from dgpg_power.instance import build
@@ -75,12 +74,9 @@ def test_a_series_is_taken_where_there_is_one(case: str) -> None:
     assert folder_of(Config(network="case9")) is None
 
 
-def test_relaxed_is_said_and_an_episode_is_a_window(case: str, rts: Rts, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The statistics of 128 moments of 102 units take most of a minute; what is checked here needs none of them.
-    monkeypatch.setattr(instance_module, "SAMPLES", 2)
-    monkeypatch.setattr(instance_module, "MOMENTS", 2)
+def test_relaxed_is_said_and_an_episode_is_a_window(case: str, rts: Rts) -> None:
     asked = config(case)
-    instance, series = build.__wrapped__(asked), recorded(asked, rts)[1]
+    instance, series = build(asked), recorded(asked, rts)[1]
     assert any(note.startswith("RELAXED") for note in instance.notes)
     episode = draw(np.random.default_rng(5), instance)
     rows = series.window(np.random.default_rng(5).random(), 25)
