@@ -62,9 +62,9 @@ def optimum(
         limits: `HARD` or `PRICED`.
         lines: True for lines whose limits enter from the start, `[L]`; those near them in merit order if None.
     """
-    posed = (load.double(), demand.double(), low.double(), high.double())
-    chosen = _near(grid, *posed, outage) if lines is None else lines & (grid.limit < torch.inf)
-    found = _within(grid, *posed, outage, limits, chosen)
+    load, demand, low, high = load.double(), demand.double(), low.double(), high.double()
+    chosen = _near(grid, load, demand, low, high, outage) if lines is None else lines & (grid.limit < torch.inf)
+    found = _within(grid, load, demand, low, high, outage, limits, chosen)
     while True:
         broken = (found.flow.abs() > (1 + EXCESS) * grid.limit) & ~chosen & found.solved.unsqueeze(-1)
         again = broken.any(-1).nonzero().squeeze(-1)
@@ -72,7 +72,8 @@ def optimum(
             return found
         chosen = chosen | broken.any(0)
         out = None if outage is None else outage[again]
-        part = _within(grid, *(x[again] for x in posed), out, limits, chosen)
+        rest = (load[again], demand[again], low[again], high[again])
+        part = _within(grid, *rest, out, limits, chosen)
         for name, values in vars(part).items():
             getattr(found, name)[again] = values
 
