@@ -17,7 +17,8 @@ from dgpg_power.recorded import Recorded, folder_of, recorded
 
 def test_a_window_begins_at_a_start_and_repeats_the_last_hour() -> None:
     hours = np.arange(48)
-    series = Recorded(hours[:, None] * 1.0, *(np.zeros((48, 1)),) * 2, hours % 24, np.array([0, 24]), np.array([47, 47]), ())
+    starts, ends = np.array([0, 24]), np.array([47, 47])
+    series = Recorded(hours[:, None] * 1.0, *(np.zeros((48, 1)),) * 2, hours % 24, starts, ends, ())
     assert series.window(0.0, 25).tolist() == list(range(25))
     assert series.window(0.49, 3).tolist() == [0, 1, 2] and series.window(0.5, 3).tolist() == [24, 25, 26]
     assert series.window(0.99, 25).tolist() == [*range(24, 48), 47]
