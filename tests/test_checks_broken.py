@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from dataclasses import replace
-from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from dgpg import checks
 
+from . import broken, toy, toy_box
 
-def load(name: str) -> ModuleType:
-    """A neighbour of this file, under the name that the fixture `toy` uses."""
-    module = f"dgpg_tests_{name}"
-    if module not in sys.modules:
-        spec = importlib.util.spec_from_file_location(module, Path(__file__).with_name(f"{name}.py"))
-        assert spec is not None and spec.loader is not None
-        sys.modules[module] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[module])
-    return sys.modules[module]
-
-
-toy = load("toy")
-toy_box = load("toy_box")
-broken = load("broken")
 FUNCTIONS = {check.name: check for check in checks.CHECKS}
 CASES = [(name, case) for name, cases in broken.BROKEN.items() for case in cases]
 

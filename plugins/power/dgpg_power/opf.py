@@ -16,6 +16,14 @@ from dgpg_power.grid import Grid
 from dgpg_power.reward import marginal
 
 HARD, PRICED = "hard", "priced"
+TOLERANCE = 1e-8
+"""Relative residual of a solution. Powers and prices differ so much that rounding stops some above 1e-9."""
+FEW = 64
+"""Units below which all limits enter at once: another round would cost more than their rows."""
+NEAR = 0.95
+"""Loading in merit order from which a line's limit enters the program at once."""
+EXCESS = 1e-6
+"""Share of its limit by which a flow may be over and count as rounding."""
 PIECES = 10
 """Equal pieces that a unit's range is cut into for the order of merit."""
 
@@ -36,9 +44,13 @@ class Optimum:
 
 @torch.no_grad()
 def optimum(
-    grid: Grid, load: Tensor, demand: Tensor, low: Tensor, high: Tensor, outage: Tensor | None, limits: str
-) -> Optimum:
+    grid: Grid, load: Tensor, demand: Tensor, low: Tensor, high: Tensor, outage: Tensor | None, limits: str,
+    lines: Tensor | None = None,
+) -> Optimum:  # fmt: skip
     """Least-cost outputs within `low` and `high`.
+
+    Few lines ever bind, and a solution within the limits that were left out is a solution with them: limits enter the
+    program where merit order comes near them, and otherwise once a solution breaks them.
 
     Args:
         grid: the grid.
@@ -48,24 +60,76 @@ def optimum(
         high: largest outputs, `[B, N]`.
         outage: the line that is out, -1 for none, `[B]`; None if none is.
         limits: `HARD` or `PRICED`.
+        lines: True for lines whose limits enter from the start, `[L]`; those near them in merit order if None.
     """
-    low, high, load, demand = low.double(), high.double(), load.double(), demand.double()
+    load, demand, low, high = load.double(), demand.double(), low.double(), high.double()
+    chosen = _near(grid, load, demand, low, high, outage) if lines is None else lines & (grid.limit < torch.inf)
+    found = _within(grid, load, demand, low, high, outage, limits, chosen)
+    while True:
+        broken = (found.flow.abs() > (1 + EXCESS) * grid.limit) & ~chosen & found.solved.unsqueeze(-1)
+        again = broken.any(-1).nonzero().squeeze(-1)
+        if not len(again):
+            return found
+        chosen = chosen | broken.any(0)
+        out = None if outage is None else outage[again]
+        rest = (load[again], demand[again], low[again], high[again])
+        part = _within(grid, *rest, out, limits, chosen)
+        for name, values in vars(part).items():
+            getattr(found, name)[again] = values
+
+
+def _near(grid: Grid, load: Tensor, demand: Tensor, low: Tensor, high: Tensor, outage: Tensor | None) -> Tensor:
+    """Lines that merit order loads to `NEAR` of their limits in some instance, `[L]`; all lines on a small grid."""
+    if len(grid.unit_bus) < FEW:
+        return grid.limit < torch.inf
+    flow = _flow(*_factors(grid, outage), merit_order(grid, demand, low, high), load)
+    return (flow.abs() > NEAR * grid.limit).any(0)
+
+
+def _within(
+    grid: Grid, load: Tensor, demand: Tensor, low: Tensor, high: Tensor, outage: Tensor | None, limits: str,
+    lines: Tensor,
+) -> Optimum:  # fmt: skip
+    """The optimum with the limits of some lines, `[L]`."""
     units, buses = _factors(grid, outage)
-    lines = (grid.limit < torch.inf).nonzero().squeeze(-1)
     owner, width, slope, curve = _segments(grid, low, high)
     slope = slope - grid.tariff.curtailment * grid.renewable[owner].double()
-    matrix = units[..., lines, :]
-    fixed = (load.unsqueeze(-2) @ buses[..., lines, :].mT - low.unsqueeze(-2) @ matrix.mT).squeeze(-2)
+    group, first = _alike(grid.unit_bus[owner], slope[0], curve)
+    total = width.new_zeros(len(width), len(first)).index_add(-1, group, width)
+    at = lines.nonzero().squeeze(-1)
+    matrix = units[..., at, :]
+    fixed = (load.unsqueeze(-2) @ buses[..., at, :].mT - low.unsqueeze(-2) @ matrix.mT).squeeze(-2)
     price = torch.inf if limits == HARD else grid.tariff.overload
     slack = grid.tariff.imbalance if limits == PRICED else None
-    limit, rest = grid.limit[lines].double(), demand - low.sum(-1)
-    found = solve(_program(matrix[..., owner], fixed, limit, width, slope, curve, rest, price, slack))
-    output = low.index_add(-1, owner, found.x[..., : len(owner)])
+    limit, rest = grid.limit[at].double(), demand - low.sum(-1)
+    program = _program(
+        matrix[..., owner[first]], fixed, limit, total, slope[:, first], curve[first], rest, price, slack
+    )  # fmt: skip
+    found = solve(program, tolerance=TOLERANCE)
+    taken = found.x[:, : len(first)] / total.clamp(min=1e-300)  # one share of its width for every segment of a group
+    output = low.index_add(-1, owner, taken[:, group] * width)
     line_price = torch.zeros(len(output), len(grid.limit), dtype=torch.float64, device=output.device)
     up, down = found.inequality_dual.chunk(2, -1)
-    line_price[:, lines] = up - down
-    flow = (output.unsqueeze(-2) @ units.mT).squeeze(-2) - (load.unsqueeze(-2) @ buses.mT).squeeze(-2)
+    line_price[:, at] = up - down
+    flow = _flow(units, buses, output, load)
     return Optimum(output.float(), flow.float(), line_price.float(), found.optimal)
+
+
+def _alike(bus: Tensor, slope: Tensor, curve: Tensor) -> tuple[Tensor, Tensor]:
+    """Groups of straight segments of one bus and slope, which the program need not tell apart.
+
+    The group of each segment, `[S]`, and the first segment of each group; a curved segment is a group by itself.
+    """
+    number = torch.arange(1, len(bus) + 1, device=bus.device)
+    key = torch.stack([bus.double(), slope, (number * (curve > 0)).double()], -1)
+    group = torch.unique(key, dim=0, return_inverse=True)[1]
+    first = torch.full_like(number, len(bus)).scatter_reduce(0, group, number - 1, "amin")
+    return group, first[: int(group.max()) + 1]
+
+
+def _flow(units: Tensor, buses: Tensor, output: Tensor, load: Tensor) -> Tensor:
+    """H p - F d, `[B, L]`, with factors that may differ between instances."""
+    return (output.unsqueeze(-2) @ units.mT).squeeze(-2) - (load.unsqueeze(-2) @ buses.mT).squeeze(-2)
 
 
 def _program(
@@ -122,7 +186,9 @@ def _segments(grid: Grid, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Te
     width = (torch.minimum(high.unsqueeze(-1), end) - begin).clamp(min=0)
     curve = 2 * curves.quadratic.double().unsqueeze(-1).expand_as(edge)
     slope = curves.linear.double().unsqueeze(-1) + torch.cat([none, step.cumsum(-1)], -1) + curve * begin
-    real = edge < torch.inf  # unused kinks lie at infinity
+    # Unused kinks lie at infinity; segments that are empty in every instance decide nothing.
+    some = (width > 0).any(0)
+    real = (edge < torch.inf) & (some | ~some.any())
     owner = torch.arange(len(edge), device=edge.device).unsqueeze(-1).expand_as(edge)[real]
     return owner, width[:, real], slope[:, real], curve[real]
 

@@ -31,12 +31,17 @@ class Recorded:
     """Of the day, `[H]`."""
     starts: IntArray
     """Rows at which an episode may begin: midnights after which its hours follow without a gap."""
+    ends: IntArray
+    """Last row that follows each of them without a gap."""
     notes: tuple[str, ...]
 
     def window(self, share: float, steps: int) -> IntArray:
-        """Rows of an episode of `steps` moments; `share` in [0, 1) picks its first day. The last hour may repeat."""
-        first = self.starts[int(share * len(self.starts))]
-        rows: IntArray = np.minimum(first + np.arange(steps), len(self.load) - 1)
+        """Rows of an episode of `steps` moments; `share` in [0, 1) picks its first day.
+
+        Where the hours end, the last one repeats: the last moment is only seen.
+        """
+        at = int(share * len(self.starts))
+        rows: IntArray = np.minimum(self.starts[at] + np.arange(steps), self.ends[at])
         return rows
 
 
@@ -71,19 +76,21 @@ def recorded(config: Config, data: Rts) -> tuple[Network, Recorded]:
         least, kept = np.minimum(least, 0.0), np.ones(len(chosen), bool)
     load, hour = config.load.scale * chosen.load[kept], chosen.hour[kept]
     serial = (chosen.month * 100 + chosen.day)[kept]
-    starts = _starts(serial, hour, config.horizon)
+    starts, ends = _runs(serial, hour, config.horizon)
     if len(starts) == 0:
         raise ConfigError(
             f"horizon = {config.horizon}: no run of consecutive days among months {list(config.load.months)}, days "
             f"{list(config.load.days)} is that long; lower horizon or widen load.days"
         )
-    return network, Recorded(load, np.minimum(least, most), most, hour, starts, tuple(notes))
+    return network, Recorded(load, np.minimum(least, most), most, hour, starts, ends, tuple(notes))
 
 
-def _starts(serial: IntArray, hour: IntArray, horizon: int) -> IntArray:
+def _runs(serial: IntArray, hour: IntArray, horizon: int) -> tuple[IntArray, IntArray]:
+    """Midnights that `horizon` hours follow without a gap, and the last hour that follows each."""
     follows = np.append(np.diff(serial) <= 1, False)
-    last = np.array([at + int(np.argmin(follows[at:])) for at in range(len(serial))])
-    return np.flatnonzero((hour == 0) & (last - np.arange(len(serial)) + 1 >= horizon))
+    last = np.array([at + int(np.argmin(follows[at:])) for at in range(len(serial))], np.int64)
+    starts = np.flatnonzero((hour == 0) & (last - np.arange(len(serial)) + 1 >= horizon))
+    return starts, last[starts]
 
 
 def _committed(

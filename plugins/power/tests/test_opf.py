@@ -1,7 +1,7 @@
 """Optimal dispatch against linear programs, against the plant's own costs, and its prices against differences."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from dgpg_power.grid import Grid, make_grid
 from dgpg_power.instance import Instance
 from dgpg_power.network import Network
 
-from .made import CPU, EXACT, built
+from .made import CPU, EXACT, built, environment
 from .oracle import dc_optimum
 
 QUIET = {"mismatch": EXACT, "ramp": None}
@@ -176,3 +176,51 @@ def test_pieces_fill_from_the_cheapest_on() -> None:
     for demand, expected in ((5.0, [10, 0]), (25.0, [20, 5]), (55.0, [20, 35]), (65.0, [25, 40]), (99.0, [30, 40])):
         found = opf.fill(price, low, high, torch.tensor([demand]))
         torch.testing.assert_close(found, torch.tensor([expected], dtype=torch.float32))
+
+
+@pytest.mark.parametrize("name", ["case24-tight", "pglib/pglib_opf_case118_ieee__api.m", "rts_gmlc/RTS_GMLC.m"])
+@pytest.mark.parametrize("limits", [opf.HARD, opf.PRICED])
+def test_lines_that_enter_once_broken_give_the_optimum_of_all(
+    name: str, limits: str, data_file: Callable[[str], Path]
+) -> None:
+    env = environment(6, network=name if name.startswith("case") else str(data_file(name)))
+    context, trip = env.reset().context, torch.tensor(env.instance.trippable)
+    args = [context[field] for field in ("oracle_load", "demand", "low", "high")]
+    for out in (None, torch.cat([trip[:5], trip.new_tensor([-1])])):
+        every = torch.ones(len(env.grid.limit), dtype=torch.bool)
+        all_in = opf.optimum(env.plant, *args, out, limits, every)
+        solved = all_in.solved
+        assert solved.any() and (all_in.line_price[solved] != 0).any()
+        for start in (None, ~every):
+            found = opf.optimum(env.plant, *args, out, limits, start)
+            assert torch.equal(found.solved, solved)
+            cost, expected = (
+                env.plant.cost(x.output.double(), x.flow.double(), context["demand"].double(), context["available"])
+                for x in (found, all_in)
+            )
+            torch.testing.assert_close(cost[solved], expected[solved], rtol=1e-5, atol=0.0)
+            if limits == opf.HARD:
+                assert (found.flow[solved].abs() <= env.grid.limit * (1 + 1e-4) + 1e-3).all()
+
+
+def test_straight_segments_of_one_bus_and_slope_are_one_variable() -> None:
+    bus, slope = torch.tensor([4, 4, 4, 7, 4, 4]), torch.tensor([9.0, 9.0, 8.0, 9.0, 9.0, 9.0]).double()
+    group, first = opf._alike(bus, slope, torch.tensor([0.0, 0.0, 0.0, 0.0, 1.0, 1.0]).double())
+    alike = group.unsqueeze(0) == group.unsqueeze(1)
+    assert alike.sum() == 8 and alike[0, 1]
+    assert sorted(first.tolist()) == [0, 2, 3, 4, 5] and torch.equal(group[first], torch.arange(5))
+
+
+def test_a_unit_cut_into_equal_ones_gives_what_it_gave_whole() -> None:
+    network = replace(built(network="case30pwl").network, ramp=np.full(6, np.inf))
+    many = [f.name for f in fields(network) if f.name.startswith(("unit_", "cost_", "kink")) or f.name == "ramp"]
+    twice = {name: np.repeat(np.array(getattr(network, name)), 2, 0) for name in many}
+    for name in ("unit_min", "unit_max", "cost_constant", "kink"):
+        twice[name] = twice[name] / 2
+    cut = replace(network, **{n: tuple(x) if isinstance(getattr(network, n), tuple) else x for n, x in twice.items()})
+    instance = built(network="case30pwl")
+    whole, halves = (grid_of(replace(instance, network=n)) for n in (network, cut))
+    load = loads(network, 4)
+    found, expected = (solve(grid, load, opf.HARD).output for grid in (halves, whole))
+    torch.testing.assert_close(found.view(4, -1, 2).sum(-1), expected, rtol=1e-4, atol=1e-2)
+    torch.testing.assert_close(found[:, ::2], found[:, 1::2])

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from dgpg.errors import ConfigError
-from dgpg_power import instance as instance_module
 from dgpg_power.config import Config
 from dgpg_power.data.rts import Rts, load_rts
 from dgpg_power.instance import build
@@ -18,7 +17,8 @@ from dgpg_power.recorded import Recorded, folder_of, recorded
 
 def test_a_window_begins_at_a_start_and_repeats_the_last_hour() -> None:
     hours = np.arange(48)
-    series = Recorded(hours[:, None] * 1.0, *(np.zeros((48, 1)),) * 2, hours % 24, np.array([0, 24]), ())
+    starts, ends = np.array([0, 24]), np.array([47, 47])
+    series = Recorded(hours[:, None] * 1.0, *(np.zeros((48, 1)),) * 2, hours % 24, starts, ends, ())
     assert series.window(0.0, 25).tolist() == list(range(25))
     assert series.window(0.49, 3).tolist() == [0, 1, 2] and series.window(0.5, 3).tolist() == [24, 25, 26]
     assert series.window(0.99, 25).tolist() == [*range(24, 48), 47]
@@ -42,6 +42,16 @@ def test_episodes_begin_at_midnight_of_days_that_leave_room(case: str, rts: Rts)
     for horizon, starts in ((24, [0, 24, 48, 72, 96, 120]), (48, [0, 24, 72, 96]), (49, [0, 72]), (72, [0, 72])):
         series = recorded(config(case, horizon=horizon), rts)[1]
         assert series.starts.tolist() == starts and (series.hour[series.starts] == 0).all()
+
+
+@pytest.mark.parametrize("horizon", [24, 30, 48, 72])
+def test_an_episode_never_mixes_hours_that_do_not_follow_each_other(case: str, rts: Rts, horizon: int) -> None:
+    series = recorded(config(case, horizon=horizon), rts)[1]
+    day = np.arange(len(series.hour)) // 24  # days 1 to 3 of two months
+    for at in range(len(series.starts)):
+        rows = series.window((at + 0.5) / len(series.starts), horizon + 1)
+        assert (np.diff(rows[:-1]) == 1).all() and rows[-1] - rows[-2] in (0, 1)
+        assert len({int(d) // 3 for d in day[rows]}) == 1
 
 
 def test_hours_are_those_of_the_days_asked_for(case: str, rts: Rts) -> None:
@@ -75,12 +85,9 @@ def test_a_series_is_taken_where_there_is_one(case: str) -> None:
     assert folder_of(Config(network="case9")) is None
 
 
-def test_relaxed_is_said_and_an_episode_is_a_window(case: str, rts: Rts, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The statistics of 128 moments of 102 units take most of a minute; what is checked here needs none of them.
-    monkeypatch.setattr(instance_module, "SAMPLES", 2)
-    monkeypatch.setattr(instance_module, "MOMENTS", 2)
+def test_relaxed_is_said_and_an_episode_is_a_window(case: str, rts: Rts) -> None:
     asked = config(case)
-    instance, series = build.__wrapped__(asked), recorded(asked, rts)[1]
+    instance, series = build(asked), recorded(asked, rts)[1]
     assert any(note.startswith("RELAXED") for note in instance.notes)
     episode = draw(np.random.default_rng(5), instance)
     rows = series.window(np.random.default_rng(5).random(), 25)

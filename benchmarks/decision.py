@@ -1,0 +1,197 @@
+"""Milliseconds of one decision for all units: a trained policy against solving DC optimal power flow each time.
+
+    OMP_NUM_THREADS=1 python benchmarks/decision.py
+
+One thread. Every method decides the same hours, in turn with the others, so that what slows the machine slows all. Each
+first decides the hour before, untimed, so that caches hold its own data. Given what it has to decide on, it returns:
+
+    network         features of all units -> the actors' raw outputs
+    policy          the same -> base points in MW and shares (NetworkPolicy.act, greedy)
+    measurements    loads, flows, outputs -> features (the critic's too) -> base points and shares
+    HiGHS, warm     outputs, as all below: the linear program, row bounds changed, last basis
+    interior point  dgpg.convex.solve, the whole batch at once
+    cvxpy           a parametrised problem, canonicalised once, solved by Clarabel
+    cvxpylayers     its default back end with Clarabel and Clarabel's own tolerances, without derivative
+    layer, ...      dgpg.convex.ConvexLayer with either solver, without derivative; solutions are checked
+
+All but the policy's solve one program, PGLib-OPF's api case (no ramps, losses or outages). The cost of what they return
+is compared with HiGHS'. The time of a policy does not depend on its weights, so it is not trained here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cvxpy as cp
+import numpy as np
+import torch
+from convex import UNIT, Direct, Highs, Layer
+from power import network
+from torch import Tensor
+
+from dgpg import launch
+from dgpg.algorithms import find
+from dgpg.convex.layer import TOLERANCES, ConvexLayer
+from dgpg.evaluate import NetworkPolicy
+from dgpg.train import Trainer
+from dgpg.types import Decision
+from dgpg_power.env import PowerEnv
+from dgpg_power.load import Tape
+from dgpg_power.observation import Past, decide
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+import dcopf
+
+HIGHEST = 0.92
+"""Largest common level of demand: with the noise of the buses, every hour has a dispatch within all limits."""
+CLARABELS = 1e-8
+"""Tolerance that Clarabel has by itself."""
+AGAINST = "cvxpylayers"
+"""What the last column divides by the method's time."""
+
+HEADS = {"median": 10, "10 %": 10, "90 %": 10, "an instance": 12, "faster": 9, "cost": 9}
+"""Columns and their widths."""
+
+
+@dataclass(frozen=True)
+class Hour:
+    """One moment of decision of B environments."""
+
+    decision: Decision
+    demand: Tensor
+    """MW, float64 `[B, nb]`."""
+    tape: Tape
+    past: Past
+    t: int
+
+
+Method = Callable[[Hour], Tensor]
+
+
+def hours(env: PowerEnv, policy: NetworkPolicy, count: int) -> list[Hour]:
+    """The first hours that the policy lives through."""
+    decision, found, nothing = env.reset(), [], torch.empty(0)
+    for _ in range(count):
+        found.append(Hour(decision, env.tape.load[env.t].double(), env.tape, env.past, env.t))
+        decision = env.step(policy.act(decision, nothing)).decision
+    return found
+
+
+def parametrised(grid: dcopf.Grid) -> tuple[cp.Problem, cp.Variable, cp.Parameter, cp.Parameter]:
+    """DC optimal power flow in units of `UNIT` MW: problem, outputs, flows that loads cause, total demand."""
+    x, load, total = cp.Variable(len(grid.pmin)), cp.Parameter(len(grid.limit)), cp.Parameter()
+    flow = (grid.ptdf @ grid.units).numpy() @ x - load
+    low, high, limit = ((t / UNIT).numpy() for t in (grid.pmin, grid.pmax, grid.limit))
+    rows = [cp.sum(x) == total, flow <= limit, flow >= -limit, x >= low, x <= high]
+    return cp.Problem(cp.Minimize(grid.linear.numpy() @ x), rows), x, load, total
+
+
+def one_by_one(grid: dcopf.Grid) -> Method:
+    """cvxpy with Clarabel, instance after instance."""
+    problem, x, load, total = parametrised(grid)
+
+    def solve(hour: Hour) -> Tensor:
+        found = []
+        for demand in hour.demand:
+            load.value, total.value = (demand @ grid.ptdf.mT / UNIT).numpy(), float(demand.sum()) / UNIT
+            problem.solve(solver=cp.CLARABEL)
+            found.append(UNIT * np.asarray(x.value))
+        return torch.from_numpy(np.stack(found))
+
+    return solve
+
+
+def checked(grid: dcopf.Grid, solver: Any) -> Method:
+    """`ConvexLayer`; with Clarabel's own tolerances: those that derivatives need leave some of these unsolved."""
+    problem, x, load, total = parametrised(grid)
+    own = dict.fromkeys(TOLERANCES, CLARABELS) if solver == "clarabel" else {}
+    layer = ConvexLayer(problem, [load, total], [x], solver=solver, solver_args=own)
+    return lambda hour: UNIT * layer(hour.demand @ grid.ptdf.mT / UNIT, hour.demand.sum(-1) / UNIT)[0]
+
+
+def solvers(grid: dcopf.Grid) -> dict[str, Method]:
+    """Everything that solves the program."""
+    highs, direct = Highs(grid), Direct(grid)
+    plain = Layer(grid, solve_method="Clarabel", n_jobs_forward=1, **dict.fromkeys(TOLERANCES, CLARABELS))
+    return {
+        "HiGHS, warm": lambda hour: highs.forward(hour.demand),
+        "interior point": lambda hour: direct.forward(hour.demand),
+        "cvxpy, Clarabel": one_by_one(grid),
+        "cvxpylayers": lambda hour: plain.forward(hour.demand),
+        "layer, clarabel": checked(grid, "clarabel"),
+        "layer, interior-point": checked(grid, "interior-point"),
+    }
+
+
+def policies(env: PowerEnv, policy: NetworkPolicy) -> dict[str, Method]:
+    """The parts of what an operator would run."""
+    nothing = torch.empty(0)
+
+    def measured(hour: Hour) -> Tensor:
+        return policy.act(decide(env.grid, env.sight, hour.tape, hour.past, hour.t), nothing)
+
+    return {
+        "network": lambda hour: policy.actor.outputs(hour.decision.observation),
+        "policy": lambda hour: policy.act(hour.decision, nothing),
+        "measurements, policy": measured,
+    }
+
+
+def timed(methods: dict[str, Method], every: Sequence[Hour]) -> tuple[dict[str, list[float]], dict[str, list[Tensor]]]:
+    """Seconds and results of each method in each hour but the first, methods in turn."""
+    seconds: dict[str, list[float]] = {name: [] for name in methods}
+    results: dict[str, list[Tensor]] = {name: [] for name in methods}
+    for before, hour in pairwise(every):
+        for name, method in methods.items():
+            method(before)
+            start = time.perf_counter()
+            result = method(hour)
+            seconds[name].append(time.perf_counter() - start)
+            results[name].append(result)
+    return seconds, results
+
+
+def row(name: str, batch: int, seconds: dict[str, list[float]], dearer: float | None) -> str:
+    """Median, 10 and 90 % of a decision for the batch in ms, times as fast as `AGAINST`, cost over HiGHS'."""
+    low, middle, high = 1e3 * np.quantile(seconds[name], [0.1, 0.5, 0.9])
+    faster = 1e3 * float(np.median(seconds[AGAINST])) / middle
+    excess = "-" if dearer is None else f"{dearer:.0e}"
+    return f"{batch:6}  {name:22}{middle:10.3f}{low:10.3f}{high:10.3f}{middle / batch:12.4f}{faster:9.1f}{excess:>9}"
+
+
+@torch.no_grad()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--case", default="case118_ieee__api", help="of PGLib-OPF, with linear costs")
+    parser.add_argument("--batch", nargs="+", type=int, default=[1, 256])
+    parser.add_argument("--hours", nargs="+", type=int, default=[200, 12], help="timed, for each batch size")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    grid = dcopf.pglib(options.case)
+    settings = {"network": network(options.case), "load": {"high": HIGHEST}}
+    plan = launch.resolve("power", {"settings": settings, "device": "cpu"})
+    trainer = Trainer(plan.run, find(plan.run.algorithm), plan.task)
+    policy = NetworkPolicy(trainer.actor, trainer.kind, "greedy")
+    print(f"{options.case}: {len(grid.pmin)} units; ms a decision for the batch; {AGAINST} / method; cost over HiGHS'")
+    heads = "".join(f"{name:>{width}}" for name, width in HEADS.items())
+    print(f"{'batch':>6}  {'method':22}{heads}")
+    for batch, count in zip(options.batch, options.hours, strict=True):
+        env = plan.domain.make_env(plan.config, batch, torch.device("cpu"), 0)
+        exact = solvers(grid)
+        seconds, results = timed({**policies(env, policy), **exact}, hours(env, policy, count + 1))
+        best = torch.stack(results["HiGHS, warm"]) @ grid.linear
+        for name in seconds:
+            cost = torch.stack(results[name]) @ grid.linear if name in exact else None
+            print(row(name, batch, seconds, None if cost is None else float((cost / best - 1).abs().max())), flush=True)
+
+
+if __name__ == "__main__":
+    main()
