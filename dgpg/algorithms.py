@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from gymnasium import spaces
 
-from dgpg.actions import kind_of
+from dgpg.actions import default_distribution, kind_of
 from dgpg.config import TrainConfig, merge, validate
 from dgpg.errors import ConfigError, unknown
 
@@ -71,12 +71,16 @@ def train_config(
     independent = {**domain, **settings}.get("parameters") == "independent"
     tuned = domain or merge(algorithm.tuned, algorithm.independent if independent else {})
     config = validate(TrainConfig, merge(tuned, settings), "train")
+    alone = algorithm.guided and config.alpha.guidance_alone
+    if config.distribution is None:
+        chosen = default_distribution(space, alone, config.estimator)
+        config = config.model_copy(update={"distribution": chosen})
     estimators = kind_of(space, config.distribution).ESTIMATORS
     if config.estimator is None:
         config = config.model_copy(update={"estimator": estimators[0]})
     if config.estimator not in estimators:
         raise ConfigError("train.estimator: " + unknown("estimator", str(config.estimator), estimators))
-    if config.distribution == "mean" and not (algorithm.guided and config.alpha.guidance_alone):
+    if config.distribution == "mean" and not alone:
         raise ConfigError(
             "train.distribution = mean: a policy without chance has no score function, so only guidance can train it; "
             "use algorithm dg-pg with train.alpha.start=1 and train.alpha.end=1, or train.distribution=gaussian"

@@ -67,10 +67,12 @@ class TrainConfig(Settings):
     critic_hidden: int = Field(64, ge=1, le=4096, description="units of each hidden layer of the critic")
     normalise: Scope = Field("batch", description="what the return advantage is normalised over")
     estimator: str | None = Field(
-        None, description="how the analytical model enters the update; all_action for choices, pathwise for numbers"
+        None, description="how the analytical model enters the update; default all_action for choices, else pathwise"
     )
     distribution: Literal["gaussian", "beta", "mean"] | None = Field(
-        None, description="of continuous actions: squashed gaussian (default), beta, or mean: no chance, needs alpha 1"
+        None,
+        description="of continuous actions: gaussian, beta (numbers only), or mean: no chance, needs alpha 1; default "
+        "gaussian, and mean for splits wherever guidance is alone",
     )
     guidance_scale: Literal["none", "influence"] = Field(
         "none", description="what an agent's guidance is divided by before the batch normaliser"

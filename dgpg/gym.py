@@ -16,11 +16,17 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from dgpg.protocols import Domain
+from dgpg.spaces import Simplex
 from dgpg.types import Decision, Step
 
 Arrays = dict[str, NDArray[Any]]
 FIELDS = ("agent", "choices", "mask", "central")
 CPU = torch.device("cpu")
+
+
+@batch_space.register(Simplex)
+def _batch_simplex(space: Simplex, n: int = 1) -> Simplex:
+    return space.stacked(n)
 
 
 def arrays(decision: Decision, space: spaces.Dict) -> Arrays:
@@ -70,7 +76,7 @@ class VectorEnv(gymnasium.vector.VectorEnv[Arrays, NDArray[Any], NDArray[Any]]):
         return arrays(self._env.reset(), self._env.observation_space), {}
 
     def step(self, actions: NDArray[Any]) -> tuple[Arrays, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
-        """Joint actions `[B, N]`."""
+        """Joint actions `[B, N]`, or `[B, N, A]` if continuous."""
         step = self._env.step(torch.as_tensor(np.asarray(actions, self._env.action_space.dtype)))
         return (
             arrays(step.decision, self._env.observation_space),
@@ -92,7 +98,7 @@ class VectorEnv(gymnasium.vector.VectorEnv[Arrays, NDArray[Any], NDArray[Any]]):
 
 
 class JointEnv(gymnasium.Env[Arrays, NDArray[Any]]):
-    """One environment; the action is the joint action `[N]` of all agents."""
+    """One environment; the action is the joint action of all agents, `[N]`, or `[N, A]` if continuous."""
 
     metadata = {"render_modes": []}  # noqa: RUF012 (Gymnasium's own type)
 

@@ -80,26 +80,27 @@ class ScoringActor(nn.Module):
 
 
 class MlpActor(nn.Module):
-    """Parameters of a continuous policy from the agent's own features: `[..., A, P]`.
+    """Parameters of a continuous policy from the agent's own features and those of its choices: `[..., A, P]`.
 
-    Features are taken as they are: a set-point depends on their size, which LayerNorm would take away.
+    Features are taken as they are: a set-point depends on their size, which LayerNorm would take away. Choices keep
+    their order, so each has weights of its own.
     """
 
     def __init__(
-        self, agent: int, actions: int, width: int, hidden: int, sharing: Sharing, seed: torch.Generator
+        self, inputs: int, actions: int, width: int, hidden: int, sharing: Sharing, seed: torch.Generator
     ) -> None:
         super().__init__()
         self.sharing, self.shape = sharing, (actions, width)
-        sizes = [agent, hidden, hidden]
+        sizes = [inputs, hidden, hidden]
         self.layers = nn.Sequential(*_layers(sizes, sharing, seed))
         self.last = sharing.layer(hidden, actions * width, 0.01, seed)
 
     def features(self, agent: Tensor, choices: Tensor) -> tuple[Tensor, Tensor]:
-        """As they are."""
-        return agent, choices
+        """One row of an agent's features and all of its choices', `[..., F + K C]`, in the place of the agent's."""
+        return torch.cat([agent, choices.flatten(-2)], -1), choices
 
     def forward(self, agent: Tensor, choices: Tensor) -> Tensor:
-        """`[..., A, P]` from features `[..., F]`."""
+        """`[..., A, P]` from such rows."""
         raw: Tensor = self.last(self.hidden(agent, choices))
         return raw.view(*raw.shape[:-1], *self.shape)
 

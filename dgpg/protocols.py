@@ -39,7 +39,8 @@ class Environment(Protocol):
     observation_space: spaces.Dict
     """One environment's `agent`, `choices`, `mask` and `central`, as in `Observation`."""
     action_space: spaces.Space[Any]
-    """One environment's joint action: `MultiDiscrete([K] * N)`, or a `Box` `[N, A]` with each agent's own bounds."""
+    """One environment's joint action: `MultiDiscrete([K] * N)`, a `Box` `[N, A]` with each agent's own bounds, or a
+    `dgpg.spaces.Simplex(N, K)`: each agent splits one unit over K choices."""
     cost_unit: str
     """Unit of -reward, for tables and figures."""
 
@@ -48,7 +49,10 @@ class Environment(Protocol):
         ...
 
     def step(self, actions: Tensor) -> Step:
-        """Take the joint action `[B, N]` or `[B, N, A]`; entries of agents with nothing to decide are ignored."""
+        """Take the joint action `[B, N]`, `[B, N, A]` or splits `[B, N, K]`, which are zero where not allowed.
+
+        Entries of agents with nothing to decide are ignored.
+        """
         ...
 
     def state_dict(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from dgpg import guidance, random
 from dgpg.actions import kind_of
 from dgpg.actions.box import Box
+from dgpg.actions.simplex import Simplex
 from dgpg.errors import PluginError
 from dgpg.networks import Actor
 from dgpg.protocols import AgentMapping, AnalyticalModel, Environment, JointMapping
@@ -92,20 +93,20 @@ class Choices:
 
 
 class Numbers:
-    """A few actions of an agent, drawn evenly within its bounds."""
+    """A few actions of an agent, drawn evenly within its bounds, or over its splits."""
 
-    def __init__(self, kind: Box, mapping: JointMapping) -> None:
+    def __init__(self, kind: Box | Simplex, mapping: JointMapping) -> None:
         self.kind, self.mapping, self.draws = kind, mapping, kind.DRAWS
 
     def even(self, seen: Observation, noise: Tensor) -> Tensor:
-        """Stretch uniform noise `[B, N, A]` to the bounds."""
-        return self.kind.to_env(noise)
+        """Draw every action with the same density, `[B, N, A]` from uniform noise of that shape."""
+        return self.kind.even(seen, noise)
 
     def tries(self, seen: Observation, chance: random.Streams) -> tuple[Tensor, Tensor]:
         """What each agent can try, `[B, N, K, A]`, and whether it may, `[B, N, K]`."""
         drawn = chance.uniform(CANDIDATES, seen.mask.shape[1], *self.draws).to(seen.mask.device)
-        tried = torch.stack([self.kind.to_env(one) for one in drawn.unbind(1)], 2)
-        return tried, seen.mask.expand(-1, -1, CANDIDATES)
+        tried = torch.stack([self.kind.even(seen, one) for one in drawn.unbind(1)], 2)
+        return tried, seen.active.unsqueeze(-1).expand(-1, -1, CANDIDATES)
 
     @torch.no_grad()
     def rises(self, models: Sequence[AnalyticalModel], moment: Moment) -> list[Tensor]:
@@ -121,15 +122,14 @@ class Numbers:
 
     @torch.no_grad()
     def features(self, actor: Actor, moment: Moment) -> Tensor:
-        """(a_k - mean a) outer what the last layer maps, `[B, P, K, A * D]`; a on [0, 1], as policies have it.
+        """(a_k - mean a) outer what the last layer maps, `[B, P, K, A * D]`; a in shares: of the range, or of the unit.
 
         The gradient of an expectation over a small move of the last layer then is the sum of what the tries
-        are worth times these.
+        are worth times these. Of splits too: around an even one, logits move shares by the same factor.
         """
         seen = moment.decision.observation
         hidden = moment.of(actor.hidden(*actor.features(seen.agent, seen.choices)))
-        low, high = (end.to(hidden)[moment.agents].unsqueeze(2) for end in (self.kind.low, self.kind.high))
-        share = (moment.tried - low) / (high - low)
+        share = self.kind.shares(moment.tried, moment.agents)
         way = share - share.mean(2, keepdim=True)
         return (way.unsqueeze(-1) * hidden[:, :, None, None]).flatten(3)
 
@@ -141,7 +141,7 @@ def tries_of(env: Environment, mapping: AgentMapping | JointMapping) -> Choices 
         PluginError: a mapping for the other kind of action.
     """
     kind = kind_of(env.action_space)
-    if isinstance(kind, Box):
+    if isinstance(kind, Box | Simplex):
         if not isinstance(mapping, JointMapping):
             raise PluginError("continuous actions need a mapping with state(actions, context), see dgpg.protocols")
         return Numbers(kind, mapping)

@@ -24,7 +24,8 @@ Record = TypeVar("Record")
 class Observation:
     """What agents see before they act (o_t), and apart from it what only a central critic sees.
 
-    An agent with a continuous action has one choice without features, K = 1 and C = 0: to act.
+    An agent with a continuous action within bounds has one choice without features, K = 1 and C = 0: to act. One that
+    splits a unit has features and a mask for each of the K choices that it may split over.
     """
 
     agent: Tensor
@@ -93,10 +94,12 @@ class Trajectory:
     decision: Decision
     """The moments of decision, each field `[T, B, ...]`."""
     actions: Tensor
-    """a_t as the policy drew it, `[T, B, N]` or `[T, B, N, A]`; meaningless where an agent had nothing to decide."""
+    """a_t as the policy drew it, `[T, B, N]`, `[T, B, N, A]` or a split's logits `[T, B, N, K]`; meaningless where an
+    agent had nothing to decide."""
     policy: Tensor
     """What the policy was when the action was drawn, as its action kind has it: log pi(k | o_t) of every choice,
-    `[T, B, N, K]`, or the parameters of a continuous distribution, `[T, B, N, A, .]`."""
+    `[T, B, N, K]`, or the parameters of a continuous distribution, `[T, B, N, A, .]`, or of the logits of a split,
+    `[T, B, N, K + .]`."""
     reward: Tensor
     state: Tensor
     terminated: Tensor
@@ -115,7 +118,7 @@ class Guidance:
 
     u: Tensor | None = None
     """Advantage of the sampled action, `[T, B, N]`, of every choice, `[T, B, N, K]`, or the slope along each
-    dimension of a continuous action, `[T, B, N, A]`; normalised."""
+    dimension of a continuous action, `[T, B, N, A]` (each logit of a split, `[T, B, N, K]`); normalised."""
     baseline: Tensor | None = None
     """Part of the return that the other agents' actions explain, `[T, B, N]`; in units of the potential."""
     shaping: Tensor | None = None

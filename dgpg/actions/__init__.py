@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
+import torch
 from gymnasium import spaces
 
 from dgpg import random
@@ -12,24 +13,27 @@ from dgpg.actions import categorical
 from dgpg.actions.box import Box
 from dgpg.actions.distributions import DISTRIBUTIONS
 from dgpg.actions.kind import ActionKind
-from dgpg.errors import ConfigError, PluginError
+from dgpg.actions.logits import LOGITS
+from dgpg.actions.simplex import Simplex
+from dgpg.errors import ConfigError, PluginError, unknown
 from dgpg.networks import Actor, sharing_of, sizes
 from dgpg.protocols import Environment
 from dgpg.sharing import Parameters
+from dgpg.spaces import Simplex as SimplexSpace
 
-__all__ = ["ActionKind", "kind_of", "make_actor"]
+__all__ = ["ActionKind", "default_distribution", "kind_of", "make_actor"]
 
 
 def kind_of(space: spaces.Space[Any], distribution: str | None = None) -> ActionKind:
     """The kind for an action space.
 
     Args:
-        space: of one environment, `MultiDiscrete([K] * N)` or a bounded `Box` `[N, A]`.
-        distribution: of continuous actions, one of `DISTRIBUTIONS`; None is "gaussian".
+        space: of one environment, `MultiDiscrete([K] * N)`, a bounded `Box` `[N, A]` or `dgpg.spaces.Simplex(N, K)`.
+        distribution: of continuous actions, one of `DISTRIBUTIONS`, or of `LOGITS` for splits; None is "gaussian".
 
     Raises:
         PluginError: a space of no known kind.
-        ConfigError: a distribution for choices.
+        ConfigError: a distribution that this kind does not have.
     """
     if isinstance(space, spaces.MultiDiscrete):
         if distribution is not None:
@@ -37,10 +41,24 @@ def kind_of(space: spaces.Space[Any], distribution: str | None = None) -> Action
         return cast(ActionKind, categorical)
     if isinstance(space, spaces.Box) and len(space.shape) == 2 and np.isfinite([space.low, space.high]).all():
         return Box.of(space.low, space.high, DISTRIBUTIONS[distribution or "gaussian"])
+    if isinstance(space, SimplexSpace) and len(space.shape or ()) == 2:
+        name = distribution or "gaussian"
+        if name not in LOGITS:
+            raise ConfigError("train.distribution: " + unknown("distribution of splits", name, LOGITS))
+        return Simplex(torch.as_tensor(space.start), LOGITS[name])
     raise PluginError(
         f"action space {space} is of no known kind: expected MultiDiscrete([K] * N), one choice of K an agent, "
-        "or a Box [N, A] with finite bounds, A numbers an agent"
+        "a Box [N, A] with finite bounds, A numbers an agent, or a dgpg.spaces.Simplex(N, K), a split over K an agent"
     )
+
+
+def default_distribution(
+    space: spaces.Space[Any], guidance_alone: bool, estimator: str | None
+) -> Literal["gaussian", "mean"] | None:
+    """The distribution where none is named: for splits `mean` if it can be trained, as noise in a split costs."""
+    if not isinstance(space, SimplexSpace):
+        return None
+    return "mean" if guidance_alone and estimator in (None, *LOGITS["mean"].estimators) else "gaussian"
 
 
 def make_actor(env: Environment, kind: ActionKind, parameters: Parameters, hidden: int, seed: int) -> Actor:

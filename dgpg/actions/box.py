@@ -71,10 +71,19 @@ class Box:
         low, high = self.low.to(actions), self.high.to(actions)
         return low + (high - low) * actions
 
+    def even(self, observation: Observation, noise: Tensor) -> Tensor:
+        """Uniform `noise` `[B, N, A]` stretched to the bounds."""
+        return self.to_env(noise)
+
     def anything(self, observation: Observation, chance: torch.Generator) -> Tensor:
         """Uniform within the bounds, `[B, N, A]`."""
         shape = (len(observation.mask), *self.low.shape)
-        return self.to_env(torch.rand(shape, generator=chance).to(observation.mask.device))
+        return self.even(observation, torch.rand(shape, generator=chance).to(observation.mask.device))
+
+    def shares(self, actions: Tensor, agents: Tensor) -> Tensor:
+        """Actions `[B, P, C, A]` of `agents` `[B, P]` as shares of their range."""
+        low, high = (end.to(actions)[agents].unsqueeze(2) for end in (self.low, self.high))
+        return (actions - low) / (high - low)
 
     def log_prob(self, policy: Tensor, actions: Tensor) -> Tensor:
         """Sum over dimensions, `[...]`."""

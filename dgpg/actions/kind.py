@@ -15,7 +15,8 @@ from dgpg.types import Guidance, Observation, Trajectory
 
 
 class ActionKind(Protocol):
-    """How to sample, score and guide. `policy` stands for the parameters of a policy, `[..., K]` or `[..., A, .]`."""
+    """How to sample, score and guide. `policy` stands for the parameters of a policy, `[..., K]`, `[..., A, .]`
+    or `[..., K + .]`."""
 
     @property
     def ESTIMATORS(self) -> tuple[str, ...]:
