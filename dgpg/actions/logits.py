@@ -43,6 +43,10 @@ class LogitDistribution(Protocol):
         """Logits without chance, `[..., K]`."""
         ...
 
+    def deviation(self, policy: Tensor) -> Tensor:
+        """What a logit varies by, `[..., 1]`; one where nothing does."""
+        ...
+
     def log_prob(self, policy: Tensor, logits: Tensor) -> Tensor:
         """Log density of drawn logits, `[...]`."""
         ...
@@ -73,6 +77,10 @@ class Mean:
     def centre(self, policy: Tensor) -> Tensor:
         """The logits."""
         return policy
+
+    def deviation(self, policy: Tensor) -> Tensor:
+        """One."""
+        return torch.ones_like(policy[..., :1])
 
     def log_prob(self, policy: Tensor, logits: Tensor) -> Tensor:
         """Zero: the ratio of a policy without chance to its old self is taken as one."""
@@ -112,11 +120,15 @@ class Gaussian:
         # Uniform numbers are multiples of 2^-24: both ends stay finite.
         normal = math.sqrt(2) * torch.erfinv((2 * noise - 1).clamp(-1 + 2**-23, 1 - 2**-23))
         mean = self.centre(policy)
-        return mean + policy[..., -1:].exp() * _less_mean(normal, allowed(mean))
+        return mean + self.deviation(policy) * _less_mean(normal, allowed(mean))
 
     def centre(self, policy: Tensor) -> Tensor:
         """m."""
         return policy[..., :-1]
+
+    def deviation(self, policy: Tensor) -> Tensor:
+        """s."""
+        return policy[..., -1:].exp()
 
     def log_prob(self, policy: Tensor, logits: Tensor) -> Tensor:
         """-|d|^2 / 2 s^2 - (n - 1) log(s sqrt(2 pi)), d = logits - m less its mean."""
@@ -132,8 +144,8 @@ class Gaussian:
 
     def again(self, policy: Tensor, old: Tensor, logits: Tensor) -> Tensor:
         """The reparameterised draw, e recovered from the logits."""
-        normal = difference(logits, self.centre(old)) / old[..., -1:].exp()
-        return self.centre(policy) + policy[..., -1:].exp() * normal
+        normal = difference(logits, self.centre(old)) / self.deviation(old)
+        return self.centre(policy) + self.deviation(policy) * normal
 
 
 LOGITS: dict[str, LogitDistribution] = {"gaussian": Gaussian(), "mean": Mean()}

@@ -84,7 +84,7 @@ class Simplex:
     def even(self, observation: Observation, noise: Tensor) -> Tensor:
         """Uniform over the splits of the allowed choices from uniform `noise` `[B, N, K]`: exponentials, divided."""
         mask = observation.mask
-        weight = -torch.log1p(-noise).clamp(min=1e-12) * (mask | ~mask.any(-1, keepdim=True))
+        weight = (-torch.log1p(-noise)).clamp(min=1e-12) * (mask | ~mask.any(-1, keepdim=True))
         return weight / weight.sum(-1, keepdim=True)
 
     def anything(self, observation: Observation, chance: torch.Generator) -> Tensor:
@@ -162,5 +162,7 @@ class Simplex:
         u = ((split * slope).sum(-1, keepdim=True) - slope) * able
         if estimator == "pathwise_plain":
             u = split * u
-        power = u.square().sum() / active.sum().clamp(min=1)
+        # <u, deviation e> is the advantage that u stands for; of size one, as the return's is, alpha weighs alike.
+        worth = u * self.distribution.deviation(trajectory.policy)
+        power = worth.square().sum() / active.sum().clamp(min=1)
         return Guidance(u=u / (power.sqrt() + 1e-8))

@@ -11,14 +11,14 @@ from torch import Tensor
 
 from dgpg import random
 from dgpg.checks.nested import copied, difference
-from dgpg.checks.subject import Subject, allowed, continuous, ends
+from dgpg.checks.subject import Subject, allowed, continuous, ends, splits
 from dgpg.checks.verdict import CheckFailed, Skipped
 from dgpg.protocols import Baseline, Environment, Information, SupportsBaselines, SupportsOwnConfig
 from dgpg.types import Decision
 
 STEPS = 4
 ROUNDING = 1e-5
-"""Share of its range by which float32 may carry an entry beyond a bound."""
+"""Share of its range by which float32 may carry an entry beyond a bound, or a sum away from one."""
 
 
 def _rules(subject: Subject) -> Sequence[Baseline]:
@@ -87,6 +87,10 @@ def _one_decision(
 
 def _fine(env: Environment, decision: Decision, actions: Tensor) -> Tensor:
     """Where an entry is one that the agent may give, `[B, N]`; idle agents may give any within the ends."""
+    if splits(env):
+        outside = actions.masked_fill(decision.observation.mask, 0.0)
+        whole = (actions.sum(-1) - 1).abs() <= ROUNDING
+        return (whole & (actions >= 0).all(-1) & (outside == 0).all(-1)) | ~decision.observation.active
     low, high = ends(env)
     if continuous(env):
         slack = ROUNDING * (high - low)
@@ -97,10 +101,13 @@ def _fine(env: Environment, decision: Decision, actions: Tensor) -> Tensor:
 
 
 def _valid(env: Environment, decision: Decision, b: int, i: int) -> str:
+    able = decision.observation.mask[b, i].nonzero().flatten().tolist()
+    if splits(env):
+        return f"shares of choices {able} that are not negative and sum to 1, and 0 for the others"
     if continuous(env):
         low, high = (end[i].tolist() for end in ends(env))
         return f"numbers from {low} to {high}"
-    return f"one of {decision.observation.mask[b, i].nonzero().flatten().tolist()}"
+    return f"one of {able}"
 
 
 def _act(rule: Baseline, what: str, expected: str, got: str) -> CheckFailed:
@@ -109,6 +116,6 @@ def _act(rule: Baseline, what: str, expected: str, got: str) -> CheckFailed:
         expected=expected,
         got=got,
         cause="mask or bounds are not applied, chance comes from elsewhere than `noise`, or an in-place operation",
-        fix="scores.masked_fill(~mask, inf).argmin(-1), or clamp to the bounds; use `noise` as the only random "
-        "numbers; clone before changing",
+        fix="scores.masked_fill(~mask, inf).argmin(-1), clamp to the bounds, or mask shares and divide by their sum; "
+        "use `noise` as the only random numbers; clone before changing",
     )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dgpg.checks.nested import difference, flat, row
-from dgpg.checks.subject import LONGEST, Moment, Situation, Subject, continuous, ends
+from dgpg.checks.subject import LONGEST, Moment, Situation, Subject, continuous, ends, splits
 from dgpg.checks.verdict import CheckFailed, Skipped
 
 
@@ -160,5 +160,5 @@ def action_matters(subject: Subject) -> None:
 
 def _free(situation: Situation) -> bool:
     """Whether some agent can do more than one thing."""
-    several = 1 if continuous(situation.env) else 2
+    several = 1 if continuous(situation.env) and not splits(situation.env) else 2
     return bool((situation.decision.observation.mask.sum(-1) >= several).any())

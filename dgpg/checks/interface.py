@@ -13,6 +13,7 @@ from torch import Tensor
 from dgpg.checks.nested import flat
 from dgpg.checks.subject import Subject
 from dgpg.checks.verdict import CheckFailed
+from dgpg.spaces import Simplex
 from dgpg.types import Decision, Observation
 
 OBSERVATION = ("agent", "choices", "mask", "central")
@@ -43,7 +44,7 @@ def attributes(subject: Subject) -> None:
 
 
 def declared_spaces(subject: Subject) -> None:
-    """The observation space is a Dict of the four parts, the action space MultiDiscrete([K] * N) or a bounded Box."""
+    """The observation space is a Dict of the four parts, the actions MultiDiscrete, a bounded Box or a Simplex."""
     env = subject.make_env()
     space, actions, agents = env.observation_space, env.action_space, env.num_agents
     if not isinstance(space, spaces.Dict) or set(space.spaces) != set(OBSERVATION):
@@ -75,8 +76,12 @@ def _action_space(actions: spaces.Space[Any], agents: int, choices: int) -> None
             )
         if choices != 1:
             raise _space("observation_space['mask']", f"shape [{agents}, 1]: to act or not", f"K = {choices}")
+    elif isinstance(actions, Simplex):
+        if actions.shape != (agents, choices):
+            raise _space("action_space", f"Simplex({agents}, {choices}), as the mask has it", actions)
     elif not isinstance(actions, spaces.MultiDiscrete):
-        raise _space("action_space", "spaces.MultiDiscrete([K] * N), or a Box [N, A] with finite bounds", actions)
+        known = "spaces.MultiDiscrete([K] * N), a Box [N, A] with finite bounds, or dgpg.spaces.Simplex(N, K)"
+        raise _space("action_space", known, actions)
     elif actions.nvec.tolist() != [choices] * agents:
         raise _space("action_space", f"MultiDiscrete([{choices}] * {agents}), as the mask has it", actions)
 

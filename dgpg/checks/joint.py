@@ -10,7 +10,7 @@ from torch import Tensor
 from dgpg import random
 from dgpg.checks.mapping import TOLERANCE, known_factor, size_of, some_agents
 from dgpg.checks.nested import difference
-from dgpg.checks.subject import Sample, Situation, Subject, allowed, continuous, ends
+from dgpg.checks.subject import Sample, Situation, Subject, allowed, continuous, ends, splits
 from dgpg.checks.verdict import CheckFailed, Skipped
 from dgpg.protocols import JointMapping
 from dgpg.types import Context
@@ -30,9 +30,10 @@ def _joint(subject: Subject) -> JointMapping:
         return subject.mapping
     if not wanted and not fits:
         raise Skipped("agents choose: the checks state_is_sum and influence_is_effect look at their mapping")
+    box, choice = "state(actions, context) for a Box or Simplex", "base_state and influence for MultiDiscrete"
     raise CheckFailed(
         "agent_mapping",
-        expected="state(actions, context) for a Box" if wanted else "base_state and influence for MultiDiscrete",
+        expected=box if wanted else choice,
         got=f"{type(subject.mapping).__name__}, which has {'no' if wanted else 'a'} state(actions, context)",
         cause="a mapping for the other kind of action",
         fix="return a JointMapping for continuous actions and an AgentMapping for choices, see dgpg.protocols",
@@ -89,15 +90,22 @@ def _cause_of_state(subject: Subject, mapping: JointMapping, sample: Sample, sai
 def _mistaken(situation: Situation, actions: Tensor) -> dict[str, tuple[Tensor, Context]]:
     """Actions and context for which the mapping would be right, by the mistake that this would show."""
     context, (low, high) = situation.decision.context, ends(situation.env)
-    return {
+    following = situation.step(actions).decision.context
+    late = {"state is read too late: it is what the joint action makes of the next context": (actions, following)}
+    if splits(situation.env):
+        logits = actions.clamp(min=1e-12).log()
+        return late | {
+            "the mapping takes actions as logits of a split, the environment as the split": (logits, context),
+            "the environment takes actions as logits of a split, the mapping as the split": (
+                actions.softmax(-1), context,
+            ),
+        }  # fmt: skip
+    return late | {
         "the mapping takes actions as shares of their range, the environment in its units": (
             (actions - low) / (high - low), context,
         ),
         "the environment takes actions as shares of their range, the mapping in its units": (
             low + (high - low) * actions, context,
-        ),
-        "state is read too late: it is what the joint action makes of the next context": (
-            actions, situation.step(actions).decision.context,
         ),
     }  # fmt: skip
 
@@ -128,10 +136,8 @@ def slope_is_effect(subject: Subject) -> None:
 
 
 def _place(mapping: JointMapping, situation: Situation, chance: torch.Generator) -> _Place:
-    """A random joint action, far enough from the bounds for a step to either side."""
-    low, high = ends(situation.env)
-    edge = max(WIDTHS) * (high - low)
-    actions = allowed(situation.env, situation.decision, chance).clamp(low + edge, high - edge)
+    """A random joint action, far enough from the edge of what is allowed for a step to either side."""
+    actions = _inside(situation, allowed(situation.env, situation.decision, chance))
     state = situation.step(actions).state
     weight = torch.randn(state.shape[1:], generator=chance).to(state) / size_of(state)
     a = actions.clone().requires_grad_()
@@ -143,15 +149,46 @@ def _place(mapping: JointMapping, situation: Situation, chance: torch.Generator)
     return _Place(situation, actions, state, weight, claimed)
 
 
+def _inside(situation: Situation, actions: Tensor) -> Tensor:
+    """Joint actions moved away from the edge: half of the way to an even split, or the widest step off the bounds."""
+    if splits(situation.env):
+        mask = situation.decision.observation.mask
+        even = mask / mask.sum(-1, keepdim=True).clamp(min=1)
+        return torch.where(mask.any(-1, keepdim=True), (actions + even) / 2, actions)
+    low, high = ends(situation.env)
+    edge = max(WIDTHS) * (high - low)
+    return actions.clamp(low + edge, high - edge)
+
+
+def _way(situation: Situation, i: int, d: int) -> tuple[Tensor, float]:
+    """Direction `[B, A]` that raises number d of agent i, zero where it cannot, and the size of its range.
+
+    A share rises at the expense of the agent's other allowed choices, alike: nothing is said beyond the simplex.
+    """
+    seen, env = situation.decision.observation, situation.env
+    if splits(env):
+        mask = seen.mask[:, i].float()
+        others = mask.clone()
+        others[:, d] = 0.0
+        way = -others / others.sum(-1, keepdim=True).clamp(min=1)
+        way[:, d] = 1.0
+        able = (mask[:, d] > 0) & (others > 0).any(-1)
+        # Shares inside are 1 / 2 K or more: a step must not leave the simplex.
+        return way * able.unsqueeze(-1), min(1.0, 0.5 / (max(WIDTHS) * mask.shape[-1]))
+    low, high = ends(env)
+    way = torch.zeros(len(seen.mask), low.shape[-1], device=low.device)
+    way[:, d] = seen.active[:, i].float()
+    return way, float((high - low)[i, d])
+
+
 def _one_number(place: _Place, i: int, d: int) -> None:
     """Number d of agent i a little smaller and a little greater, in each environment in which the agent acts."""
-    low, high = ends(place.situation.env)
-    able = place.situation.decision.observation.active[:, i]
-    claimed = place.claimed[:, i, d] * able
-    wrong = able
+    way, size = _way(place.situation, i, d)
+    claimed = (place.claimed[:, i] * way).sum(-1)
+    wrong = way.any(-1)
     for width in WIDTHS:
-        step = float(width * (high - low)[i, d])
-        left, right = (_moved(place, i, d, by) for by in (-step, step))
+        step = width * size
+        left, right = (_moved(place, i, way, by) for by in (-step, step))
         # A kink of one coordinate leaves the others alone: each may take either side.
         least, most = (side(left, right).sum((-1, -2)) for side in (torch.minimum, torch.maximum))
         noise = ROUNDING * (place.state * place.weight).abs().sum((-1, -2)) / step
@@ -160,7 +197,8 @@ def _one_number(place: _Place, i: int, d: int) -> None:
     if wrong.any():
         b = int(wrong.nonzero()[0])
         raise _slope(
-            f"JointMapping.state in step {place.situation.t}, environment {b}, agent {i}, number {d} of its action: "
+            f"JointMapping.state in step {place.situation.t}, environment {b}, agent {i}, number {d} of its action"
+            f"{' against its other shares' if splits(place.situation.env) else ''}: "
             "slope of a weighted sum of coordinates",
             f"between {least[b]:.6g} and {most[b]:.6g}, the differences of Step.state to the left and right",
             f"{claimed[b].item():.6g} from autograd",
@@ -168,13 +206,12 @@ def _one_number(place: _Place, i: int, d: int) -> None:
         )
 
 
-def _moved(place: _Place, i: int, d: int, by: float) -> Tensor:
-    """Slope of each coordinate times w towards one side, `[B, G, m]`, the agent's number changed by `by`."""
+def _moved(place: _Place, i: int, way: Tensor, by: float) -> Tensor:
+    """Slope of each coordinate times w towards one side, `[B, G, m]`, the agent's numbers changed by `by` times way."""
     changed = place.actions.clone()
-    changed[:, i, d] += by
-    able = place.situation.decision.observation.active[:, i]
+    changed[:, i] += by * way
     moved = (place.situation.step(changed).state - place.state) * place.weight
-    return moved / by * able[:, None, None]
+    return moved / by * way.any(-1)[:, None, None]
 
 
 def _cause_of_slope(measured: Tensor, claimed: Tensor, noise: float) -> str:

@@ -20,6 +20,7 @@ from dgpg.actions import kind_of
 from dgpg.checks.nested import copied
 from dgpg.config import merge
 from dgpg.protocols import AgentMapping, AnalyticalModel, Domain, Environment, JointMapping, SupportsSmall
+from dgpg.spaces import Simplex
 from dgpg.types import Decision, Step
 
 LONGEST = 64
@@ -166,13 +167,25 @@ def allowed(env: Environment, decision: Decision, chance: torch.Generator) -> Te
 
 
 def continuous(env: Environment) -> bool:
-    """Whether actions are numbers within bounds; else they are choices."""
-    return isinstance(env.action_space, spaces.Box)
+    """Whether actions are numbers, within bounds or shares of a unit; else they are choices."""
+    return isinstance(env.action_space, spaces.Box | Simplex)
+
+
+def splits(env: Environment) -> bool:
+    """Whether each agent splits one unit over choices."""
+    return isinstance(env.action_space, Simplex)
 
 
 def ends(env: Environment) -> tuple[Tensor, Tensor]:
-    """The least and the greatest entry of each agent: 0 and K - 1, `[N]`, or the bounds of a Box, `[N, A]`."""
+    """The least and the greatest entry of each agent: 0 and K - 1, `[N]`, or the bounds of a Box, `[N, A]`.
+
+    Of splits, everything on the last choice and everything on the first, `[N, K]`.
+    """
     space: Any = env.action_space
+    if splits(env):
+        first = torch.zeros(space.shape, device=env.device)
+        first[:, 0] = 1.0
+        return first.flip(-1), first
     pair = (space.low, space.high) if continuous(env) else (0 * space.nvec, space.nvec - 1)
     low, high = (torch.as_tensor(end).to(env.device) for end in pair)
     return low, high
