@@ -7,6 +7,7 @@ import pytest
 from . import dcopf as dcopf_module
 from . import toy as toy_module
 from . import toy_box as toy_box_module
+from . import toy_simplex as toy_simplex_module
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +20,12 @@ def toy() -> ModuleType:
 def toy_box() -> ModuleType:
     """The module tests/toy_box.py: agents with continuous actions."""
     return toy_box_module
+
+
+@pytest.fixture(scope="session")
+def toy_simplex() -> ModuleType:
+    """The module tests/toy_simplex.py: agents that split a unit."""
+    return toy_simplex_module
 
 
 @pytest.fixture(scope="session")

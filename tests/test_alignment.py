@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from dgpg import alignment, random
+from dgpg import actions, alignment, random
 from dgpg.alignment import Alignment, Plan, Sample
 from dgpg.errors import PluginError
 from dgpg.models import CostModel
@@ -215,6 +216,48 @@ def test_features_are_the_gradient_of_the_last_layer(moment: tuple[Numbers, Mome
     share = (at.tried[1, 0] - low) / (high - low)
     expected = torch.outer(share[2] - share.mean(0), hidden).flatten()
     torch.testing.assert_close(features[1, 0, 2], expected.detach())
+
+
+# --- splits --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sign", "said"), [(1.0, "may be trusted with a large alpha"), (-1.0, "misleads")], ids=["right", "wrong sign"]
+)
+def test_models_of_splits_are_told_apart(toy_simplex: ModuleType, sign: float, said: str) -> None:
+    class Cost(toy_simplex.Cost):  # type: ignore[misc, name-defined]
+        def block_potential(self, *args: Any) -> Tensor:
+            return sign * super().block_potential(*args)  # type: ignore[no-any-return]
+
+    found = alignment.measure(Task(toy_simplex.Env(64, 3), Cost(), toy_simplex.Loads()), PLAN, 0)
+    assert said in found.verdict
+    assert found.scale == pytest.approx(sign, rel=0.05)
+
+
+def test_tries_of_splits_are_splits_of_what_is_allowed(toy_simplex: ModuleType) -> None:
+    env = toy_simplex.Env(3)
+    way, seen = tries_of(env, toy_simplex.Loads()), env.reset().observation
+    assert isinstance(way, Numbers)
+    tried, may = way.tries(seen, random.Streams(0, 3))
+    assert tried.shape == (3, 4, CANDIDATES, 3) and torch.equal(may[..., 0], seen.active) and not may.all()
+    active = seen.active
+    torch.testing.assert_close(tried.sum(-1), torch.ones(3, 4, CANDIDATES))
+    assert (tried[active] * ~seen.mask[active].unsqueeze(1) == 0).all()
+    free = seen.mask.sum(-1) > 1
+    assert (tried[free].std(1).amax(-1) > 0.01).all()
+
+
+def test_features_of_splits_are_the_gradient_of_the_last_layer(toy_simplex: ModuleType) -> None:
+    env = toy_simplex.Env(2, still=True)
+    way, decision = tries_of(env, toy_simplex.Loads()), env.reset()
+    tried, mask = way.tries(decision.observation, random.Streams(0, 2))
+    agents = torch.arange(4).expand(2, 4)
+    at = Moment(decision, tried[:, :, 0], env.step(tried[:, :, 0]).state, agents, tried, mask)
+    actor = alignment.make_actor(env, actions.kind_of(env.action_space), "shared", 8, 0)
+    assert isinstance(actor, MlpActor)
+    last = actor.hidden(*actor.features(decision.observation.agent, decision.observation.choices))
+    expected = torch.outer(tried[1, 2, 3] - tried[1, 2].mean(0), last[1, 2]).flatten()
+    torch.testing.assert_close(way.features(actor, at)[1, 2, 3], expected.detach())
 
 
 def test_a_mapping_for_the_other_kind_is_refused(toy: ModuleType, toy_box: ModuleType) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from dgpg import checks
 
-from . import broken, toy, toy_box
+from . import broken, toy, toy_box, toy_simplex
 
 FUNCTIONS = {check.name: check for check in checks.CHECKS}
 CASES = [(name, case) for name, cases in broken.BROKEN.items() for case in cases]
@@ -44,9 +44,10 @@ def test_the_intact_toy_passes_everything(model, seed):
     assert skipped == {"entry_point", "joint_state", "slope_is_effect"} | (references if model == "cost" else set())
 
 
+@pytest.mark.parametrize("domain", [toy_box.Domain(), toy_simplex.Domain()], ids=["box", "simplex"])
 @pytest.mark.parametrize("seed", range(3))
-def test_the_intact_continuous_toy_passes_everything(seed):
-    outcomes = checks.run(checks.subject(toy_box.Domain(), seed=seed))
+def test_the_intact_continuous_toys_pass_everything(seed, domain):
+    outcomes = checks.run(checks.subject(domain, seed=seed))
     assert [one.message for one in outcomes if one.status == "fail"] == []
     skipped = {one.name for one in outcomes if one.status == "skip"}
     choices = {"influence_format", "distinct_blocks", "state_is_sum", "influence_is_effect"}

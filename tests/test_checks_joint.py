@@ -81,13 +81,44 @@ def test_a_continuous_mapping_of_choices_is_refused(toy: ModuleType, toy_box: Mo
         checks.joint_state(checks.subject(wrong))
 
 
-def test_the_ends_of_joint_actions(toy: ModuleType, toy_box: ModuleType) -> None:
+def test_the_ends_of_joint_actions(toy: ModuleType, toy_box: ModuleType, toy_simplex: ModuleType) -> None:
+    assert [end.tolist() for end in ends(toy_simplex.Env())] == [[[0, 0, 1]] * 4, [[1, 0, 0]] * 4]
     assert [end.tolist() for end in ends(toy.Env())] == [[0] * 4, [2] * 4]
     low, high = ends(toy_box.Env())
     assert torch.equal(low, torch.tensor(toy_box.LOW)) and torch.equal(high, torch.tensor(toy_box.HIGH))
 
 
-def test_random_joint_actions_are_those_of_the_kind(toy: ModuleType, toy_box: ModuleType) -> None:
-    for env, shape, dtype in ((toy.Env(5), (5, 4), torch.int64), (toy_box.Env(5), (5, 3, 2), torch.float32)):
+def test_the_slope_of_splits_is_measured_within_the_simplex(toy_simplex: ModuleType) -> None:
+    """A mapping that divides by the sum of shares is another function beyond the simplex, and as right within it."""
+
+    class Divides(toy_simplex.Loads):  # type: ignore[misc, name-defined]
+        def state(self, actions: Tensor, context: Context) -> Tensor:
+            return super().state(actions / actions.sum(-1, keepdim=True), context)  # type: ignore[no-any-return]
+
+    domain = type("Divided", (toy_simplex.Domain,), {"agent_mapping": lambda self, config: Divides()})()
+    checks.slope_is_effect(checks.subject(domain))
+
+
+@pytest.mark.parametrize("d", [0, 1, 2])
+def test_a_share_rises_at_the_expense_of_the_other_allowed_ones(toy_simplex: ModuleType, d: int) -> None:
+    situation = checks.subject(toy_simplex.Domain()).situations[0]
+    mask = situation.decision.observation.mask
+    for i in range(4):
+        way, size = joint._way(situation, i, d)
+        able = mask[:, i, d] & (mask[:, i].sum(-1) > 1)
+        assert size == 1.0 and torch.equal(way.any(-1), able) and (way * ~mask[:, i] == 0).all()
+        torch.testing.assert_close(way.sum(-1), torch.zeros(len(way)))
+        assert (way[able, d] == 1).all()
+
+
+def test_random_joint_actions_are_those_of_the_kind(
+    toy: ModuleType, toy_box: ModuleType, toy_simplex: ModuleType
+) -> None:
+    kinds = (
+        (toy.Env(5), (5, 4), torch.int64),
+        (toy_box.Env(5), (5, 3, 2), torch.float32),
+        (toy_simplex.Env(5), (5, 4, 3), torch.float32),
+    )
+    for env, shape, dtype in kinds:
         drawn = checks.allowed(env, env.reset(), torch.Generator().manual_seed(0))
         assert drawn.shape == shape and drawn.dtype == dtype

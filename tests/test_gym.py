@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
@@ -57,6 +58,22 @@ def test_gymnasiums_vector_wrappers_work(small):
     for _ in range(5):
         *_, info = env.step(env.action_space.sample())
     assert np.isfinite(info["episode"]["r"]).all() and (info["episode"]["l"] == 5).all()
+
+
+def test_splits_are_taken_too(toy_simplex):
+    check_env(JointEnv(toy_simplex.Domain()), skip_render_check=True)
+    env = VectorEnv(toy_simplex.Domain(), num_envs=3)
+    env.reset(seed=5)
+    own = toy_simplex.Env(3, 5)
+    own.reset()
+    env.action_space.seed(0)
+    for _ in range(4):
+        actions = env.action_space.sample()
+        assert actions.shape == (3, 4, 3) and env.action_space.contains(actions)
+        seen, reward, *_ = env.step(actions)
+        step = own.step(torch.from_numpy(actions))
+        assert reward.tolist() == pytest.approx(step.reward.tolist())
+        assert np.array_equal(seen["mask"], step.decision.observation.mask.numpy())
 
 
 def test_seeds_as_a_list_are_refused_with_what_to_do(small):

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dgpg.networks import CentralCritic, LocalCritic, ScoringActor, mlp
+from dgpg.networks import CentralCritic, LocalCritic, MlpActor, ScoringActor, mlp
 from dgpg.random import generator
 from dgpg.sharing import Shared
 from dgpg.types import Observation
@@ -64,6 +64,16 @@ def test_actor_is_an_mlp_of_agent_and_choice_features_together() -> None:
         features = torch.cat([standardised(seen.agent), standardised(seen.choices[..., k, :])], -1)
         hidden = actor.middle(torch.relu(features @ weight.T + bias)).clamp(min=0)
         torch.testing.assert_close(logits[..., k], actor.score(hidden).squeeze(-1))
+
+
+def test_an_mlp_actor_takes_all_choices_in_their_order_as_they_are() -> None:
+    actor, seen = MlpActor(4 + 6 * 5, 6, 2, 8, Shared(), generator(0)), observation()
+    x = torch.cat([seen.agent, *seen.choices.unbind(-2)], -1)
+    for layer in (actor.layers[0], actor.layers[2]):
+        x = (x @ layer.weight.T + layer.bias).clamp(min=0)
+    torch.testing.assert_close(actor.outputs(seen), (x @ actor.last.weight.T).view(*seen.mask.shape, 2))
+    swapped = replace(seen, choices=seen.choices.flip(-2))
+    assert not torch.allclose(actor.outputs(swapped), actor.outputs(seen).flip(-2), atol=1e-4)
 
 
 def test_an_agent_with_nothing_to_decide_is_not_scored() -> None:

@@ -15,7 +15,7 @@ from dgpg.checks.subject import Subject, subject
 from dgpg.errors import ConfigError
 from dgpg.testing import DomainTests, configs, joint_actions, machine_of, settings_of, states, suite
 
-from . import broken, toy, toy_box
+from . import broken, broken_simplex, toy, toy_box, toy_simplex
 
 SUBJECT = subject(toy.Domain())
 CONTINUOUS = subject(toy_box.Domain())
@@ -35,6 +35,10 @@ class TestToyWithAReference(DomainTests):
 
 class TestContinuousToy(DomainTests):
     domain = toy_box.Domain()
+
+
+class TestToyOfSplits(DomainTests):
+    domain = toy_simplex.Domain()
 
 
 def of(env: type) -> Subject:
@@ -90,6 +94,13 @@ def test_the_machine_catches_a_broken_environment(env, words):
 def test_the_suite_catches_an_action_that_the_mapping_is_wrong_about():
     wrong = type("Wrong", (toy.Domain,), {"agent_mapping": lambda self, config: broken.valued(2.0)()})()
     with pytest.raises(Exception, match=r"expected base_state \+ influences"):
+        DomainTests().test_any_joint_action_gives_the_state_that_the_mapping_says(subject(wrong))
+
+
+def test_the_suite_catches_a_split_that_the_mapping_is_wrong_about():
+    half = broken_simplex.joint(lambda actions, context: toy_simplex.loads(actions / 2, context))
+    wrong = type("Wrong", (toy_simplex.Domain,), {"agent_mapping": lambda self, config: half()})()
+    with pytest.raises(Exception, match=r"as JointMapping\.state says"):
         DomainTests().test_any_joint_action_gives_the_state_that_the_mapping_says(subject(wrong))
 
 

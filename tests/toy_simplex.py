@@ -73,10 +73,10 @@ class Env:
         self.demand = TOTAL * weight / weight.sum()
         self.observation_space = spaces.Dict(
             {
-                "agent": spaces.Box(-np.inf, np.inf, (agents, agents + 1)),
-                "choices": spaces.Box(-np.inf, np.inf, (agents, LINKS, 1)),
+                "agent": spaces.Box(0, TOTAL, (agents, agents + 1)),
+                "choices": spaces.Box(0, TOTAL, (agents, LINKS, 1)),
                 "mask": spaces.MultiBinary([agents, LINKS]),
-                "central": spaces.Box(-np.inf, np.inf, (LINKS + 1,)),
+                "central": spaces.Box(0, TOTAL, (LINKS + 1,)),
             }
         )
         self.action_space: Any = Simplex(agents, LINKS, np.tile(start, (agents, 1)))
