@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from dgpg import checks
 from dgpg.checks import joint
 from dgpg.checks.subject import ends
-from dgpg.types import Context
+from dgpg.types import Context, Decision
 
 KINK = 0.5
 
@@ -97,6 +98,24 @@ def test_the_slope_of_splits_is_measured_within_the_simplex(toy_simplex: ModuleT
 
     domain = type("Divided", (toy_simplex.Domain,), {"agent_mapping": lambda self, config: Divides()})()
     checks.slope_is_effect(checks.subject(domain))
+
+
+def test_agents_with_one_open_choice_have_nothing_to_show(toy_simplex: ModuleType) -> None:
+    class OneOpen(toy_simplex.Env):  # type: ignore[misc, name-defined]
+        def _decide(self) -> Decision:
+            decision: Decision = super()._decide()
+            mask = torch.zeros_like(decision.observation.mask)
+            mask[..., 1] = True
+            context = {**decision.context, "acting": mask.any(-1)}
+            return Decision(replace(decision.observation, mask=mask), context)
+
+    made = {"make_env": lambda self, c, envs, device, seed: OneOpen(envs, seed, c.horizon)}
+    found = checks.subject(type("OneOpened", (toy_simplex.Domain,), made)())
+    assert (found.samples[0].actions == torch.tensor([0.0, 1.0, 0.0])).all()
+    with pytest.raises(checks.Skipped, match="no agent had anything to choose from"):
+        checks.action_matters(found)
+    checks.joint_state(found)
+    checks.slope_is_effect(found)
 
 
 @pytest.mark.parametrize("d", [0, 1, 2])

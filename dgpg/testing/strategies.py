@@ -81,7 +81,7 @@ def decisions(subject: Subject) -> st.SearchStrategy[Decision]:
 
 
 def joint_actions(subject: Subject, decision: Decision) -> st.SearchStrategy[Tensor]:
-    """Joint actions that the decision allows, `[B, N]`, or `[B, N, A]` if continuous."""
+    """Joint actions that the decision allows, `[B, N]`, or `[B, N, A]` if continuous, splits included."""
     return SEEDS.map(lambda seed: allowed(subject.env, decision, generator(seed)))
 
 
