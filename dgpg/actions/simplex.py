@@ -14,6 +14,12 @@ F g = d phi / d logit. Its solutions are g_k = s_k + constant; the constant move
 and g_k = s_k - sum_j p_j s_j is the one of mean zero under p. A step logit -= eta g is p_k <- p_k exp(-eta s_k) / Z:
 mirror descent with the negative entropy, or exponentiated gradient (Kivinen and Warmuth 1997; Amari 1998 for the
 metric; Beck and Teboulle 2003 for the equality).
+
+Why a mean share. A network serves many moments with one set of weights. Divided by the p_k of each moment, the
+gradients of these no longer add up to a multiple of the gradient of their mean phi: moments in which a choice matters
+little would weigh as much as those in which it matters, and training drifts off the optimum. One metric for all
+moments of an agent does not move the optimum: p_k (s_k - sum_j p_j s_j) is divided by the agent's mean share of choice
+k. Of a policy that does the same in all moments, as in a static problem, that is g_k itself.
 """
 
 from __future__ import annotations
@@ -139,9 +145,9 @@ class Simplex:
         """What the model says about a whole trajectory.
 
         Args:
-            estimator: `pathwise`, minus the centred slope of phi along each share (the natural gradient, see above);
-                `pathwise_plain`, the derivative through the softmax, p_k times it; or `first_order`, the slope times
-                the split's way from the centre, as the advantage of a score function.
+            estimator: `pathwise`, the natural gradient (see above); `pathwise_plain`, the derivative through the
+                softmax; or `first_order`, the slope times the split's way from the centre, as the advantage of a
+                score function.
             model: phi.
             mapping: x of a joint action.
             trajectory: T steps.
@@ -160,9 +166,14 @@ class Simplex:
             return Guidance(u=advantage.normalise(-(slope * way).sum(-1), active, "batch"))
         able = allowed(trajectory.actions) & active.unsqueeze(-1)
         u = ((split * slope).sum(-1, keepdim=True) - slope) * able
-        if estimator == "pathwise_plain":
-            u = split * u
+        u = split * u if estimator == "pathwise_plain" else _over_mean(split, able) * u
         # <u, deviation e> is the advantage that u stands for; of size one, as the return's is, alpha weighs alike.
         worth = u * self.distribution.deviation(trajectory.policy)
         power = worth.square().sum() / active.sum().clamp(min=1)
         return Guidance(u=u / (power.sqrt() + 1e-8))
+
+
+def _over_mean(split: Tensor, able: Tensor) -> Tensor:
+    """p_k over the agent's mean of it in the moments that allow k, `[T, B, N, K]`; 1 where it never has a share."""
+    mean = (split * able).sum((0, 1)) / able.sum((0, 1)).clamp(min=1)
+    return torch.where(mean > 0, split / mean, 1.0)
