@@ -52,8 +52,8 @@ class Simplex(spaces.Space[Array]):
 
     @property
     def is_np_flattenable(self) -> bool:
-        """An array of fixed shape."""
-        return True
+        """No: Gymnasium's flattening wrappers would lose that shares sum to one."""
+        return False
 
     def sample(self, mask: Any = None, probability: Any = None) -> Array:
         """Uniform over all splits, or over those of the choices that `mask` `[N, K]` allows.
