@@ -6,7 +6,7 @@ the grid prices them (`PRICED`): the optimum is then the least cost that any dis
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -18,6 +18,8 @@ from dgpg_power.reward import marginal
 HARD, PRICED = "hard", "priced"
 TOLERANCE = 1e-8
 """Relative residual of a solution. Powers and prices differ so much that rounding stops some above 1e-9."""
+ENTRIES = 1 << 21
+"""Of one matrix of all instances that are solved together, 16 MiB: more would only leave the caches."""
 FEW = 64
 """Units below which all limits enter at once: another round would cost more than their rows."""
 NEAR = 0.95
@@ -63,6 +65,21 @@ def optimum(
         lines: True for lines whose limits enter from the start, `[L]`; those near them in merit order if None.
     """
     load, demand, low, high = load.double(), demand.double(), low.double(), high.double()
+    size = max(1, ENTRIES // low.shape[-1] ** 2)
+    parts = [
+        _optimum(grid, load[k], demand[k], low[k], high[k], None if outage is None else outage[k], limits, lines)
+        for k in (slice(first, first + size) for first in range(0, max(len(low), 1), size))
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    return Optimum(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Optimum)))
+
+
+def _optimum(
+    grid: Grid, load: Tensor, demand: Tensor, low: Tensor, high: Tensor, outage: Tensor | None, limits: str,
+    lines: Tensor | None,
+) -> Optimum:  # fmt: skip
+    """The optimum of instances that are solved together."""
     chosen = _near(grid, load, demand, low, high, outage) if lines is None else lines & (grid.limit < torch.inf)
     found = _within(grid, load, demand, low, high, outage, limits, chosen)
     while True:
