@@ -34,11 +34,49 @@ class Optimum:
     """True where the solver found the optimum, `[B]`; with hard limits False also where there is none."""
 
 
+@dataclass(frozen=True)
+class Problem:
+    """The quadratic program of B instances, and what leads from its variables back to the grid."""
+
+    program: QuadraticProgram
+    """Variables: x of the S segments, then, if limits are priced, what is missing and what is too much; rows: the upper
+    and the lower limits of `lines`."""
+    low: Tensor
+    """Least outputs, `[B, N]`."""
+    owner: Tensor
+    """The unit of each segment, `[S]`."""
+    lines: Tensor
+    """Lines that have a limit, `[m]`."""
+    units: Tensor
+    """H, `[L, N]` or `[B, L, N]`."""
+    buses: Tensor
+    """F, `[L, nb]` or `[B, L, nb]`."""
+
+    def output(self, x: Tensor) -> Tensor:
+        """p, MW, `[B, N]`, of the program's variables `[B, n]`."""
+        return self.low.index_add(-1, self.owner, x[..., : len(self.owner)])
+
+
 @torch.no_grad()
 def optimum(
     grid: Grid, load: Tensor, demand: Tensor, low: Tensor, high: Tensor, outage: Tensor | None, limits: str
 ) -> Optimum:
-    """Least-cost outputs within `low` and `high`.
+    """Least-cost outputs within `low` and `high`; arguments are those of `pose`."""
+    problem = pose(grid, load, demand, low, high, outage, limits)
+    found = solve(problem.program)
+    output = problem.output(found.x)
+    line_price = torch.zeros(len(output), len(grid.limit), dtype=torch.float64, device=output.device)
+    up, down = found.inequality_dual.chunk(2, -1)
+    line_price[:, problem.lines] = up - down
+    flow = (output.unsqueeze(-2) @ problem.units.mT).squeeze(-2)
+    flow = flow - (load.double().unsqueeze(-2) @ problem.buses.mT).squeeze(-2)
+    return Optimum(output.float(), flow.float(), line_price.float(), found.optimal)
+
+
+def pose(
+    grid: Grid, load: Tensor, demand: Tensor, low: Tensor, high: Tensor, outage: Tensor | None, limits: str
+) -> Problem:
+    """The program of least-cost outputs within `low` and `high`.
 
     Args:
         grid: the grid.
@@ -59,13 +97,8 @@ def optimum(
     price = torch.inf if limits == HARD else grid.tariff.overload
     slack = grid.tariff.imbalance if limits == PRICED else None
     limit, rest = grid.limit[lines].double(), demand - low.sum(-1)
-    found = solve(_program(matrix[..., owner], fixed, limit, width, slope, curve, rest, price, slack))
-    output = low.index_add(-1, owner, found.x[..., : len(owner)])
-    line_price = torch.zeros(len(output), len(grid.limit), dtype=torch.float64, device=output.device)
-    up, down = found.inequality_dual.chunk(2, -1)
-    line_price[:, lines] = up - down
-    flow = (output.unsqueeze(-2) @ units.mT).squeeze(-2) - (load.unsqueeze(-2) @ buses.mT).squeeze(-2)
-    return Optimum(output.float(), flow.float(), line_price.float(), found.optimal)
+    program = _program(matrix[..., owner], fixed, limit, width, slope, curve, rest, price, slack)
+    return Problem(program, low, owner, lines, units, buses)
 
 
 def _program(
