@@ -7,6 +7,7 @@ bases that turn a reference or a cost into a complete analytical model.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
@@ -238,5 +239,20 @@ class SupportsJudge(Protocol):
         """One row a policy, on the CPU: first `name`, its key in `policies`, then measures named with their unit.
 
         Episodes are the first of those that `dgpg.evaluate.play` draws from `seed`, at most `episodes` of them.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsCalibration(Protocol):
+    """A domain that fits unknown parameters of its analytical model to what the real system logged."""
+
+    def calibrate(
+        self, config: Any, data: Path, out: Path | None, iterations: int
+    ) -> Sequence[Mapping[str, float | str]]:
+        """One row a parameter: `parameter`, `unit`, `start`, `fitted` and `note`, empty where there is nothing to say.
+
+        `data` is the log, in a format of the domain's. The fitted model goes to `out`, in a form that the domain's
+        configuration can name; None writes nothing. `iterations` bounds the steps of the fit.
         """
         ...
