@@ -35,6 +35,7 @@ def row(rows: Any, start: str) -> Any:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "settings", "seed"), CASES)
 def test_known_parameters_come_back(tmp_path: Path, name: str, settings: dict[str, Any], seed: int) -> None:
     instance = built(network=name, **settings)
@@ -127,7 +128,7 @@ def test_the_written_case_is_what_was_fitted(tmp_path: Path) -> None:
     true = untold(instance.network, 1)
     moments, _ = operated(instance, true, 60)
     out = tmp_path / "new.m"
-    rows = calibrate(instance.config, write_log(tmp_path / "log.csv", true, moments), out, 50)
+    rows = calibrate(instance.config, write_log(tmp_path / "log.csv", true, moments), out, 2)
     again = built(network=str(out)).network
     for n, name in enumerate(instance.network.unit_name):
         for what, column in (("quadratic", again.cost_quadratic), ("linear", again.cost_linear)):
