@@ -254,3 +254,18 @@ class SupportsFigures(Protocol):
         is called: import it within. `dgpg.figures.blank` and `save` give a figure and reproducible SVG.
         """
         ...
+
+
+@runtime_checkable
+class SupportsCalibration(Protocol):
+    """A domain that fits unknown parameters of its analytical model to what the real system logged."""
+
+    def calibrate(
+        self, config: Any, data: Path, out: Path | None, iterations: int
+    ) -> Sequence[Mapping[str, float | str]]:
+        """One row a parameter: `parameter`, `unit`, `start`, `fitted` and `note`, empty where there is nothing to say.
+
+        `data` is the log, in a format of the domain's. The fitted model goes to `out`, in a form that the domain's
+        configuration can name; None writes nothing. `iterations` bounds the steps of the fit.
+        """
+        ...

@@ -66,6 +66,14 @@ class Prices(Settings):
     curtailment: float = Field(5.0, ge=0, description="$ per MWh of wind and sun not taken")
 
 
+class Models(Settings):
+    """What analytical models take for granted."""
+
+    premium: float = Field(
+        100.0, gt=0, description="$ per MWh that power.nodal-price pays for a move beside its cost; bounds its prices"
+    )
+
+
 class Config(Settings):
     """N units of a grid choose their output."""
 
@@ -94,6 +102,7 @@ class Config(Settings):
     load: Load = Load()
     mismatch: Mismatch = Mismatch()
     prices: Prices = Prices()
+    models: Models = Models()
 
     @model_validator(mode="before")
     @classmethod

@@ -12,6 +12,7 @@ import torch
 from dgpg.protocols import Baseline, Policy
 from dgpg_power import config as settings
 from dgpg_power.baselines import baselines
+from dgpg_power.calibration import calibrate
 from dgpg_power.env import PowerEnv
 from dgpg_power.instance import build
 from dgpg_power.mapping import DispatchMapping
@@ -77,6 +78,12 @@ class PowerDomain:
         from dgpg_power.figures import draw  # dgpg.figures stands above all that training needs
 
         return draw(config, policies, folder, seed)
+
+    def calibrate(
+        self, config: settings.Config, data: Path, out: Path | None, iterations: int
+    ) -> Sequence[Mapping[str, float | str]]:
+        """Costs and binding line limits from a log of loads and outputs."""
+        return calibrate(config, data, out, iterations)
 
     def training(self, algorithm: str) -> Mapping[str, Any]:
         """Tuned settings."""

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.signal import lfilter
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import laplacian
-from scipy.signal import lfilter
 from scipy.special import ndtr
 from torch import Tensor
 
