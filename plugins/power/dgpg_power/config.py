@@ -30,7 +30,11 @@ class Load(Settings):
     scale: float = Field(1.0, gt=0, description="every load of the network times this")
     low: float = Field(0.85, gt=0, description="least common level of demand, share of the network's")
     high: float = Field(1.0, gt=0, description="largest common level of demand, share of the network's")
-    noise: float = Field(0.05, ge=0, lt=0.5, description="deviation of a bus's load from the common level, relative")
+    noise: float | None = Field(
+        None, ge=0, lt=0.5,
+        description="relative deviation of a bus's load from the common level, or from the series: to train on more "
+        "days than it has; 0.05 by default, 0 with a series",
+    )  # fmt: skip
     memory: float = Field(0.9, ge=0, lt=1, description="autocorrelation of level and noise from one step to the next")
     reach: float = Field(3.0, ge=0, description="how far the noise is alike: 0 each bus for itself; lines squared")
     months: tuple[Month, ...] = Field(tuple(range(1, 13)), min_length=1, description="months of the series to use")
