@@ -221,6 +221,16 @@ class SupportsTraining(Protocol):
 
 
 @runtime_checkable
+class SupportsViews(Protocol):
+    """A domain with settings that change what agents see and nothing else: runs that differ in them compare."""
+
+    @property
+    def views(self) -> Sequence[str]:
+        """Names of fields of `Config`."""
+        ...
+
+
+@runtime_checkable
 class SupportsDescription(Protocol):
     """A domain that can say what it made of its configuration and files."""
 

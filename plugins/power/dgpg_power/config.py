@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from dgpg.config import Settings
 
@@ -37,11 +37,20 @@ class Load(Settings):
     )  # fmt: skip
     memory: float = Field(0.9, ge=0, lt=1, description="autocorrelation of level and noise from one step to the next")
     reach: float = Field(3.0, ge=0, description="how far the noise is alike: 0 each bus for itself; lines squared")
-    months: tuple[Month, ...] = Field(tuple(range(1, 13)), min_length=1, description="months of the series to use")
+    months: tuple[Month, ...] = Field(tuple(range(1, 13)), description="months of the series to use")
     days: tuple[Day, Day] = Field((1, 14), description="first and last day of the month to use of the series")
+
+    @field_validator("days", mode="before")
+    @classmethod
+    def _two_days(cls, days: Any) -> Any:
+        if isinstance(days, (list, tuple)) and len(days) == 2:
+            return days
+        raise ValueError(f"expected [first, last], such as [1, 14], got {days}")
 
     @model_validator(mode="after")
     def _check(self) -> Load:
+        if not self.months:
+            raise ValueError("months = []: expected at least one, such as [1, 7]")
         if self.low > self.high:
             raise ValueError(f"low = {self.low} must not exceed high = {self.high}")
         if self.days[0] > self.days[1]:

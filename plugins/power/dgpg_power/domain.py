@@ -44,6 +44,7 @@ class PowerDomain:
     api_version = 1
     Config = settings.Config
     default_model = "power.cost"
+    views: Sequence[str] = ("observation",)
     small: Mapping[str, Any] = MappingProxyType({"network": "case9", "horizon": 6})
     """For `dgpg check`."""
 
