@@ -1,4 +1,4 @@
-"""The command line: dgpg domains | check | train | evaluate | compare."""
+"""The command line: dgpg domains | check | train | evaluate | compare | calibrate."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.console import Console
 from dgpg import alignment, checks, launch, registry, report
 from dgpg.config import merge, parse_overrides, read_file
 from dgpg.errors import ConfigError, DgpgError, unknown
+from dgpg.protocols import SupportsCalibration
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -130,6 +131,26 @@ def evaluate(
 def compare(runs: Runs, episodes: Episodes = 32, seed: EvaluationSeed = 1, as_json: AsJson = False) -> None:
     """Measure several runs on the same arrivals, and average runs that differ in seed alone."""
     report.comparison(runs, episodes, seed, as_json)
+
+
+@app.command()
+def calibrate(
+    domain: Annotated[str, typer.Argument(help="Name of a domain, see `dgpg domains`.")],
+    data: Annotated[Path, typer.Option(help="The log, in the domain's format.")],
+    sets: DomainSets = None,
+    out: Annotated[Path | None, typer.Option(help="Where the fitted model goes; nowhere by default.")] = None,
+    iterations: Annotated[int, typer.Option(min=1, help="Most steps of the fit.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Fit unknown parameters of a domain's analytical model to a log of the real system."""
+    plugin = registry.load_domain(domain)
+    if not isinstance(plugin, SupportsCalibration):
+        raise ConfigError(
+            f"domain '{domain}' cannot be calibrated: it has no calibrate(config, data, out, iterations), "
+            "see dgpg.protocols.SupportsCalibration"
+        )
+    config = launch.domain_config(plugin, _domain_only(sets or [], "a calibration"))
+    report.calibration(domain, plugin.calibrate(config, data, out, iterations), out, as_json)
 
 
 def _asked(domain: str | None, named: dict[str, Any], file: Path | None, sets: list[str]) -> dict[str, Any]:

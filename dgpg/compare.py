@@ -10,7 +10,8 @@ import numpy as np
 
 from dgpg.errors import RunError
 from dgpg.evaluate import NetworkPolicy, cost_unit, episode_costs, interval
-from dgpg.launch import differences, open_trained
+from dgpg.launch import Trained, differences, open_trained
+from dgpg.protocols import SupportsViews
 from dgpg.record import RunFolder
 
 EFFORT = ("iteration", "episodes", "env_steps", "agent_steps", "updates", "wall_s")
@@ -27,8 +28,7 @@ def compare_runs(paths: Sequence[Path], episodes: int, seed: int) -> dict[str, A
     for path, trained in zip(paths, opened, strict=True):
         other = [f"{trained.run.domain} instead of {first.run.domain}"]
         if trained.run.domain == first.run.domain:
-            own, its = ({"settings": run.config.model_dump(mode="json")} for run in (first, trained))
-            other = differences(own, its)
+            other = differences(_system(first), _system(trained), between="there")
         if other:
             raise RunError(
                 f"{path} has another domain or other settings than {paths[0]}, "
@@ -46,6 +46,12 @@ def compare_runs(paths: Sequence[Path], episodes: int, seed: int) -> dict[str, A
         key = f"{trained.iteration} {run.model_copy(update={'seed': 0}).model_dump_json()}"
         groups.setdefault(key, []).append((record, costs.mean()))
     return {"cost_unit": cost_unit(opened[0]), "runs": runs, "groups": [_group(g) for g in groups.values()]}
+
+
+def _system(trained: Trained) -> dict[str, Any]:
+    """The settings that decide what happens, in the shape of `RunConfig`."""
+    views = trained.domain.views if isinstance(trained.domain, SupportsViews) else ()
+    return {"settings": trained.config.model_dump(mode="json", exclude=set(views))}
 
 
 def _group(members: list[Any]) -> dict[str, Any]:

@@ -213,15 +213,17 @@ def _with_defaults(run: RunConfig, config: type[BaseModel]) -> dict[str, Any]:
     return run.model_dump(mode="json") | {"settings": settings}
 
 
-def differences(stored: Mapping[str, Any], wished: Mapping[str, Any], where: str = "") -> list[str]:
+def differences(
+    stored: Mapping[str, Any], wished: Mapping[str, Any], where: str = "", between: str = "asked for"
+) -> list[str]:
     """Fields of two runs that differ, named as on the command line."""
     found = []
     for key, value in wished.items():
         name, old = f"{where}{key}", stored.get(key)
         if isinstance(value, Mapping) and isinstance(old, Mapping):
-            found += differences(old, value, f"{name}.")
+            found += differences(old, value, f"{name}.", between)
         elif value != old:
-            found.append(f"{_option(name)} is {old!r}, asked for {value!r}")
+            found.append(f"{_option(name)} is {old!r}, {between} {value!r}")
     return found
 
 

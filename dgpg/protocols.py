@@ -225,6 +225,16 @@ class SupportsTraining(Protocol):
 
 
 @runtime_checkable
+class SupportsViews(Protocol):
+    """A domain with settings that change what agents see and nothing else: runs that differ in them compare."""
+
+    @property
+    def views(self) -> Sequence[str]:
+        """Names of fields of `Config`."""
+        ...
+
+
+@runtime_checkable
 class SupportsDescription(Protocol):
     """A domain that can say what it made of its configuration and files."""
 
@@ -256,5 +266,20 @@ class SupportsFigures(Protocol):
 
         Episodes are the first of those that `dgpg.evaluate.play` draws from `seed`. matplotlib is installed when this
         is called: import it within. `dgpg.figures.blank` and `save` give a figure and reproducible SVG.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsCalibration(Protocol):
+    """A domain that fits unknown parameters of its analytical model to what the real system logged."""
+
+    def calibrate(
+        self, config: Any, data: Path, out: Path | None, iterations: int
+    ) -> Sequence[Mapping[str, float | str]]:
+        """One row a parameter: `parameter`, `unit`, `start`, `fitted` and `note`, empty where there is nothing to say.
+
+        `data` is the log, in a format of the domain's. The fitted model goes to `out`, in a form that the domain's
+        configuration can name; None writes nothing. `iterations` bounds the steps of the fit.
         """
         ...

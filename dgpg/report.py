@@ -183,6 +183,22 @@ def comparison(paths: Sequence[Path], episodes: int, seed: int, as_json: bool) -
     console.print(_plain("means over seeds", result["groups"]))
 
 
+def calibration(domain: str, rows: Sequence[Mapping[str, float | str]], out: Path | None, as_json: bool) -> None:
+    """Parameters before and after, and what the fit could not tell."""
+    if as_json:
+        print(json.dumps({"domain": domain, "parameters": [_finite(row) for row in rows]}, indent=2))
+        return
+    table = _table(f"{domain}: parameters fitted to the log", ("parameter", "unit", "start", "fitted"))
+    for row in rows:
+        table.add_row(*(_cell(row[name]) for name in ("parameter", "unit", "start", "fitted")))
+    console.print(table)
+    for row in rows:
+        if row["note"]:
+            console.print(f"note: {row['parameter']}: {row['note']}", markup=False, highlight=False, soft_wrap=True)
+    if out is not None:
+        console.print(f"written: {out}", markup=False, highlight=False, soft_wrap=True)
+
+
 def _table(title: str, columns: Sequence[str]) -> Table:
     """Narrow enough for 80 columns: the first gives way, a number is never cut."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False)

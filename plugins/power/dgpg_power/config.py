@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from dgpg.config import Settings
 
@@ -30,14 +30,27 @@ class Load(Settings):
     scale: float = Field(1.0, gt=0, description="every load of the network times this")
     low: float = Field(0.85, gt=0, description="least common level of demand, share of the network's")
     high: float = Field(1.0, gt=0, description="largest common level of demand, share of the network's")
-    noise: float = Field(0.05, ge=0, lt=0.5, description="deviation of a bus's load from the common level, relative")
+    noise: float | None = Field(
+        None, ge=0, lt=0.5,
+        description="relative deviation of a bus's load from the common level, or from the series: to train on more "
+        "days than it has; 0.05 by default, 0 with a series",
+    )  # fmt: skip
     memory: float = Field(0.9, ge=0, lt=1, description="autocorrelation of level and noise from one step to the next")
     reach: float = Field(3.0, ge=0, description="how far the noise is alike: 0 each bus for itself; lines squared")
-    months: tuple[Month, ...] = Field(tuple(range(1, 13)), min_length=1, description="months of the series to use")
+    months: tuple[Month, ...] = Field(tuple(range(1, 13)), description="months of the series to use")
     days: tuple[Day, Day] = Field((1, 14), description="first and last day of the month to use of the series")
+
+    @field_validator("days", mode="before")
+    @classmethod
+    def _two_days(cls, days: Any) -> Any:
+        if isinstance(days, (list, tuple)) and len(days) == 2:
+            return days
+        raise ValueError(f"expected [first, last], such as [1, 14], got {days}")
 
     @model_validator(mode="after")
     def _check(self) -> Load:
+        if not self.months:
+            raise ValueError("months = []: expected at least one, such as [1, 7]")
         if self.low > self.high:
             raise ValueError(f"low = {self.low} must not exceed high = {self.high}")
         if self.days[0] > self.days[1]:
@@ -64,6 +77,14 @@ class Prices(Settings):
     )
     imbalance: float = Field(1000.0, ge=0, description="$ per MWh that the units could not balance")
     curtailment: float = Field(5.0, ge=0, description="$ per MWh of wind and sun not taken")
+
+
+class Models(Settings):
+    """What analytical models take for granted."""
+
+    premium: float = Field(
+        100.0, gt=0, description="$ per MWh that power.nodal-price pays for a move beside its cost; bounds its prices"
+    )
 
 
 class Config(Settings):
@@ -94,6 +115,7 @@ class Config(Settings):
     load: Load = Load()
     mismatch: Mismatch = Mismatch()
     prices: Prices = Prices()
+    models: Models = Models()
 
     @model_validator(mode="before")
     @classmethod

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.signal import lfilter
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import laplacian
-from scipy.signal import lfilter
 from scipy.special import ndtr
 from torch import Tensor
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from dgpg_power.instance import Instance
 
 Array = NDArray[np.float64]
+NOISE = 0.05
+"""Usual deviation of drawn demand."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,17 @@ def autoregressive(innovation: Array, memory: float) -> Array:
 def drawn_load(rng: np.random.Generator, steps: int, nominal: Array, factor: Array, config: Load) -> Array:
     """Demand at the buses over `steps` moments, MW, `[steps, nb]`."""
     level = ndtr(autoregressive(rng.standard_normal(steps), config.memory))
-    noise = autoregressive(rng.standard_normal((steps, len(nominal))) @ factor.T, config.memory)
     common: Array = config.low + (config.high - config.low) * level
-    load: Array = nominal * common[:, None] * np.maximum(1 + config.noise * noise, 0.0)
+    load: Array = nominal * common[:, None] * drawn_noise(rng, steps, factor, config, NOISE)
     return load
+
+
+def drawn_noise(rng: np.random.Generator, steps: int, factor: Array, config: Load, usual: float) -> Array:
+    """What each bus's load is multiplied by, `[steps, nb]`; `usual` is its deviation if the user says nothing."""
+    noise = autoregressive(rng.standard_normal((steps, len(factor))) @ factor.T, config.memory)
+    size = usual if config.noise is None else config.noise
+    found: Array = np.maximum(1 + size * noise, 0.0)
+    return found
 
 
 def drawn_outages(
@@ -102,7 +111,8 @@ def draw(rng: np.random.Generator, instance: Instance) -> dict[str, NDArray[Any]
         hour = np.arange(steps) + np.floor(24 * start)
     else:
         rows = instance.series.window(start, steps)
-        forecast, hour = instance.series.load[rows], instance.series.hour[rows].astype(np.float64)
+        noise = drawn_noise(rng, steps, instance.noise_factor, config.load, 0.0)
+        forecast, hour = instance.series.load[rows] * noise, instance.series.hour[rows].astype(np.float64)
         least, most = instance.series.least[rows], instance.series.most[rows]
     mismatch = config.mismatch
     error = rng.standard_normal((steps, 1)) + rng.standard_normal((steps, network.num_buses))

@@ -11,6 +11,7 @@ from dgpg_power import opf
 from dgpg_power.config import Config
 from dgpg_power.grid import Grids, make_grid
 from dgpg_power.instance import Instance, build
+from dgpg_power.memory import SIZE, recall
 from dgpg_power.reward import generation
 
 
@@ -49,7 +50,7 @@ class OptimumDistance(DistanceModel):
 
     scale: Tensor
 
-    def __init__(self, instance: Instance, memory: int = 65536) -> None:
+    def __init__(self, instance: Instance, memory: int = SIZE) -> None:
         super().__init__()
         self.memory, self.grid = memory, make_grid(instance, torch.device("cpu"))
         span = (self.grid.unit_max - self.grid.unit_min).clamp(min=1e-6)
@@ -62,17 +63,12 @@ class OptimumDistance(DistanceModel):
 
     def reference(self, context: Context) -> Tensor:
         """x~, `[B, N, 1]`: the least-cost outputs for what the model is told, overloads priced."""
-        names = ("load", "demand", "low", "high")
-        rows = torch.cat([context[n].float().cpu().view(len(context["demand"]), -1) for n in names], -1)
-        keys = [row.numpy().tobytes() for row in rows]
-        new = [b for b, key in enumerate(keys) if key not in self._known]
-        if new:
-            if len(self._known) + len(new) > self.memory:
-                self._known.clear()
-            load, demand, low, high = (context[n].float().cpu()[new] for n in names)
-            found = opf.optimum(self.grid, load, demand, low, high, None, opf.PRICED).output
-            self._known |= {keys[b]: output for b, output in zip(new, found, strict=True)}
-        return torch.stack([self._known[key] for key in keys]).unsqueeze(-1).to(context["demand"])
+        found = recall(self._known, self.memory, context, self.solve)
+        return found.unsqueeze(-1).to(context["demand"])
+
+    def solve(self, load: Tensor, demand: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        """Outputs `[B, N]` for load `[B, nb]`, demand `[B]`, low and high `[B, N]`, MW."""
+        return opf.optimum(self.grid, load, demand, low, high, None, opf.PRICED).output
 
 
 def dcopf(config: Config) -> OptimumDistance:

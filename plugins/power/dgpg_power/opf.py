@@ -1,29 +1,30 @@
-"""Optimal dispatch: DC optimal power flow in PTDF form, batched, and the order of merit that ignores the network.
-
-Every instance of a batch is one quadratic program over segments of the cost curves. Limits are `HARD`, or priced as
-the grid prices them (`PRICED`): the optimum is then the least cost that any dispatch can have in that step.
-"""
+"""Optimal dispatch, batched, and the order of merit that ignores the network."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
 
 from dgpg.convex import QuadraticProgram, solve
 from dgpg_power.grid import Grid
+from dgpg_power.program import HARD, PRICED, Problem, line_factors, line_flow, pose
 from dgpg_power.reward import marginal
 
-HARD, PRICED = "hard", "priced"
+__all__ = ["HARD", "PRICED", "Optimum", "fill", "merit_order", "optimum"]
 TOLERANCE = 1e-8
 """Relative residual of a solution. Powers and prices differ so much that rounding stops some above 1e-9."""
+ENTRIES = 1 << 21
+"""Of one matrix of all instances that are solved together, 16 MiB: more would only leave the caches."""
 FEW = 64
 """Units below which all limits enter at once: another round would cost more than their rows."""
 NEAR = 0.95
 """Loading in merit order from which a line's limit enters the program at once."""
 EXCESS = 1e-6
 """Share of its limit by which a flow may be over and count as rounding."""
+COLUMNS = ("linear", "equality_matrix", "inequality_matrix", "lower")
+"""Fields of a program with a column for each variable."""
 PIECES = 10
 """Equal pieces that a unit's range is cut into for the order of merit."""
 
@@ -47,22 +48,27 @@ def optimum(
     grid: Grid, load: Tensor, demand: Tensor, low: Tensor, high: Tensor, outage: Tensor | None, limits: str,
     lines: Tensor | None = None,
 ) -> Optimum:  # fmt: skip
-    """Least-cost outputs within `low` and `high`.
+    """Least-cost outputs within `low` and `high`; arguments are those of `pose`.
 
     Few lines ever bind, and a solution within the limits that were left out is a solution with them: limits enter the
-    program where merit order comes near them, and otherwise once a solution breaks them.
-
-    Args:
-        grid: the grid.
-        load: demand at the buses, MW, `[B, nb]`.
-        demand: what has to be generated, MW, `[B]`.
-        low: least outputs, `[B, N]`.
-        high: largest outputs, `[B, N]`.
-        outage: the line that is out, -1 for none, `[B]`; None if none is.
-        limits: `HARD` or `PRICED`.
-        lines: True for lines whose limits enter from the start, `[L]`; those near them in merit order if None.
+    program where merit order comes near them (or from the start: `lines`), and otherwise once a solution breaks them.
     """
     load, demand, low, high = load.double(), demand.double(), low.double(), high.double()
+    size = max(1, ENTRIES // low.shape[-1] ** 2)
+    parts = [
+        _optimum(grid, load[k], demand[k], low[k], high[k], None if outage is None else outage[k], limits, lines)
+        for k in (slice(first, first + size) for first in range(0, max(len(low), 1), size))
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    return Optimum(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Optimum)))
+
+
+def _optimum(
+    grid: Grid, load: Tensor, demand: Tensor, low: Tensor, high: Tensor, outage: Tensor | None, limits: str,
+    lines: Tensor | None,
+) -> Optimum:  # fmt: skip
+    """The optimum of instances that are solved together."""
     chosen = _near(grid, load, demand, low, high, outage) if lines is None else lines & (grid.limit < torch.inf)
     found = _within(grid, load, demand, low, high, outage, limits, chosen)
     while True:
@@ -82,7 +88,7 @@ def _near(grid: Grid, load: Tensor, demand: Tensor, low: Tensor, high: Tensor, o
     """Lines that merit order loads to `NEAR` of their limits in some instance, `[L]`; all lines on a small grid."""
     if len(grid.unit_bus) < FEW:
         return grid.limit < torch.inf
-    flow = _flow(*_factors(grid, outage), merit_order(grid, demand, low, high), load)
+    flow = line_flow(*line_factors(grid, outage), merit_order(grid, demand, low, high), load)
     return (flow.abs() > NEAR * grid.limit).any(0)
 
 
@@ -91,28 +97,33 @@ def _within(
     lines: Tensor,
 ) -> Optimum:  # fmt: skip
     """The optimum with the limits of some lines, `[L]`."""
-    units, buses = _factors(grid, outage)
-    owner, width, slope, curve = _segments(grid, low, high)
-    slope = slope - grid.tariff.curtailment * grid.renewable[owner].double()
-    group, first = _alike(grid.unit_bus[owner], slope[0], curve)
-    total = width.new_zeros(len(width), len(first)).index_add(-1, group, width)
-    at = lines.nonzero().squeeze(-1)
-    matrix = units[..., at, :]
-    fixed = (load.unsqueeze(-2) @ buses[..., at, :].mT - low.unsqueeze(-2) @ matrix.mT).squeeze(-2)
-    price = torch.inf if limits == HARD else grid.tariff.overload
-    slack = grid.tariff.imbalance if limits == PRICED else None
-    limit, rest = grid.limit[at].double(), demand - low.sum(-1)
-    program = _program(
-        matrix[..., owner[first]], fixed, limit, total, slope[:, first], curve[first], rest, price, slack
-    )  # fmt: skip
+    problem = pose(grid, load, demand, low, high, outage, limits, lines)
+    program, group, part = _merged(problem, grid.unit_bus)
     found = solve(program, tolerance=TOLERANCE)
-    taken = found.x[:, : len(first)] / total.clamp(min=1e-300)  # one share of its width for every segment of a group
-    output = low.index_add(-1, owner, taken[:, group] * width)
+    output = problem.output(found.x[:, group] * part)
     line_price = torch.zeros(len(output), len(grid.limit), dtype=torch.float64, device=output.device)
     up, down = found.inequality_dual.chunk(2, -1)
-    line_price[:, at] = up - down
-    flow = _flow(units, buses, output, load)
+    line_price[:, problem.lines] = up - down
+    flow = line_flow(problem.units, problem.buses, output, load)
     return Optimum(output.float(), flow.float(), line_price.float(), found.optimal)
+
+
+def _merged(problem: Problem, unit_bus: Tensor) -> tuple[QuadraticProgram, Tensor, Tensor]:
+    """The program with one variable for segments that are alike.
+
+    Also the variable of each segment, `[S]`, and the segment's part of it, `[B, S]`: its share of their widths.
+    """
+    program, count = problem.program, len(problem.owner)
+    assert program.quadratic is not None and program.upper is not None
+    group, first = _alike(unit_bus[problem.owner], program.linear[0, :count], program.quadratic.diagonal()[:count])
+    width, rest = program.upper[:, :count], program.upper[:, count:]
+    total = width.new_zeros(len(width), len(first)).index_add(-1, group, width)
+    keep = torch.cat([first, torch.arange(count, program.upper.shape[-1], device=first.device)])
+    columns = {name: getattr(program, name)[..., keep] for name in COLUMNS}
+    merged = replace(
+        program, **columns, quadratic=program.quadratic[keep][:, keep], upper=torch.cat([total, rest], -1)
+    )  # fmt: skip
+    return merged, group, width / total.clamp(min=1e-300)[:, group]
 
 
 def _alike(bus: Tensor, slope: Tensor, curve: Tensor) -> tuple[Tensor, Tensor]:
@@ -125,72 +136,6 @@ def _alike(bus: Tensor, slope: Tensor, curve: Tensor) -> tuple[Tensor, Tensor]:
     group = torch.unique(key, dim=0, return_inverse=True)[1]
     first = torch.full_like(number, len(bus)).scatter_reduce(0, group, number - 1, "amin")
     return group, first[: int(group.max()) + 1]
-
-
-def _flow(units: Tensor, buses: Tensor, output: Tensor, load: Tensor) -> Tensor:
-    """H p - F d, `[B, L]`, with factors that may differ between instances."""
-    return (output.unsqueeze(-2) @ units.mT).squeeze(-2) - (load.unsqueeze(-2) @ buses.mT).squeeze(-2)
-
-
-def _program(
-    matrix: Tensor, fixed: Tensor, limit: Tensor, width: Tensor, slope: Tensor, curve: Tensor, demand: Tensor,
-    price: float, slack: float | None,
-) -> QuadraticProgram:  # fmt: skip
-    """Segments within their widths, flows within their limits, and demand met, or missed at a price."""
-    ones = torch.ones(1, width.shape[-1], dtype=torch.float64, device=width.device)
-    upper, linear = width, slope
-    if slack is not None:
-        extra = torch.ones(len(width), 2, dtype=torch.float64, device=width.device)
-        ones = torch.cat([ones, torch.tensor([[1.0, -1.0]], dtype=torch.float64, device=width.device)], -1)
-        upper = torch.cat([upper, extra * demand.abs().unsqueeze(-1)], -1)
-        linear = torch.cat([linear, extra * slack], -1)
-        curve = torch.cat([curve, torch.zeros(2, dtype=torch.float64, device=width.device)])
-        matrix = torch.cat([matrix, matrix.new_zeros(*matrix.shape[:-1], 2)], -1)
-    rows = torch.cat([matrix, -matrix], -2)
-    return QuadraticProgram(
-        quadratic=torch.diag(curve),
-        linear=linear,
-        equality_matrix=ones,
-        equality_vector=demand.unsqueeze(-1),
-        inequality_matrix=rows,
-        inequality_bound=torch.cat([limit + fixed, limit - fixed], -1),
-        lower=torch.zeros_like(upper),
-        upper=upper,
-        penalty=torch.full((rows.shape[-2],), price, dtype=torch.float64, device=width.device),
-    )
-
-
-def _factors(grid: Grid, outage: Tensor | None) -> tuple[Tensor, Tensor]:
-    """H and F in float64, of each instance where lines are out."""
-    units, buses = grid.unit_factors.double(), grid.bus_factors.double()
-    if outage is None or not bool((outage >= 0).any()):
-        return units, buses
-    at = outage.clamp(min=0)
-    moved = grid.outage_factors.double().mT[at] * (outage >= 0).unsqueeze(-1)
-    return units + moved.unsqueeze(-1) * units[at].unsqueeze(1), buses + moved.unsqueeze(-1) * buses[at].unsqueeze(1)
-
-
-def _segments(grid: Grid, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Cost curves cut at their kinks into S segments in all: owner `[S]`, width and slope `[B, S]`, curve `[S]`.
-
-    A unit's output is `low` plus x, 0 <= x <= width, summed over the segments it owns; one costs slope x + 1/2 curve
-    x^2. Slopes rise from one segment of a unit to the next, so the cheap ones fill first.
-    """
-    curves = grid.curves
-    kink = torch.where(curves.kink_slope > 0, curves.kink, torch.inf).double()
-    order = kink.argsort(-1)
-    kink, step = kink.gather(-1, order), curves.kink_slope.double().gather(-1, order)
-    none = kink.new_zeros(len(kink), 1)
-    edge, end = torch.cat([none - torch.inf, kink], -1), torch.cat([kink, none + torch.inf], -1)
-    begin = torch.maximum(low.unsqueeze(-1), edge).clamp(max=high.unsqueeze(-1))
-    width = (torch.minimum(high.unsqueeze(-1), end) - begin).clamp(min=0)
-    curve = 2 * curves.quadratic.double().unsqueeze(-1).expand_as(edge)
-    slope = curves.linear.double().unsqueeze(-1) + torch.cat([none, step.cumsum(-1)], -1) + curve * begin
-    # Unused kinks lie at infinity; segments that are empty in every instance decide nothing.
-    some = (width > 0).any(0)
-    real = (edge < torch.inf) & (some | ~some.any())
-    owner = torch.arange(len(edge), device=edge.device).unsqueeze(-1).expand_as(edge)[real]
-    return owner, width[:, real], slope[:, real], curve[real]
 
 
 def merit_order(grid: Grid, demand: Tensor, low: Tensor, high: Tensor) -> Tensor:

@@ -9,12 +9,12 @@ import numpy as np
 
 from dgpg.errors import ConfigError
 from dgpg_power.commitment import Commitment, commit
-from dgpg_power.config import Config
+from dgpg_power.config import Config, Load
 from dgpg_power.data.rts import Rts
 from dgpg_power.network import FloatArray, IntArray, Network
 
-MARK = "DAY_AHEAD_regional_Load_days01-21.csv"
-"""A network file with this beside it has a series."""
+MARK = "DAY_AHEAD_*_days01-21.csv"
+"""A network file with any of these beside it has a series, which must then be complete."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +49,23 @@ def folder_of(config: Config) -> Path | None:
     """Where the series of a configuration lies; None if demand is drawn.
 
     Raises:
-        ConfigError: a series is asked for and there is none.
+        ConfigError: a series, or some months and days of one, are asked for and there is none.
     """
     folder = Path(config.network).parent
-    there = config.network.endswith(".m") and (folder / MARK).is_file()
+    there = config.network.endswith(".m") and any(folder.glob(MARK))
     if config.load.source == "series" and not there:
         raise ConfigError(f"load.source = series: no {MARK} beside {config.network}; use load.source=noise")
-    return folder if there and config.load.source != "noise" else None
+    if config.load.source == "noise":
+        return None
+    if there:
+        return folder
+    usual = Load()
+    if (config.load.months, config.load.days) != (usual.months, usual.days):
+        raise ConfigError(
+            f"load.months and load.days choose hours of a recorded series, and demand of {config.network} is drawn; "
+            "leave them out, or name a network file with hourly series beside it"
+        )
+    return None
 
 
 def recorded(config: Config, data: Rts) -> tuple[Network, Recorded]:

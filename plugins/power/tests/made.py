@@ -12,6 +12,16 @@ CPU = torch.device("cpu")
 EXACT = {"losses": False, "forecast_error": 0.0, "outages": 0.0}
 """What `mismatch` is where agents and model know all there is."""
 
+TWO_BUSES = """function mpc = two
+mpc.version = '2';
+mpc.baseMVA = 100;
+mpc.bus = [1 3 0 0 0 0 1 1 0 0 1 1.1 0.9; 2 1 100 0 0 0 1 1 0 0 1 1.1 0.9];
+mpc.gen = [1 0 0 0 0 1 100 1 200 0; 2 0 0 0 0 1 100 1 200 0];
+mpc.branch = [1 2 0 0.1 0 50 0 0 0 0 1 0 0];
+mpc.gencost = [2 0 0 3 0 10 0; 2 0 0 3 0 30 0];
+"""
+"""Cheap energy (10 $/MWh) at bus 1, dear (30) where the load of 100 MW is; the line between carries 50 MW."""
+
 
 def built(**values: Any) -> Instance:
     """An instance from settings; case9 unless they say otherwise."""

@@ -20,6 +20,13 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "nothing to commit": ({"commitment": "committed"}, "commitment = committed: .* recorded series only; use all-on"),
     "load order": ({"load": {"low": 0.9, "high": 0.8}}, r"load: low = 0\.9 must not exceed high = 0\.8"),
     "day order": ({"load": {"days": (9, 3)}}, r"load: days = \[9, 3\]: the first must not be after the last"),
+    "one day": ({"load": {"days": [1]}}, r"load\.days.* expected \[first, last\], such as \[1, 14\], got \[1\]"),
+    "three days": ({"load": {"days": [1, 2, 3]}}, r"load\.days.* expected \[first, last\]"),
+    "no month": ({"load": {"months": []}}, r"months = \[\]: expected at least one"),
+    "months of no series": (
+        {"load": {"months": [1]}},
+        r"load\.months and load\.days .* demand of case9 is drawn; leave",
+    ),
     "unknown setting": ({"limit_scal": 2}, "unknown setting 'limit_scal': did you mean 'limit_scale'"),
     "capacity": ({"load": {"scale": 5.0}}, r"load\.scale x load\.high asks for 1575 MW, .* at most 820 MW; lower"),
     "limits": ({"limit_scale": 1e-3}, "case9: no sampled demand can be served within the line limits; raise limit_sc"),

@@ -203,6 +203,18 @@ def test_lines_that_enter_once_broken_give_the_optimum_of_all(
                 assert (found.flow[solved].abs() <= env.grid.limit * (1 + 1e-4) + 1e-3).all()
 
 
+def test_instances_solved_apart_have_the_optima_of_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    instance = built(network="case24-tight")
+    grid, load = grid_of(instance), loads(instance.network, 5)
+    out = torch.tensor([-1, *instance.trippable[:4].tolist()])
+    together = solve(grid, load, opf.PRICED, out)
+    monkeypatch.setattr(opf, "ENTRIES", 2 * instance.num_agents**2)
+    apart = solve(grid, load, opf.PRICED, out)
+    for field in fields(opf.Optimum):
+        one, other = getattr(together, field.name), getattr(apart, field.name)
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-2)
+
+
 def test_straight_segments_of_one_bus_and_slope_are_one_variable() -> None:
     bus, slope = torch.tensor([4, 4, 4, 7, 4, 4]), torch.tensor([9.0, 9.0, 8.0, 9.0, 9.0, 9.0]).double()
     group, first = opf._alike(bus, slope, torch.tensor([0.0, 0.0, 0.0, 0.0, 1.0, 1.0]).double())

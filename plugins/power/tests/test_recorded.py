@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import numpy as np
 import pytest
 
-from dgpg.errors import ConfigError
+from dgpg.errors import ConfigError, DataError
 from dgpg_power.config import Config
 from dgpg_power.data.rts import Rts, load_rts
 from dgpg_power.instance import build
@@ -83,6 +84,26 @@ def test_a_series_is_taken_where_there_is_one(case: str) -> None:
     assert folder_of(config(case)) == Path(case).parent
     assert folder_of(config(case, {"source": "noise"})) is None
     assert folder_of(Config(network="case9")) is None
+
+
+def test_a_series_that_lost_a_file_is_refused(case: str, tmp_path: Path) -> None:
+    """Found by a user: the run became one on drawn demand, unsaid. On a copy: the data are read-only."""
+    for file in Path(case).parent.iterdir():
+        if "regional_Load" not in file.name:
+            copyfile(file, tmp_path / file.name)
+    with pytest.raises(DataError, match=r"DAY_AHEAD_regional_Load_days01-21\.csv: no such file"):
+        build(config(str(tmp_path / Path(case).name), horizon=25))
+
+
+def test_noise_makes_other_days_of_a_series(case: str) -> None:
+    plain, loud = (build(config(case, {"noise": noise})) for noise in (0.0, 0.1))
+    usual = build(config(case))
+    days = [draw(np.random.default_rng(5), instance) for instance in (plain, loud, usual)]
+    np.testing.assert_array_equal(days[0]["forecast"], days[2]["forecast"])
+    served = days[0]["forecast"] != 0
+    ratio = days[1]["forecast"][served] / days[0]["forecast"][served]
+    assert 0.05 < ratio.std() < 0.15
+    np.testing.assert_array_equal(days[0]["most"], days[1]["most"])
 
 
 def test_relaxed_is_said_and_an_episode_is_a_window(case: str, rts: Rts) -> None:

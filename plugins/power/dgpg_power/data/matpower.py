@@ -163,12 +163,17 @@ def _base(where: str, fields: dict[str, _Field]) -> float:
     return value
 
 
+def _unquoted(text: str) -> str:
+    """What is between quotes; two of them within are one."""
+    return text[1:-1].replace(2 * text[0], text[0])
+
+
 def _units(where: str, fields: dict[str, _Field], count: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names and kinds of the rows of mpc.gen, empty where the file has none."""
     columns: dict[str, list[list[str]]] = {}
     for name in ("gentype", "genfuel", "gen_name"):
         if field := fields.get(name):
-            cells = [[quoted[1:-1] for quoted in re.findall(_QUOTED, text)] for _, text in field.rows]
+            cells = [[_unquoted(quoted) for quoted in re.findall(_QUOTED, text)] for _, text in field.rows]
             if len(cells) != count or not all(cells):
                 expected = f"{count} rows of quoted text, one a row of mpc.gen"
                 raise _wrong(where, field.line, f"mpc.{name} has {len(cells)} rows, expected {expected}")

@@ -1,0 +1,90 @@
+"""Write a case as a MATPOWER file that `read_matpower` reads back number for number."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from ..network import Network
+from .build import ANGLE_MAX, ANGLE_MIN, GS, PD, RATE, kept_rows, to_network
+from .case import Case, Matrix
+
+QD = 3
+"""Column of the reactive load in mpc.bus, from 0."""
+Row = tuple[float, ...]
+
+
+def with_network(case: Case, network: Network) -> Case:
+    """The case with loads, line limits and costs of a network that was made of it and then changed.
+
+    Where a limit changed, rate A says it and the angle limit is taken off. Outputs' limits stay those of the case.
+    """
+    kept, made = kept_rows(case), to_network(case)
+    bus, branch = [list(row) for row in case.bus.rows], [list(row) for row in case.branch.rows]
+    cost = [*case.gencost.rows]
+    for b, row in enumerate(kept.bus):
+        if network.load[b] != made.load[b]:
+            for column in (PD, QD, GS):
+                bus[row][column] *= network.load[b] / made.load[b]
+    for line, row in enumerate(kept.branch):
+        if network.line_limit[line] != made.line_limit[line]:
+            branch[row][RATE] = float(network.line_limit[line]) if np.isfinite(network.line_limit[line]) else 0.0
+            branch[row][ANGLE_MIN] = branch[row][ANGLE_MAX] = 0.0
+    for n, row in enumerate(kept.gen):
+        if _cost(network, n) != _cost(made, n):
+            model, *rest = _cost(network, n)
+            cost[row] = (model, *cost[row][1:3], *rest)
+    width = max(map(len, cost))
+    return replace(
+        case,
+        bus=_replaced(case.bus, bus),
+        branch=_replaced(case.branch, branch),
+        gencost=_replaced(case.gencost, [(*row, *(0.0,) * (width - len(row))) for row in cost]),
+    )
+
+
+def matpower_text(case: Case, name: str) -> str:
+    """The file of a case, called `name` where MATPOWER asks for a name."""
+    parts = [
+        f"function mpc = {re.sub(r'^(?=[^A-Za-z])', 'case_', re.sub('[^0-9A-Za-z_]', '_', name))}",
+        "mpc.version = '2';",
+        f"mpc.baseMVA = {_number(case.base_mva)};",
+        *(_matrix(matrix) for matrix in (case.bus, case.gen, case.branch, case.gencost)),
+    ]
+    for field, words in (("gen_name", case.unit_name), ("gentype", case.unit_kind)):
+        if words:
+            quoted = ("'" + word.replace("'", "''") + "'" for word in words)
+            parts.append(_block(f"mpc.{field} = {{", quoted, "};"))
+    return "\n".join(parts) + "\n"
+
+
+def _replaced(matrix: Matrix, rows: Iterable[Iterable[float]]) -> Matrix:
+    """A matrix with other numbers; it stands in no file yet, so its rows have no lines."""
+    return Matrix(matrix.where, matrix.name, tuple(tuple(map(float, row)) for row in rows))
+
+
+def _cost(network: Network, n: int) -> Row:
+    """A row of gencost without the costs of starts: model 2, a polynomial, or model 1, points."""
+    steep = network.kink_slope[n] > 0
+    if not steep.any():
+        return (2.0, 3.0, *(float(x[n]) for x in (network.cost_quadratic, network.cost_linear, network.cost_constant)))
+    low, high = network.unit_min[n], network.unit_max[n]
+    points = [low, *(k for k in network.kink[n][steep] if low < k < high), max(high, low + 1.0)]
+    values = [float(network.cost(np.full(network.num_units, x))[n]) for x in points]
+    return (1.0, float(len(points)), *(float(x) for pair in zip(points, values, strict=True) for x in pair))
+
+
+def _matrix(matrix: Matrix) -> str:
+    return _block(f"{matrix.name} = [", ("\t".join(map(_number, row)) for row in matrix.rows), "];")
+
+
+def _block(head: str, rows: Iterable[str], tail: str) -> str:
+    return "\n".join([head, *(f"\t{row};" for row in rows), tail])
+
+
+def _number(value: float) -> str:
+    """Shortest text that reads back as the same number."""
+    return repr(int(value)) if value == int(value if np.isfinite(value) else 0) else repr(float(value))

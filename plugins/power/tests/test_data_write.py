@@ -1,0 +1,85 @@
+"""Written cases come back through the reader, number for number."""
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dgpg_power.data.build import to_network
+from dgpg_power.data.case import Case
+from dgpg_power.data.load import load_case
+from dgpg_power.data.matpower import read_matpower
+from dgpg_power.data.write import matpower_text, with_network
+from dgpg_power.network import Network
+
+
+def again(case: Case, folder: Path, name: str = "again") -> Case:
+    path = folder / f"{name}.m"
+    path.write_text(matpower_text(case, name), encoding="utf-8")
+    return read_matpower(path)
+
+
+def same(one: Network, other: Network) -> None:
+    """Every column but the name and the notes."""
+    for field in fields(Network):
+        if field.name not in ("name", "notes"):
+            np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name), err_msg=field.name)
+
+
+@pytest.mark.parametrize("name", ["case9", "case30pwl", "case24_ieee_rts", "case118", "case300"])
+def test_built_in_cases_come_back(tmp_path: Path, name: str) -> None:
+    case = load_case(name)
+    found = again(case, tmp_path, "2 strange-names")
+    for matrix in ("bus", "gen", "branch", "gencost"):
+        assert getattr(found, matrix).rows == getattr(case, matrix).rows, matrix
+    assert found.base_mva == case.base_mva
+    same(to_network(found), to_network(case))
+
+
+def test_a_published_case_comes_back(data_file: Callable[[str], Path], tmp_path: Path) -> None:
+    case = read_matpower(data_file("pglib/pglib_opf_case118_ieee__api.m"))
+    same(to_network(again(case, tmp_path)), to_network(case))
+
+
+def test_names_and_kinds_come_back(tmp_path: Path) -> None:
+    case = replace(load_case("case9"), unit_name=("it's", "b", "c"), unit_kind=("wind", "thermal", "pv"))
+    network = to_network(again(case, tmp_path))
+    assert network.unit_name == ("it's", "b", "c") and network.unit_kind == ("wind", "thermal", "pv")
+
+
+@pytest.mark.parametrize("name", ["case9", "case24_ieee_rts"])
+def test_a_changed_network_comes_back(tmp_path: Path, name: str) -> None:
+    case = load_case(name)
+    made, rng = to_network(case), np.random.default_rng(0)
+    network = replace(
+        made,
+        load=1.1 * made.load,
+        line_limit=made.line_limit * rng.uniform(0.5, 1.5, made.num_lines),
+        cost_linear=made.cost_linear + rng.standard_normal(made.num_units),
+        cost_quadratic=made.cost_quadratic * rng.uniform(0.5, 1.5, made.num_units),
+    )
+    found = to_network(again(with_network(case, network), tmp_path))
+    np.testing.assert_allclose(found.load, network.load, rtol=1e-14)
+    same(replace(found, load=network.load), network)
+
+
+def test_straight_pieces_keep_their_cost(tmp_path: Path) -> None:
+    case = load_case("case30pwl")
+    made = to_network(case)
+    network = replace(made, cost_linear=made.cost_linear + 1.5, kink_slope=2 * made.kink_slope)
+    found = to_network(again(with_network(case, network), tmp_path))
+    for output in np.linspace(made.unit_min, made.unit_max, 9):
+        np.testing.assert_allclose(found.cost(output), network.cost(output), rtol=1e-9, atol=1e-9)
+    assert (found.cost(made.unit_max) > made.cost(made.unit_max) + 1).all()
+
+
+def test_an_angle_limit_does_not_hide_a_wider_limit(tmp_path: Path) -> None:
+    case = load_case("case9")
+    tight = [(*row[:11], -1.0, 1.0, *row[13:]) for row in case.branch.rows]  # degrees
+    case = replace(case, branch=replace(case.branch, rows=tuple(tight)))
+    made = to_network(case)
+    assert "limited by its angle difference" in " ".join(made.notes)
+    found = to_network(again(with_network(case, replace(made, line_limit=2 * made.line_limit)), tmp_path))
+    np.testing.assert_array_equal(found.line_limit, 2 * made.line_limit)
