@@ -36,3 +36,14 @@ def test_a_run_is_held_against_the_oracle_with_overloads_in_every_row(tmp_path: 
     assert all(0 <= row["overload_share"] <= 1 and row["imbalance_mw"] >= 0 for row in rows)
     oracle = next(row["cost"] for row in rows if row["kind"] == "oracle")
     assert oracle == min(row["cost"] for row in rows)
+
+
+def test_runs_that_differ_in_what_units_see_compare(tmp_path: Path) -> None:
+    """What information is worth is the first question about levels A to P; demand is the same."""
+    runs = [tmp_path / level for level in "AP"]
+    quick = ["--num-envs", 2, "--device", "cpu", "--iterations", 1]
+    for run in runs:
+        seen = ("--set", "network=case9", "--set", "horizon=4", "--set", f"observation={run.name}")
+        dgpg("train", "power", *seen, *quick, "--out", run)
+    found = json.loads(dgpg("compare", *runs, "--episodes", 2, "--json"))
+    assert [Path(run["run"]).name for run in found["runs"]] == ["A", "P"] and len(found["groups"]) == 2
