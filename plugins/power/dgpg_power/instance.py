@@ -132,7 +132,7 @@ def _grid(config: Config) -> tuple[Network, Recorded | None, tuple[str, ...]]:
     if series is None and peak > capacity:
         raise ConfigError(
             f"load.scale x load.high asks for {peak:.0f} MW, the units of {network.name} give at most "
-            f"{capacity:.0f} MW; lower load.scale or load.high"
+            f"{capacity:.0f} MW; lower load.scale ({config.load.scale:g}) or load.high ({config.load.high:g})"
         )
     size = f"{network.name}: {network.num_units} units, {network.num_buses} buses, {network.num_lines} lines"
     said = {

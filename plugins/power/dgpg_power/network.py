@@ -211,16 +211,17 @@ def _island_of(network: Network, kept: BoolArray) -> IntArray:
     return label
 
 
-def validate(network: Network, where: str = "") -> Network:
-    """Return the network, or raise DataError for the first thing that makes it unusable.
+def validate(network: Network, where: str = "", lines: str = "") -> Network:
+    """Return the network, or raise DataError for the first thing that makes it unusable at any level of demand.
 
-    `where` names its source in the message, the network's name if empty.
+    `where` names its source in the message, the network's name if empty; `lines` the table of its lines, `where` if
+    empty.
     """
     where = where or network.name
-    for check in (_check_sizes, _check_numbers, _check_islands, _check_costs, _check_capacity):
+    for check in (_check_sizes, _check_numbers, _check_islands, _check_costs):
         problem = check(network)
         if problem:
-            raise DataError(f"{where}: {problem}")
+            raise DataError(f"{lines or where if check is _check_islands else where}: {problem}")
     return network
 
 
@@ -270,11 +271,4 @@ def _check_costs(network: Network) -> str:
     convex = (network.cost_quadratic >= 0) & (network.kink_slope >= 0).all(-1)
     for n in np.flatnonzero(~convex)[:1]:
         return f"unit {network.unit_name[n]} has a cost that is not convex: marginal costs must not fall with output"
-    return ""
-
-
-def _check_capacity(network: Network) -> str:
-    demand, capacity = network.load.sum(), network.unit_max.sum()
-    if demand > capacity:
-        return f"demand {demand:g} MW exceeds the capacity {capacity:g} MW of all units: scale the load or add units"
     return ""

@@ -1,5 +1,6 @@
 """What a configuration is built into, and one clear message for each that cannot be."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from dgpg_power.domain import SAMPLED, TUNED, domain
 from dgpg_power.instance import NAMED, build
 from dgpg_power.network import bridges, lodf
 
-from .made import CPU, built
+from .made import CPU, TWO_BUSES, built
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no series": ({"load": {"source": "series"}}, r"load\.source = series: no DAY_AHEAD_.* use load\.source=noise"),
@@ -28,7 +29,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         r"load\.months and load\.days .* demand of case9 is drawn; leave",
     ),
     "unknown setting": ({"limit_scal": 2}, "unknown setting 'limit_scal': did you mean 'limit_scale'"),
-    "capacity": ({"load": {"scale": 5.0}}, r"load\.scale x load\.high asks for 1575 MW, .* at most 820 MW; lower"),
+    "capacity": (
+        {"load": {"scale": 5.0}},
+        r"load\.scale x load\.high asks for 1575 MW, .* at most 820 MW; lower load\.scale \(5\)",
+    ),
     "limits": ({"limit_scale": 1e-3}, "case9: no sampled demand can be served within the line limits; raise limit_sc"),
 }
 
@@ -49,6 +53,16 @@ def test_an_unknown_network_shows_the_nearest(name: str, near: str) -> None:
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(DataError, match=r"absent\.m"):
         built(network="absent.m")
+
+
+def test_a_file_whose_demand_exceeds_its_units_loads_once_scaled(tmp_path: Path) -> None:
+    path = tmp_path / "two.m"
+    path.write_text(TWO_BUSES.replace("2 1 100 0", "2 1 500 0"))
+    with pytest.raises(
+        ConfigError, match=r"load\.scale x .* asks for 500 MW, the units of two .* 400 MW; lower load\.s"
+    ):
+        built(network=str(path))
+    assert built(network=str(path), load={"scale": 0.2}).network.load.sum() == 100
 
 
 def test_equal_configurations_are_built_once() -> None:

@@ -159,7 +159,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "minimum": ({"unit_min": [50, 0]}, "unit a has minimum output 50 MW above its maximum 40 MW"),
     "concave": ({"cost_quadratic": [0, -1]}, "unit b has a cost that is not convex"),
     "falling slope": ({"kink_slope": [[-1.0], [0.0]]}, "unit a has a cost that is not convex"),
-    "demand": ({"load": [0, 0, 90, 0]}, "demand 90 MW exceeds the capacity 80 MW"),
 }
 
 
@@ -168,6 +167,12 @@ def test_a_fault_is_named_with_its_source(fault: str) -> None:
     changes, message = REFUSED[fault]
     with pytest.raises(DataError, match=f"^grid.m: .*{message}"):
         validate(triangle(**changes), "grid.m")
+
+
+def test_islands_are_named_with_the_table_of_lines() -> None:
+    parts = triangle(line_from=[0, 1, 0, 0], line_to=[1, 2, 2, 1])
+    with pytest.raises(DataError, match=r"^grid\.m:7: mpc\.branch: 2 islands"):
+        validate(parts, "grid.m", "grid.m:7: mpc.branch")
 
 
 def test_no_unit_is_refused() -> None:

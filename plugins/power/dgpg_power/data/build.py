@@ -36,7 +36,7 @@ def to_network(case: Case) -> Network:
     names = tuple(case.unit_name[n] if case.unit_name else f"gen{n + 1}" for n in units)
     kinds = tuple(case.unit_kind[n] if case.unit_kind else "thermal" for n in units)
     network = _assemble(case, (bus[live], gen[units], branch[lines]), limit, costs, (names, kinds), notes)
-    return validate(network, case.where)
+    return validate(network, case.where, case.branch.place)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,12 +113,12 @@ def _counted(number: int, one: str, more: str, what: str) -> tuple[str, ...]:
 
 
 def _check_buses(matrix: Matrix, bus: FloatArray) -> None:
-    values = bus[:, [BUS, TYPE, PD, GS, AREA]]
-    matrix.check(np.asarray(np.isfinite(values).all(1)), "expected finite numbers for bus_i, type, Pd, Gs and area")
+    for column, name in ((BUS, "bus_i"), (TYPE, "type"), (PD, "Pd"), (GS, "Gs"), (AREA, "area")):
+        matrix.require(np.isfinite(bus[:, column]), name, bus[:, column], "a finite number")
     number = bus[:, BUS]
     whole = (number > 0) & (number == np.floor(number)) & (number <= LARGEST)
-    matrix.check(whole, f"expected a whole bus number from 1 to {LARGEST}")
-    matrix.check(np.abs(bus[:, AREA]) <= LARGEST, f"expected an area number of at most {LARGEST}")
+    matrix.require(whole, "bus_i", number, f"a whole number from 1 to {LARGEST}")
+    matrix.require(np.abs(bus[:, AREA]) <= LARGEST, "area", bus[:, AREA], f"a number of at most {LARGEST}")
     first: dict[float, int] = {}
     for row, value in enumerate(number.tolist()):
         if value in first:
@@ -142,7 +142,8 @@ def _kept_units(
     there = live[_known(matrix, gen[:, GEN_BUS], number)]
     on = (gen[:, STATUS] > 0) & there
     low, high = gen[:, PMIN], gen[:, PMAX]
-    matrix.check(~on | (np.isfinite(low) & np.isfinite(high)), "expected finite Pmin and Pmax for a unit in service")
+    for name, values in (("Pmin", low), ("Pmax", high)):
+        matrix.require(~on | np.isfinite(values), name, values, "a finite number for a unit in service")
     matrix.check(~on | (low <= high), "Pmin is above Pmax, expected Pmin <= Pmax: correct them")
     condenser = on & (low == 0) & (high == 0)
     off = int((~on).sum())
@@ -216,7 +217,7 @@ def _costs(case: Case, count: int, units: IntArray) -> list[Cost]:
     rows = len(case.gencost)
     if rows not in (count, 2 * count):
         expected = f"{count}, one a row of mpc.gen, or {2 * count} with reactive costs"
-        raise DataError(f"{case.where}: mpc.gencost has {rows} rows, expected {expected}")
+        raise DataError(f"{case.gencost.place} has {rows} rows, expected {expected}: add or remove rows")
     return unit_costs(case.gencost, units)
 
 

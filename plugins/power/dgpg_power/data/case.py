@@ -21,15 +21,22 @@ class Matrix:
         name: name of the matrix, "mpc.branch".
         rows: the numbers.
         line: line of each row in the file, from 1; empty where there is no file.
+        start: line in which the matrix begins; 0 where there is no file.
     """
 
     where: str
     name: str
     rows: tuple[tuple[float, ...], ...]
     line: tuple[int, ...] = ()
+    start: int = 0
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def place(self) -> str:
+        """Where the matrix is: "grid.m:34: mpc.branch"."""
+        return f"{self.where}{f':{self.start}' if self.start else ''}: {self.name}"
 
     def at(self, row: int) -> str:
         """Where a row (from 0) is: "grid.m:41: mpc.branch row 7"."""
@@ -39,18 +46,24 @@ class Matrix:
     def array(self, least: int) -> FloatArray:
         """The rows as one array `[rows, columns]` of at least `least` columns; DataError for one of another length."""
         if not self.rows:
-            raise DataError(f"{self.where}: {self.name} has no rows, expected at least one")
+            raise DataError(f"{self.place} has no rows, expected at least one: add it")
         usual = Counter(map(len, self.rows)).most_common(1)[0][0]
         width = max(least, usual)
         for row, values in enumerate(self.rows):
             if len(values) != width:
-                raise DataError(f"{self.at(row)}: expected {width} numbers, got {len(values)}")
+                repair = "add what is missing" if len(values) < width else "remove some, or end the row with ';'"
+                raise DataError(f"{self.at(row)}: expected {width} numbers, got {len(values)}: {repair}")
         return np.array(self.rows)
 
     def check(self, good: BoolArray, message: str) -> None:
         """Raise DataError with the message for the first row that is not good, `good` being `[rows]`."""
         for row in np.flatnonzero(~good)[:1]:
             raise DataError(f"{self.at(int(row))}: {message}")
+
+    def require(self, good: BoolArray, column: str, values: FloatArray, expected: str) -> None:
+        """Raise DataError for the first row that is not good, naming its value in a column, `values` of `[rows]`."""
+        for row in np.flatnonzero(~good)[:1]:
+            raise DataError(f"{self.at(int(row))}: {column} is {values[row]:g}, expected {expected}: correct it")
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def unit_cost(matrix: Matrix, row: int) -> Cost:
     if n != values[3] or n < 3 - model:
         raise DataError(f"{at}: n is {values[3]:g}, expected a whole number of at least {3 - model:g}")
     if len(values) < width:
-        raise DataError(f"{at}: expected {width} numbers for n = {n}, got {len(values)}")
+        raise DataError(f"{at}: expected {width} numbers for n = {n}, got {len(values)}: correct n or the row")
     return _polynomial(values[4:width], at) if model == 2 else _points(np.array(values[4:width]), at)
 
 

@@ -24,6 +24,8 @@ _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?|[+-]?(?:Inf|i
 _CLOSING = {"[": "]", "{": "}"}
 _READ = ("version", "baseMVA", "bus", "gen", "branch", "gencost", "gen_name", "gentype", "genfuel")
 _NO_MATTER = ("areas", "bus_name")
+_TRACE = re.compile(r"\.(?:version|baseMVA|bus|gen|branch|gencost)\b\s*=")
+"""What a case has, however damaged, and a table or a text has not."""
 
 # By the type of the unit (MATPOWER's gentype or the second column of gen_name), or else by its fuel.
 _KIND = {
@@ -43,8 +45,11 @@ class _Field:
 
 def read_matpower(path: Path) -> Case:
     """Read a case file; DataError names the file and line of the first fault."""
-    where = str(path)
-    fields = _fields(where, _lines(where, read_text(path)))
+    where, text = str(path), read_text(path)
+    if not _TRACE.search(text):
+        expected = "expected a .m file that sets mpc.bus, mpc.gen, mpc.branch and mpc.gencost"
+        raise DataError(f"{where}: this is not a MATPOWER case, {expected}: name one")
+    fields = _fields(where, _lines(where, text))
     if (version := _scalar(where, fields, "version")) not in ("2", ""):
         raise _wrong(where, fields["version"].line, f"mpc.version is '{version}', expected '2': save the case again")
     bus, gen, branch, gencost = (_matrix(where, fields, name) for name in ("bus", "gen", "branch", "gencost"))
@@ -91,16 +96,27 @@ def _fields(where: str, lines: Iterator[tuple[int, str]]) -> dict[str, _Field]:
             continue
         match = _ASSIGNMENT.fullmatch(text)
         if match is None:
-            problem = f"found the code {text[:40]!r}, which is not run, expected 'mpc.name = numbers;'"
-            raise _wrong(where, number, f"{problem}: save the case with savecase in MATPOWER")
+            raise _no_statement(where, number, text, fields)
         name, value = match.group(2), match.group(3)
         if name in fields:
             raise _wrong(where, number, f"mpc.{name} is set again, first in line {fields[name].line}: remove one")
+        if not value.strip("; "):
+            raise _wrong(where, number, f"mpc.{name} is set to nothing, expected a value or '[' in this line: add it")
         if value[:1] in _CLOSING:
             fields[name] = _block(where, name, number, value, lines)
         else:
             fields[name] = _Field(number, "", ((number, value.rstrip("; ")),))
     return fields
+
+
+def _no_statement(where: str, number: int, text: str, fields: dict[str, _Field]) -> DataError:
+    """The error for a line that sets nothing: rows that an earlier statement does not enclose, or code."""
+    if fields and (text[0] in "[]{}" or _NUMBER.match(text)):
+        name, field = list(fields.items())[-1]
+        problem = f"line {number} continues mpc.{name} outside of brackets, {text[:40]!r}"
+        return _wrong(where, field.line, f"{problem}, expected 'mpc.{name} = [' above its rows and '];' below them")
+    problem = f"found the code {text[:40]!r}, which is not run, expected 'mpc.name = numbers;'"
+    return _wrong(where, number, f"{problem}: save the case with savecase in MATPOWER")
 
 
 def _block(where: str, name: str, number: int, value: str, lines: Iterator[tuple[int, str]]) -> _Field:
@@ -131,7 +147,7 @@ def _matrix(where: str, fields: dict[str, _Field], name: str) -> Matrix:
     if field is None:
         raise DataError(f"{where}: no mpc.{name}, expected a case with mpc.bus, mpc.gen, mpc.branch and mpc.gencost")
     if field.opener != "[":
-        raise _wrong(where, field.line, f"mpc.{name}: expected rows of numbers in [ ]")
+        raise _wrong(where, field.line, f"mpc.{name}: expected rows of numbers in [ ]: correct it")
     rows = []
     for row, (line, text) in enumerate(field.rows, start=1):
         tokens = text.replace(",", " ").split()
@@ -139,7 +155,7 @@ def _matrix(where: str, fields: dict[str, _Field], name: str) -> Matrix:
             if not _NUMBER.fullmatch(token):
                 raise _wrong(where, line, f"mpc.{name} row {row}: found {token!r}, expected a number")
         rows.append(tuple(_float(token) for token in tokens))
-    return Matrix(where, f"mpc.{name}", tuple(rows), tuple(line for line, _ in field.rows))
+    return Matrix(where, f"mpc.{name}", tuple(rows), tuple(line for line, _ in field.rows), field.line)
 
 
 def _float(token: str) -> float:
@@ -150,7 +166,7 @@ def _scalar(where: str, fields: dict[str, _Field], name: str) -> str:
     """The text of a scalar, without quotes; "" where it is not set."""
     field = fields.get(name)
     if field is not None and field.opener:
-        raise _wrong(where, field.line, f"mpc.{name}: expected one value")
+        raise _wrong(where, field.line, f"mpc.{name}: expected one value: correct it")
     return field.rows[0][1].strip("'\"") if field else ""
 
 
@@ -159,7 +175,9 @@ def _base(where: str, fields: dict[str, _Field]) -> float:
     value = _float(text) if _NUMBER.fullmatch(text) else math.nan
     if not 0 < value < math.inf:
         line = f":{fields['baseMVA'].line}" if "baseMVA" in fields else ""
-        raise DataError(f"{where}{line}: mpc.baseMVA: found {text!r}, expected a number above 0, such as 100")
+        raise DataError(
+            f"{where}{line}: mpc.baseMVA: found {text!r}, expected a number above 0, such as 100: correct it"
+        )
     return value
 
 

@@ -69,7 +69,9 @@ class Rows:
     def wrong(self, row: int, field: str, expected: str) -> DataError:
         """Return the error for the value of `field` in a row."""
         found = self.column(field)[row]
-        return DataError(f"{self.path}:{self.line[row]}: {field}: found {found!r}, expected {expected}: correct it")
+        return DataError(
+            f"{self.path}:{self.line[row]}: column '{field}': found {found!r}, expected {expected}: correct it"
+        )
 
 
 def _number(cell: str) -> float:
