@@ -8,7 +8,7 @@ import pytest
 
 from dgpg.errors import DataError
 from dgpg_power.data import load_network
-from dgpg_power.data.synthetic import cheapest, synthetic
+from dgpg_power.data.synthetic import FEWEST, cheapest, synthetic
 from dgpg_power.network import ptdf
 
 from .oracle import dc_optimum
@@ -68,6 +68,13 @@ def test_feasible_from_85_to_100_percent_with_noise(units: int) -> None:
         assert dc_optimum(replace(drawn, cost_quadratic=np.zeros(units))) is not None
 
 
-def test_too_small_a_grid_is_refused() -> None:
-    with pytest.raises(DataError, match="synthetic-3: expected at least 5 units"):
-        load_network("synthetic-3")
+@pytest.mark.parametrize("name", ["synthetic-4", "synthetic-0", "synthetic-abc", "synthetic-1000000", "synthetic100"])
+def test_a_name_of_no_grid_says_what_names_there_are(name: str) -> None:
+    with pytest.raises(
+        DataError, match=f"network '{name}': expected synthetic-N, N units, {FEWEST} <= N < 10.6, such as"
+    ):
+        load_network(name)
+
+
+def test_the_smallest_grid_is_made() -> None:
+    assert load_network(f"synthetic-{FEWEST}").num_units == FEWEST

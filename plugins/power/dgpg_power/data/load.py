@@ -13,7 +13,7 @@ from .build import to_network
 from .builtin import NAMES, read_builtin
 from .case import Case
 from .matpower import read_matpower
-from .synthetic import synthetic
+from .synthetic import FEWEST, synthetic
 
 _SYNTHETIC = re.compile(r"synthetic-([1-9]\d{0,5})")
 
@@ -42,5 +42,9 @@ def load_case(name_or_path: str, also: Iterable[str] = ()) -> Case:
     path = Path(name_or_path)
     if path.suffix == ".m" or path.exists():
         return read_matpower(path)
+    if name_or_path.startswith("synthetic"):
+        raise DataError(
+            f"network '{name_or_path}': expected synthetic-N, N units, {FEWEST} <= N < 10^6, such as synthetic-100"
+        )
     names = unknown("network", name_or_path, (*NAMES, *also, "synthetic-100"))
     raise DataError(f"{names}; or the path of a MATPOWER file, '.m'")

@@ -34,7 +34,8 @@ def synthetic(units: int, seed: int = 0) -> Network:
     limits.
     """
     if units < FEWEST:
-        raise DataError(f"synthetic-{units}: expected at least {FEWEST} units, such as synthetic-100")
+        expected = f"expected synthetic-N, N units, {FEWEST} <= N < 10^6, such as synthetic-100"
+        raise DataError(f"network 'synthetic-{units}': {expected}")
     rng = np.random.default_rng(derive(seed, "power.synthetic", units))
     network = _unlimited(rng, units)
     note = f"generated grid of {units} units, {network.num_buses} buses and {network.num_lines} lines, seed {seed}"
