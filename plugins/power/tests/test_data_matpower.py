@@ -195,6 +195,12 @@ def test_a_dispatchable_load_is_kept_and_said(load: Callable[..., Network]) -> N
     assert "1 unit: output can be below 0 (dispatchable load), its cost kept" in network.notes
 
 
+def test_negative_loads_are_kept_and_said(load: Callable[..., Network]) -> None:
+    network = load("7 1 50", "7 1 -20")
+    assert network.load.tolist() == [0, 105, -20]
+    assert "1 bus with negative load: taken as injections" in network.notes
+
+
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere\.m: no such file"):
         load_network(str(tmp_path / "nowhere.m"))

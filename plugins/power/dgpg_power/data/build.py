@@ -32,7 +32,7 @@ def to_network(case: Case) -> Network:
     live, units, lines = kept.bus, kept.gen, kept.branch
     limit, limit_notes = _limits(branch[lines], case.base_mva)
     costs = _costs(case, len(gen), units)
-    notes = (*case.notes, *kept.notes, *limit_notes, *_cost_notes(costs))
+    notes = (*case.notes, *kept.notes, *_load_notes(bus[live]), *limit_notes, *_cost_notes(costs))
     names = tuple(case.unit_name[n] if case.unit_name else f"gen{n + 1}" for n in units)
     kinds = tuple(case.unit_kind[n] if case.unit_kind else "thermal" for n in units)
     network = _assemble(case, (bus[live], gen[units], branch[lines]), limit, costs, (names, kinds), notes)
@@ -86,7 +86,7 @@ def _assemble(
         base_mva=case.base_mva,
         bus_number=number,
         area=bus[:, AREA].astype(np.int64),
-        load=bus[:, PD] + bus[:, GS],
+        load=_load(bus),
         line_from=positions(number, branch[:, FROM]),
         line_to=positions(number, branch[:, TO]),
         susceptance=_susceptance(branch),
@@ -125,6 +125,17 @@ def _check_buses(matrix: Matrix, bus: FloatArray) -> None:
             message = f"bus {value:g} occurs twice, first in row {first[value] + 1}: renumber or remove one"
             raise DataError(f"{matrix.at(row)}: {message}")
         first[value] = row
+
+
+def _load(bus: FloatArray) -> FloatArray:
+    """Demand and shunt losses in MW, `[nb]`."""
+    load: FloatArray = bus[:, PD] + bus[:, GS]
+    return load
+
+
+def _load_notes(bus: FloatArray) -> tuple[str, ...]:
+    negative = int((_load(bus) < 0).sum())
+    return _counted(negative, "bus with negative load", "buses with negative load", "taken as injections")
 
 
 def _known(matrix: Matrix, end: FloatArray, number: FloatArray) -> IntArray:
