@@ -184,11 +184,10 @@ def _measured(first: Instance, notes: tuple[str, ...]) -> Instance:
     )
     binding = (best.line_price[fine].abs() > 1e-3 * price).float().mean(0)
     order = torch.argsort(binding + 1e-3 * loading.abs().mean(0), descending=True, stable=True)
-    share = 1 - float(fine.float().mean())
     origin = "" if first.config.prices.overload else ", twice the dearest line's in 97 % of sampled moments"
     more = (
         f"overload price {price:g} $ per MWh{origin}",
-        f"{int((binding > 0).sum())} lines bind at times; {share:.1%} of sampled moments cannot keep all limits",
+        _congestion(int((binding > 0).sum()), 1 - float(fine.float().mean())),
     )
     return replace(
         first,
@@ -198,6 +197,14 @@ def _measured(first: Instance, notes: tuple[str, ...]) -> Instance:
         broadcast=order[:BROADCAST_LINES].numpy(),
         notes=(*notes, *more),
     )
+
+
+def _congestion(binding: int, broken: float) -> str:
+    """A note on how many lines bind, and in what share of the moments limits cannot be kept."""
+    if not (binding or broken):
+        return "no line ever binds: merit order is optimal here; lower limit_scale for congestion"
+    lines = "1 line binds" if binding == 1 else f"{binding} lines bind"
+    return f"{lines} at times; {broken:.1%} of sampled moments cannot keep all limits"
 
 
 def _moments(x: torch.Tensor, least: float = 0.0) -> FloatArray:

@@ -100,6 +100,12 @@ def test_notes_say_what_was_made() -> None:
     assert (built(commitment="relaxed").network.unit_min == 0).all()
 
 
+def test_a_grid_whose_lines_never_bind_says_that_merit_order_is_enough() -> None:
+    idle = "no line ever binds: merit order is optimal here; lower limit_scale for congestion"
+    assert built(network="case9").notes[-1] == idle
+    assert built(network="case9", limit_scale=0.5).notes[-1].startswith("1 line binds at times; 0.0% of sampled")
+
+
 def test_ramps_are_shares_of_the_maximum() -> None:
     network = built(ramp=0.25).network
     np.testing.assert_allclose(network.ramp, 0.25 * network.unit_max)
