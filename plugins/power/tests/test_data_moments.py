@@ -41,10 +41,32 @@ def test_prices_may_be_absent_and_columns_in_any_order(log: Callable[..., Path])
     np.testing.assert_array_equal(found.output[0], [101, 115, 100])
 
 
+def cut(row: str, cells: int) -> str:
+    """A row of the log without its last cells."""
+    return row.rsplit(",", cells)[0]
+
+
 @pytest.mark.parametrize(
     ("header", "rows", "message"),
     [
-        (HEADER.replace("load_7", "load_8"), ROWS, r"log.csv:1: the header has no column load_7"),
+        (
+            HEADER.replace("load_7", "load_8"),
+            ROWS,
+            r"log.csv:1: no column load_7; load_8 is not known, expected load_BUS",
+        ),
+        (HEADER.replace("put_gen1", "put_g1"), ROWS, r"log.csv:1: no column output_gen1; output_g1 is not known"),
+        (HEADER.replace("5,load_7", "7,bus_5"), ROWS, r"log.csv:1: no column load_5; bus_5 is not known"),
+        (
+            cut(HEADER, 2),
+            [cut(r, 2) for r in ROWS],
+            r"log.csv:1: no column output_gen3, expected one a load and one a unit",
+        ),
+        (cut(HEADER, 3), [cut(r, 3) for r in ROWS], r"log.csv:1: no column output_gen2 \(and 1 more\), expected one"),
+        (
+            HEADER.replace("load", "load_1"),
+            ROWS,
+            r"no column is a load of case9, expected load_5, load_7, load_9: the log",
+        ),
         (HEADER + ",load_4", [r + ",0" for r in ROWS], r"log.csv:1: unknown column 'load_4': did you mean 'load_"),
         (HEADER + ",price", [r + ",1" for r in ROWS], r"log.csv:1: column price occurs twice"),
         (HEADER, [*ROWS, "x,80,100,80,90,80,17"], r"log.csv:5: column 'load_5': found 'x', expected a number"),
@@ -63,6 +85,7 @@ def test_prices_may_be_absent_and_columns_in_any_order(log: Callable[..., Path])
         (HEADER, [*ROWS, "70,80,100,80,20,80,17"], r"log.csv:5: outputs add up to 180 MW and loads to 250 MW"),
         (HEADER, [*ROWS, "70,80,100"], r"log.csv:5: expected 7 fields, got 3"),
         (HEADER, ROWS[:2], r"log.csv: found 2 moments, expected at least 3"),
+        (HEADER, ROWS[:1], r"log.csv: found 1 moment, expected at least 3"),
     ],
 )
 def test_one_message_a_fault(log: Callable[..., Path], header: str, rows: list[str], message: str) -> None:

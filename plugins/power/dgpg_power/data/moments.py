@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,14 +40,11 @@ def read_moments(path: Path, network: Network) -> Moments:
     loaded = np.flatnonzero(network.load)
     loads = tuple(f"load_{network.bus_number[b]}" for b in loaded)
     outputs = tuple(f"output_{name}" for name in network.unit_name)
-    rows = csv_rows(path, (*loads, *outputs))
-    for at, name in enumerate(rows.header):
-        if name not in (*loads, *outputs, "price"):
-            raise DataError(f"{path}:1: {unknown('column', name, (*loads, *outputs, 'price'))}")
-        if name in rows.header[:at]:
-            raise DataError(f"{path}:1: column {name} occurs twice, expected distinct names: remove one")
+    rows = csv_rows(path, ())
+    _check_header(f"{path}:1", rows.header, network.name, loads, outputs)
     if len(rows) < LEAST:
-        raise DataError(f"{path}: found {len(rows)} moments, expected at least {LEAST}, better hundreds: log more")
+        found = "1 moment" if len(rows) == 1 else f"{len(rows)} moments"
+        raise DataError(f"{path}: found {found}, expected at least {LEAST}, better hundreds: log more")
     load, output = np.zeros((len(rows), network.num_buses)), rows.numbers(outputs)
     load[:, loaded] = rows.numbers(loads)
     for column, b in zip(loads, loaded, strict=True):
@@ -54,6 +52,29 @@ def read_moments(path: Path, network: Network) -> Moments:
             rows.check(load[:, b] >= 0, column, "a load of at least 0 MW")
     _check_outputs(rows, network, outputs, load, output)
     return Moments(load, output, rows.numbers(("price",))[:, 0] if "price" in rows.header else None)
+
+
+def _check_header(
+    where: str, header: tuple[str, ...], network: str, loads: tuple[str, ...], outputs: tuple[str, ...]
+) -> None:
+    """Every column is there, once, and no other but the price."""
+    known = (*loads, *outputs, "price")
+    if not set(loads) & set(header):
+        wanted = ", ".join(loads[:4]) + (" ..." if len(loads) > 4 else "")
+        raise DataError(f"{where}: no column is a load of {network}, expected {wanted}: the log is of another network?")
+    missing, strange = ([n for n in a if n not in b] for a, b in (((*loads, *outputs), header), (header, known)))
+    if missing and strange:
+        near = difflib.get_close_matches(missing[0], strange, n=1, cutoff=0.0)[0]
+        expected = "expected load_BUS for every bus with a load and output_UNIT for every unit"
+        raise DataError(f"{where}: no column {missing[0]}; {near} is not known, {expected}: rename or add columns")
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise DataError(f"{where}: no column {missing[0]}{more}, expected one a load and one a unit: add it")
+    if strange:
+        raise DataError(f"{where}: {unknown('column', strange[0], known)}")
+    for at, name in enumerate(header):
+        if name in header[:at]:
+            raise DataError(f"{where}: column {name} occurs twice, expected distinct names: remove one")
 
 
 def _check_outputs(
