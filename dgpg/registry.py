@@ -93,8 +93,9 @@ def listing() -> list[Entry]:
 def _load(group: str, kind: str, name: str) -> Any:
     found = find(group)
     if name not in found:
+        fit = models_of(name.partition(".")[0]) if group == MODELS else []  # other domains' models do not
         raise PluginError(
-            unknown(kind, name, found) + ". Plugins are packages such as dgpg-plugin-NAME; see `dgpg domains`"
+            unknown(kind, name, fit or found) + ". Plugins are packages such as dgpg-plugin-NAME; see `dgpg domains`"
         )
     points = found[name]
     if len(points) > 1:

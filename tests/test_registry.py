@@ -233,6 +233,18 @@ def test_an_analytical_model_that_does_not_fit(plugin: Plugin, source: str, valu
     assert "'cloud.mine'" in str(caught.value) and part in str(caught.value)
 
 
+def test_an_unknown_model_shows_those_of_its_domain_alone(plugin: Plugin) -> None:
+    plugin(MODEL, registry.MODELS, **{"cloud.mine": "mine", "shop.ours": "mine"})
+    with pytest.raises(
+        PluginError, match=r"unknown analytical model 'cloud\.min': did you mean 'cloud\.mine'"
+    ) as caught:
+        registry.load_model("cloud.min", Settings())
+    shown = str(caught.value).partition("Valid: ")[2].partition(". Plugins")[0].split(", ")
+    assert shown == registry.models_of("cloud") and "cloud.mine" in shown and "cloud.fluid" in shown
+    with pytest.raises(PluginError, match=r"Valid: .*shop\.ours"):
+        registry.load_model("shoe.ours", Settings())
+
+
 def test_a_model_of_a_third_party_trains_the_domain_of_another(
     plugin: Plugin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
