@@ -22,7 +22,7 @@ from .incidence import Incidence
 
 PORTIONS = 8
 """Parts in which a first solution loads the demand, each on the cheapest routes at the flows so far."""
-INNER = 30
+INNER = 12
 """Steps of conjugate gradients at most."""
 HALVINGS = 4
 """Of the step, at most, in a line search."""
