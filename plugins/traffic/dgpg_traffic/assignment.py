@@ -1,10 +1,10 @@
 """User equilibrium and system optimum on given routes, for batches of demands.
 
-Both are minima over flows h of routes: of the sum of integrals of link times (Beckmann) and of total travel time. Each
-step is a Newton step of all pairs together on the routes that carry flow or are cheaper than their pair's base (the
-route with the most flow, which takes what the others leave), by conjugate gradients; flows below 0 become 0, and a line
-search along this path keeps the minimum from being missed. D. P. Bertsekas, Projected Newton Methods for Optimization
-Problems with Simple Constraints, SIAM Journal on Control and Optimization 20, 1982.
+Both are minima over flows of routes: of the sum of integrals of link times (Beckmann) and of total travel time. Each
+step is a damped Newton step of all pairs together. It moves the routes that carry flow or are cheaper than their pair's
+base (the route with the most flow, which takes what the others leave); those that it would empty are set to 0 and the
+others solved again. A line search keeps every step a descent and sets the damping. D. P. Bertsekas, Projected Newton
+Methods for Optimization Problems with Simple Constraints, SIAM Journal on Control and Optimization 20, 1982.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from .incidence import Incidence
 
 PORTIONS = 8
 """Parts in which a first solution loads the demand, each on the cheapest routes at the flows so far."""
-INNER = 12
-"""Steps of conjugate gradients at most."""
+INNER = 10
+"""Steps of conjugate gradients at most, in each pass."""
+PASSES = 3
+"""Solutions of a Newton step at most, each without the routes that the one before would have emptied."""
 HALVINGS = 4
 """Of the step, at most, in a line search."""
 DAMPING, LEAST_DAMPING = 0.1, 1e-9
@@ -197,12 +199,22 @@ def _direction(problem: _Problem, state: _State, damping: Tensor) -> Tensor:
     ridge = damping[:, None, None] * state.cost.amin(-1, keepdim=True) / problem.demand[..., None].clamp_min(1e-12)
     ridge = ridge.clamp_min(torch.finfo(ridge.dtype).tiny)
 
+    diagonal = _diagonal(incidence, slope, base) + ridge
+
     def curve(step: Tensor) -> Tensor:
         change = incidence.cost(slope * incidence.flow(_moved(step, base)))
         return torch.where(free, change - change.gather(-1, base) + ridge * step, 0.0)
 
-    right = torch.where(free, -excess, 0.0)
-    return _moved(_conjugate_gradients(curve, right, _diagonal(incidence, slope, base) + ridge, state.gap), base)
+    step = torch.zeros_like(state.routes)
+    for _ in range(PASSES):
+        right = torch.where(free, -excess, 0.0) - curve(step)
+        step = step + _conjugate_gradients(curve, right, diagonal, state.gap)
+        emptied = free & (state.routes + step < 0)
+        if not emptied.any():
+            break
+        # A route that would end below 0 ends at 0; the others are to know that when they are solved again.
+        step, free = torch.where(emptied, -state.routes, step), free & ~emptied
+    return _moved(step, base)
 
 
 def _moved(step: Tensor, base: Tensor) -> Tensor:

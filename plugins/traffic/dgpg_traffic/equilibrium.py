@@ -16,7 +16,7 @@ from dgpg.errors import SolverError
 from .arrays import FloatArray, IntArray
 from .assignment import Objective, assign
 from .bpr import Bpr, total_time
-from .incidence import Incidence, Routes, pack, unpack
+from .incidence import Incidence, Routes, pack, stack_rows, unpack
 from .network import Network
 from .paths import Graph, cheapest
 
@@ -104,10 +104,8 @@ def _used(start: Solution, demand: FloatArray) -> tuple[Routes, FloatArray]:
 def _joined(routes: Routes, flow: FloatArray, new: IntArray) -> tuple[Routes, FloatArray]:
     """The routes with one more for each pair, `[N, P]`, without flow; one that is there already is not added."""
     pair, links, flows = unpack(routes, flow)
-    width = max(links.shape[1], new.shape[1])
-    rows = [np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=-1) for part in (links, new)]
     pairs = np.concatenate([pair, np.arange(len(new))])
-    return pack(pairs, np.concatenate(rows), np.concatenate([flows, np.zeros(len(new))]))
+    return pack(pairs, stack_rows([links, new]), np.concatenate([flows, np.zeros(len(new))]))
 
 
 def _solution(

@@ -7,6 +7,7 @@ indices, 3 to 5 times faster than COO (benchmarks/traffic_routes.py).
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -76,6 +77,13 @@ def unpack(routes: Routes, score: FloatArray) -> tuple[IntArray, IntArray, Float
     """The routes as rows: pair `[R]`, links `[R, P]` and what `score`, `[N, K]`, says of each, `[R]`."""
     exists = routes.exists
     return np.nonzero(exists)[0], routes.links[exists], score[exists]
+
+
+def stack_rows(parts: Sequence[IntArray]) -> IntArray:
+    """Arrays of links `[R, P]` of different P as one, padded with -1."""
+    width = max(part.shape[1] for part in parts)
+    padded = [np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=-1) for part in parts]
+    return np.concatenate(padded)
 
 
 class Incidence:

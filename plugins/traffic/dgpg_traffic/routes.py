@@ -6,7 +6,6 @@ under 0.001 % (docs/traffic.md).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from . import cache as store
 from .arrays import FloatArray, IntArray
 from .assignment import SYSTEM_OPTIMUM, USER_EQUILIBRIUM
 from .equilibrium import Solution, solve
-from .incidence import Routes, pack, unpack
+from .incidence import Routes, pack, stack_rows, unpack
 from .network import Network
 from .paths import cheapest
 
@@ -65,49 +64,32 @@ def generate(
     cached = store.read(path)
     if cached is not None and _fits(network, cached, most):
         return Routes(cached)
-    found = _best(network, _met(network, levels), most)
+    found = _best(network, *_met(network, levels), most)
     store.write(path, found.links)
     return found
 
 
-@dataclass(frozen=True, eq=False)
-class _Met:
-    """Rows of routes, each as often as a solution has it: pair `[R]`, links `[R, P]` and share `[R]`."""
-
-    pair: IntArray
-    links: IntArray
-    share: FloatArray
-
-
-def _met(network: Network, levels: tuple[float, ...]) -> _Met:
-    """All routes of the solutions at all levels, each solution starting from the one before."""
-    rows, last = [], dict.fromkeys((USER_EQUILIBRIUM, SYSTEM_OPTIMUM), None)
-    found: dict[str, Solution | None] = {objective.name: None for objective in last}
-    for level in levels:
-        at_level = network.scaled(demand=level)
-        for objective in (USER_EQUILIBRIUM, SYSTEM_OPTIMUM):
-            solution = solve(at_level, objective, start=found[objective.name], tolerance=TOLERANCE)
-            found[objective.name] = solution
-            share = solution.route_flow / at_level.demand[:, None] / (2 * len(levels))
-            rows.append(unpack(solution.routes, share))
-    width = max(links.shape[1] for _, links, _ in rows)
-    links = [np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=-1) for _, part, _ in rows]
-    return _Met(np.concatenate([row[0] for row in rows]), np.concatenate(links), np.concatenate([r[2] for r in rows]))
+def _met(network: Network, levels: tuple[float, ...]) -> tuple[Routes, FloatArray]:
+    """All routes of the solutions at all levels, and the mean share of their pair's demand, `[N, K]`."""
+    found: list[tuple[IntArray, IntArray, FloatArray]] = []
+    for objective in (USER_EQUILIBRIUM, SYSTEM_OPTIMUM):
+        last: Solution | None = None
+        for level in levels:
+            at_level = network.scaled(demand=level)
+            last = solve(at_level, objective, start=last, tolerance=TOLERANCE)
+            found.append(unpack(last.routes, last.route_flow / at_level.demand[:, None] / (2 * len(levels))))
+    pairs, links, shares = zip(*found, strict=True)
+    return pack(np.concatenate(pairs), stack_rows(links), np.concatenate(shares))
 
 
-def _best(network: Network, met: _Met, most: int) -> Routes:
+def _best(network: Network, routes: Routes, share: FloatArray, most: int) -> Routes:
     """The routes to keep, in their order."""
-    routes, share = pack(met.pair, met.links, met.share)
-    time = routes.times(network.free_time)
-    # One scale for all: used routes are above 0, the others below, the shortest of all above any.
-    score = np.where(share > UNUSED, share, -time)
-    pair, links, score = unpack(routes, score)
+    # One scale for all: the shortest is above any, used ones are above 0, and the others, by their time, below.
+    pair, links, score = unpack(routes, np.where(share > UNUSED, share, -routes.times(network.free_time)))
     _, shortest = cheapest(network.graph(), network.free_time, network.origin, network.destination)
-    width = max(links.shape[1], shortest.shape[1])
-    parts = [np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=-1) for part in (shortest, links)]
-    first = np.full(network.num_pairs, np.inf)
-    everyone = np.arange(network.num_pairs)
-    kept, _ = pack(np.concatenate([everyone, pair]), np.concatenate(parts), np.concatenate([first, score]), most)
+    pairs = np.concatenate([np.arange(network.num_pairs), pair])
+    scores = np.concatenate([np.full(network.num_pairs, np.inf), score])
+    kept, _ = pack(pairs, stack_rows([shortest, links]), scores, most)
     return kept
 
 

@@ -39,7 +39,9 @@ positive = st.floats(0.05, 50.0)
 
 
 @given(flow=positive, free=positive, capacity=positive, b=st.floats(0.0, 2.0), power=st.floats(1.0, 6.0))
-def test_derivatives_are_those_of_differences(flow: float, free: float, capacity: float, b: float, power: float) -> None:
+def test_derivatives_are_those_of_differences(
+    flow: float, free: float, capacity: float, b: float, power: float
+) -> None:
     links = Bpr(*(torch.tensor([value], dtype=torch.float64) for value in (free, capacity, b, power)))
     step = 1e-5 * flow
     x = torch.tensor([flow], dtype=torch.float64)

@@ -49,7 +49,11 @@ FAULTS = {
     "fields": ("1,10,20,1,2,2,900,60,,,", "1,10,20", r"link\.csv:2: expected 11 fields, got 3"),
     "end": ("2,20,30", "2,20,99", r"link\.csv:3: to_node_id: found 99, expected one that node\.csv has"),
     "no end": ("2,20,30", "2,20,", r"link\.csv:3: to_node_id: found nothing, expected one that node\.csv has"),
-    "undirected": ("30,true", "30,false", r"link\.csv:3: directed: found 'false', expected '1': write one row for each"),
+    "undirected": (
+        "30,true",
+        "30,false",
+        r"link\.csv:3: directed: found 'false', expected '1': write one row for each",
+    ),
     "speed": ("900,60", "900,0", r"link\.csv:2: found free_speed 0 and no vdf_fftt, expected a speed above 0"),
     "number": ("3,,800", "3,,many", r"link\.csv:3: capacity: found 'many', expected a number"),
     "capacity": ("3,,800", "3,,0", r"link\.csv:3: link 20 to 30 has capacity 0, expected a number above 0"),

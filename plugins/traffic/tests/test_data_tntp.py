@@ -69,12 +69,24 @@ FAULTS = {
     "end": ("<END OF METADATA>", "<END>", r"_net\.tntp:9: found .* expected <TAG> VALUE up to <END OF METADATA>"),
     "node": ("\t1\t3\t10", "\t1\t9\t10", r"_net\.tntp:9: term_node: found '9', expected a whole number from 1 to 4"),
     "word": ("\t1.5\t", "\tfar\t", r"_net\.tntp:9: length: found 'far', expected a number"),
-    "short": ("\t4\t3\t10\t1\t1\t1\t1", "\t4\t3\t10\t1", r"_net\.tntp:12: expected at least 7 fields, got 4: init_node"),
+    "short": (
+        "\t4\t3\t10\t1\t1\t1\t1",
+        "\t4\t3\t10\t1",
+        r"_net\.tntp:12: expected at least 7 fields, got 4: init_node",
+    ),
     "self loop": ("\t4\t3\t10", "\t3\t3\t10", r"_net\.tntp:12: link 3 to 3 leads from a node to itself"),
     "duplicate": ("\t4\t3\t10", "\t1\t3\t10", r"_net\.tntp:12: link 1 to 3 occurs twice: merge the two"),
     "capacity": ("\t1\t4\t20", "\t1\t4\t0", r"_net\.tntp:10: link 1 to 4 has capacity 0, expected a number above 0"),
-    "power": ("\t1\t2\t0\t0\t1", "\t1\t0.2\t0\t0\t1", r"_net\.tntp:13: link 2 to 3 has power 0.2, expected .* 1 or more"),
-    "zones of trips": ("ZONES> 2\n<TOTAL", "ZONES> 3\n<TOTAL", r"_trips\.tntp:1: <NUMBER OF ZONES> is 3, the network ha"),
+    "power": (
+        "\t1\t2\t0\t0\t1",
+        "\t1\t0.2\t0\t0\t1",
+        r"_net\.tntp:13: link 2 to 3 has power 0.2, expected .* 1 or more",
+    ),
+    "zones of trips": (
+        "ZONES> 2\n<TOTAL",
+        "ZONES> 3\n<TOTAL",
+        r"_trips\.tntp:1: <NUMBER OF ZONES> is 3, the network ha",
+    ),
     "total": ("FLOW> 17.5", "FLOW> 18", r"_trips\.tntp:2: <TOTAL OD FLOW> is 18, the rows add up to 17.5"),
     "negative": ("<TOTAL OD FLOW> 17.5", "", r"_trips\.tntp:6: pair 1 to 2 has demand -10, expected a number above 0"),
     "NaN": ("2 :    10.0", "2 :    nan", r"_trips\.tntp:6: demand: found 'nan', expected a number"),
@@ -132,7 +144,10 @@ def test_nodes_and_flows_that_do_not_fit(tmp_path: Path) -> None:
         flow.write_text(rows.replace(old, new))
         with pytest.raises(DataError, match=message):
             read_flow(flow, network)
-    for text, message in (("Node X Y\n9 1 1", r"_node\.tntp:2: node: found '9'"), ("X\n1 1", r"_node\.tntp:2: expected")):
+    for text, message in (
+        ("Node X Y\n9 1 1", r"_node\.tntp:2: node: found '9'"),
+        ("X\n1 1", r"_node\.tntp:2: expected"),
+    ):
         node.write_text(text)
         with pytest.raises(DataError, match=message):
             load_network(str(tmp_path))

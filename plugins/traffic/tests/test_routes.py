@@ -80,9 +80,7 @@ def test_the_optimum_on_the_grids_routes_is_that_on_all() -> None:
 
 
 @pytest.mark.parametrize("name", ["SiouxFalls", "EMA", "friedrichshain-center", "Anaheim"])
-def test_the_optimum_on_real_routes_is_that_on_all(
-    tmp_path: Path, data_file: Callable[[str], Path], name: str
-) -> None:
+def test_the_optimum_on_real_routes_is_that_on_all(tmp_path: Path, data_file: Callable[[str], Path], name: str) -> None:
     network = load_network(str(data_file("tntp") / name))
     began = time.process_time()
     routes = generate(network, cache=tmp_path)
