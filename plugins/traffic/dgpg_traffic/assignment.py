@@ -22,10 +22,9 @@ from .incidence import Incidence
 
 PORTIONS = 8
 """Parts in which a first solution loads the demand, each on the cheapest routes at the flows so far."""
-INNER = 10
-"""Steps of conjugate gradients at most, in each pass."""
-PASSES = 3
-"""Solutions of a Newton step at most, each without the routes that the one before would have emptied."""
+PASSES, INNER = 3, 10
+"""Solutions of a Newton step at most, each without the routes that the one before would have emptied, and steps of
+conjugate gradients in each."""
 HALVINGS = 4
 """Of the step, at most, in a line search."""
 DAMPING, LEAST_DAMPING = 0.1, 1e-9
@@ -97,26 +96,18 @@ def assign(
         DataError: the demand or the start does not fit the routes, or is negative or not finite.
     """
     _check(incidence, demand, start)
-    problem = _Problem(links, incidence, demand, objective)
-    flows = _load_in_portions(problem) if start is None else start * demand[..., None]
-    gap = demand.new_zeros(len(demand))
-    damping = torch.full_like(gap, DAMPING)
-    left, steps = torch.arange(len(demand), device=demand.device), 0
-    while True:
-        part = problem.rows(left)
-        state = _state(part, flows[left])
-        gap[left] = state.gap
-        kept = state.gap > tolerance
-        if steps == max_steps or not kept.any():
-            break
-        left, part, state = left[kept], part.rows(kept), state.rows(kept)
-        flows[left], halvings = _search(part, state, _direction(part, state, damping[left]))
-        factor = torch.where(halvings == 0, 1 / 8, 4.0**halvings)
-        damping[left] = (damping[left] * factor).clamp(LEAST_DAMPING, 1e6)
-        steps += 1
-    even = incidence.exists / incidence.exists.sum(-1, keepdim=True)
-    splits = torch.where(demand[..., None] > 0, flows / demand[..., None], even.to(demand))
-    return Assignment(splits, incidence.flow(flows), gap, steps)
+    even = (incidence.exists / incidence.exists.sum(-1, keepdim=True)).to(demand)
+    splits = even.expand(len(demand), -1, -1).clone()  # right for pairs of one route and for those without demand
+    pairs, part = incidence.contested
+    if not len(pairs):
+        return Assignment(splits, incidence.flow(splits * demand[..., None]), demand.new_zeros(len(demand)), 0)
+    without = demand.index_fill(1, pairs, 0.0)
+    own = demand[:, pairs]
+    problem = _Problem(links, part, own, incidence.flow(splits * without[..., None]), objective)
+    first = _load_in_portions(problem) if start is None else start[:, pairs] * own[..., None]
+    flows, gap, steps = _minimise(problem, first, tolerance, max_steps)
+    splits[:, pairs] = torch.where(own[..., None] > 0, flows / own[..., None], splits[:, pairs])
+    return Assignment(splits, problem.link_flow(flows), gap, steps)
 
 
 def _check(incidence: Incidence, demand: Tensor, start: Tensor | None) -> None:
@@ -136,18 +127,23 @@ def _check(incidence: Incidence, demand: Tensor, start: Tensor | None) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Problem:
-    """The instances that are being solved."""
+    """The instances that are being solved: pairs with a choice, and what the others put on links, `fixed`, `[B, L]`."""
 
     links: Bpr
     incidence: Incidence
     demand: Tensor
+    fixed: Tensor
     objective: Objective
 
     def rows(self, kept: Tensor) -> _Problem:
         """Some of the instances."""
         fields = (self.links.free_time, self.links.capacity, self.links.b, self.links.power)
         links = Bpr(*(values[kept] if values.dim() > 1 else values for values in fields))
-        return _Problem(links, self.incidence, self.demand[kept], self.objective)
+        return _Problem(links, self.incidence, self.demand[kept], self.fixed[kept], self.objective)
+
+    def link_flow(self, routes: Tensor) -> Tensor:
+        """Flows of links, `[B, L]`, at flows of routes `[B, N, K]`."""
+        return self.incidence.flow(routes) + self.fixed
 
     def route_costs(self, flow: Tensor) -> Tensor:
         """Price of each route at flows of links, `[B, N, K]`; inf in empty slots."""
@@ -169,12 +165,31 @@ class _State:
         return _State(self.routes[kept], self.flow[kept], self.cost[kept], self.gap[kept])
 
 
+def _minimise(problem: _Problem, flows: Tensor, tolerance: float, max_steps: int) -> tuple[Tensor, Tensor, int]:
+    """Flows of routes, gaps `[B]`, and steps of the slowest instance, from flows `[B, N, K]` on."""
+    gap = problem.demand.new_zeros(len(flows))
+    damping = torch.full_like(gap, DAMPING)
+    left, steps = torch.arange(len(flows), device=flows.device), 0
+    while True:
+        part = problem.rows(left)
+        state = _state(part, flows[left])
+        gap[left] = state.gap
+        kept = state.gap > tolerance
+        if steps == max_steps or not kept.any():
+            return flows, gap, steps
+        left, part, state = left[kept], part.rows(kept), state.rows(kept)
+        flows[left], halvings = _search(part, state, _direction(part, state, damping[left]))
+        damping[left] *= torch.where(halvings == 0, 1 / 8, 4.0**halvings)
+        damping.clamp_(LEAST_DAMPING, 1e6)
+        steps += 1
+
+
 def _state(problem: _Problem, routes: Tensor) -> _State:
-    flow = problem.incidence.flow(routes)
+    flow = problem.link_flow(routes)
     cost = problem.route_costs(flow)
-    paid = (routes * cost.masked_fill(cost.isinf(), 0.0)).sum((-2, -1))
-    least = (problem.demand * cost.amin(-1)).sum(-1)
-    gap = torch.where(paid > 0, 1 - least / paid, 0.0)
+    paid = (flow * problem.objective.price(problem.links, flow)).sum(-1)
+    above = (routes * (cost - cost.amin(-1, keepdim=True)).masked_fill(~problem.incidence.exists, 0.0)).sum((-2, -1))
+    gap = torch.where(paid > 0, above / paid, 0.0)
     return _State(routes, flow, cost, gap)
 
 
@@ -182,9 +197,8 @@ def _load_in_portions(problem: _Problem) -> Tensor:
     """Flows of routes, `[B, N, K]`."""
     routes = problem.demand.new_zeros(len(problem.demand), *problem.incidence.shape)
     for _ in range(PORTIONS):
-        cost = problem.route_costs(problem.incidence.flow(routes))
-        portion = problem.demand[..., None] / PORTIONS
-        routes.scatter_add_(-1, cost.argmin(-1, keepdim=True), portion)
+        cost = problem.route_costs(problem.link_flow(routes))
+        routes.scatter_add_(-1, cost.argmin(-1, keepdim=True), problem.demand[..., None] / PORTIONS)
     return routes
 
 
@@ -192,13 +206,11 @@ def _direction(problem: _Problem, state: _State, damping: Tensor) -> Tensor:
     """Newton's step of the flows of routes, `[B, N, K]`, by conjugate gradients, preconditioned by the diagonal."""
     incidence, base = problem.incidence, state.routes.argmax(-1, keepdim=True)
     excess = state.cost - state.cost.gather(-1, base)
-    free = incidence.exists & ((state.routes > 0) | (excess < 0))
-    free = free.scatter(-1, base, False)
+    free = (incidence.exists & ((state.routes > 0) | (excess < 0))).scatter(-1, base, False)
     slope = problem.objective.slope(problem.links, state.flow)
     # Pairs without demand have no flow to move; any positive number does.
     ridge = damping[:, None, None] * state.cost.amin(-1, keepdim=True) / problem.demand[..., None].clamp_min(1e-12)
     ridge = ridge.clamp_min(torch.finfo(ridge.dtype).tiny)
-
     diagonal = _diagonal(incidence, slope, base) + ridge
 
     def curve(step: Tensor) -> Tensor:
@@ -264,10 +276,9 @@ def _search(problem: _Problem, state: _State, step: Tensor) -> tuple[Tensor, Ten
     open_ = torch.ones_like(before, dtype=torch.bool)
     for _ in range(HALVINGS):
         routes = _project(state.routes, length[:, None, None] * step, problem.demand)
-        flow = problem.incidence.flow(routes)
+        flow = problem.link_flow(routes)
         moved = flow - state.flow
-        expected = (price * moved).sum(-1)
-        lower = objective.value(links, flow) <= before + 1e-4 * expected
+        lower = objective.value(links, flow) <= before + 1e-4 * (price * moved).sum(-1)
         # A convex function has fallen where it still falls; near the minimum values differ by rounding only.
         falling = (objective.price(links, flow) * moved).sum(-1) <= 0
         good = open_ & (lower | falling)

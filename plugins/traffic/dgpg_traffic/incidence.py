@@ -117,6 +117,13 @@ class Incidence:
         return _apply(self._common, link_cost).reshape(*link_cost.shape[:-1], n, k, k)
 
     @cached_property
+    def contested(self) -> tuple[Tensor, Incidence]:
+        """Positions of the pairs that have a choice, more than one route, and the incidence of these alone."""
+        pairs = np.flatnonzero(self.routes.exists.sum(-1) > 1)
+        part = Incidence(Routes(self.routes.links[pairs]), self.num_links, *self._kind)
+        return torch.as_tensor(pairs, device=self._kind[0]), part
+
+    @cached_property
     def _common(self) -> _Pair:
         links = self.routes.links
         n, k, p = links.shape

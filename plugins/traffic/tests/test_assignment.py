@@ -136,6 +136,13 @@ def test_pairs_and_instances_without_demand() -> None:
     assert not found.flow[1].any() and found.gap[1] == 0
 
 
+def test_pairs_without_a_choice() -> None:
+    incidence = Incidence(Routes(DIAMOND.links[:, :1]), 5)
+    found = assign(Bpr.of(made()), incidence, torch.tensor([[25.0, 5.0]]).double(), SYSTEM_OPTIMUM)
+    assert found.splits.tolist() == [[[1], [1]]] and found.flow.tolist() == [[25, 0, 25, 0, 5]]
+    assert (found.gap.tolist(), found.steps) == ([0], 0)
+
+
 def test_roads_of_constant_time() -> None:
     found = _solved(
         made(b=[0] * 5), [[25.0, 5.0]], USER_EQUILIBRIUM, start=torch.tensor([[[0.0, 1.0], [1, 0]]]).double()
