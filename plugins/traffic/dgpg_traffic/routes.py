@@ -1,7 +1,6 @@
 """At most K routes for each pair: those that user equilibrium and system optimum use at several levels of demand.
 
-Routes that are only short miss the optimum: on Sioux Falls the six shortest without traffic cost 1.7 % more, these
-under 0.001 % (docs/traffic.md).
+Those that are merely short miss the optimum. docs/traffic.md has what these lose.
 """
 
 from __future__ import annotations

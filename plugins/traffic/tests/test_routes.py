@@ -79,7 +79,9 @@ def test_the_optimum_on_the_grids_routes_is_that_on_all() -> None:
     assert _excess(network, generate(network, most=1), 1.0) > 0.1
 
 
-@pytest.mark.parametrize("name", ["SiouxFalls", "EMA", "friedrichshain-center", "Anaheim"])
+@pytest.mark.parametrize(
+    "name", ["SiouxFalls", "EMA", "friedrichshain-center", pytest.param("Anaheim", marks=pytest.mark.slow)]
+)
 def test_the_optimum_on_real_routes_is_that_on_all(tmp_path: Path, data_file: Callable[[str], Path], name: str) -> None:
     network = load_network(str(data_file("tntp") / name))
     began = time.process_time()
