@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from dgpg.errors import DataError
 from dgpg_traffic.data import load_network
@@ -76,6 +78,19 @@ def test_a_fault_is_named_with_file_and_line(tmp_path: Path, fault: str) -> None
     assert old in NODE + LINK + DEMAND
     with pytest.raises(DataError, match=message):
         _load(tmp_path, old, new)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damaged_tables_load_or_are_named(tmp_path: Path, data: st.DataObject) -> None:
+    old = data.draw(st.sampled_from([NODE, LINK, DEMAND]))
+    start = data.draw(st.integers(0, len(old)))
+    end = data.draw(st.sampled_from([start, start + 1, start + 5, len(old)]))
+    piece = data.draw(st.sampled_from(["", "-", "9" * 20, "nan", "inf", ",", '"', "\n", "0", ".5"]))
+    try:
+        _load(tmp_path, old, old[:start] + piece + old[end:])
+    except DataError as error:
+        assert str(tmp_path) in str(error)
 
 
 def test_sioux_falls_is_that_of_the_tntp_file(data_file: Callable[[str], Path]) -> None:

@@ -30,22 +30,19 @@ def read_gmns(folder: Path) -> Network:
     number, zone_at = _nodes(nodes)
     _check_directed(links)
     at = {int(value): position for position, value in enumerate(number)}
-    free_time = _free_time(links)
-    free_time, b, power = constant_times(free_time, links.numbers("vdf_alpha", 0.15), links.numbers("vdf_beta", 4.0))
-    ends = (_positions(trips, field, zone_at, NODE) for field in ("o_zone_id", "d_zone_id"))
-    origin, destination = ends
+    times = _free_time(links), links.numbers("vdf_alpha", 0.15), links.numbers("vdf_beta", 4.0)
+    free_time, b, power = constant_times(*times)
+    origin, destination = (_positions(trips, field, zone_at) for field in ("o_zone_id", "d_zone_id"))
     demand = trips.numbers("volume")
     inside = (origin == destination) & (demand > 0)
     kept = (demand != 0) & ~inside
-    place = np.stack([nodes.numbers(field, 0.0) for field in ("x_coord", "y_coord")], axis=1)
-    place[["" in cells for cells in zip(nodes.column("x_coord"), nodes.column("y_coord"), strict=True)]] = np.nan
     network = Network(
         name=folder.resolve().name,
         node_number=number,
         through=np.array([kind.lower() != "centroid" for kind in nodes.column("node_type")]),
-        place=place,
-        tail=_positions(links, "from_node_id", at, NODE),
-        head=_positions(links, "to_node_id", at, NODE),
+        place=_places(nodes),
+        tail=_positions(links, "from_node_id", at),
+        head=_positions(links, "to_node_id", at),
         capacity=links.numbers("capacity") * links.numbers("lanes", 1.0),
         free_time=free_time,
         b=b,
@@ -58,6 +55,14 @@ def read_gmns(folder: Path) -> Network:
     )
     pair_at = [where for where, keep in zip(trips.at, kept, strict=True) if keep]
     return validate(network, str(folder), links.at, pair_at)
+
+
+def _places(rows: Rows) -> FloatArray:
+    """Coordinates of the nodes, `[V, 2]`; NaN where one is empty."""
+    place = np.stack([rows.numbers(field, 0.0) for field in ("x_coord", "y_coord")], axis=1)
+    cells = zip(rows.column("x_coord"), rows.column("y_coord"), strict=True)
+    place[["" in pair for pair in cells]] = np.nan
+    return place
 
 
 def _nodes(rows: Rows) -> tuple[IntArray, dict[int, int]]:
@@ -79,13 +84,13 @@ def _nodes(rows: Rows) -> tuple[IntArray, dict[int, int]]:
     return number, zone_at
 
 
-def _positions(rows: Rows, field: str, at: dict[int, int], file: str) -> IntArray:
+def _positions(rows: Rows, field: str, at: dict[int, int]) -> IntArray:
     """Position of the node that each row's field names, `[rows]`."""
     found = rows.wholes(field)
     for row, value in enumerate(found.tolist()):
         if value not in at:
             shown = value if value >= 0 else "nothing"
-            raise DataError(f"{rows.at[row]}: {field}: found {shown}, expected one that {file} has: correct it")
+            raise DataError(f"{rows.at[row]}: {field}: found {shown}, expected one that {NODE} has: correct it")
     return np.array([at[value] for value in found.tolist()], np.int64)
 
 
