@@ -759,6 +759,6 @@ def test_compare_counts_the_effort_of_the_checkpoint_not_of_lost_work(shared: Pa
 def test_runs_of_different_settings_are_not_compared(shared: Path) -> None:
     ok("train", "cloud", *TINY, "--set", "weights.waiting=3", "--iterations", 1, "--out", "other")
     message = refused("compare", shared, "other")
-    assert "other has" in message and "weights.waiting is 0.2, asked for 3.0" in message
+    assert "other has" in message and "weights.waiting is 0.2, there 3.0" in message
     assert "nowhere: no such run folder" in refused("compare", shared, "nowhere")
     assert "Missing argument" in refused("compare")

@@ -13,3 +13,13 @@ class TestDistance(DomainTests):
     domain = "power"
     model = "power.dcopf"
     settings: ClassVar = {"observation": "P"}
+
+
+class TestNodalPrice(DomainTests):
+    domain = "power"
+    model = "power.nodal-price"
+
+
+class TestDistanceByCvxpylayers(DomainTests):
+    domain = "power"
+    model = "power.dcopf-cvx"
