@@ -38,8 +38,9 @@ SAMPLED: dict[str, Any] = {
         "gamma": 0.0, "lambda_": 0.0,
     },
 }  # fmt: skip
-"""What the algorithms without guidance were tuned to: seven candidates on case118, see docs/results.md. A dispatch hardly
-changes what comes after it, so a return beyond its own step is noise."""
+"""What the algorithms without guidance were tuned to: seven candidates on case118, see docs/results.md.
+
+A dispatch hardly changes what comes after it, so a return beyond its own step is noise."""
 
 
 class PowerDomain:
