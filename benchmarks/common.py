@@ -19,6 +19,7 @@ from dgpg.train import Trainer
 
 ARRIVALS = 20_000
 """Seed of the arrivals that published figures are measured on; tuning uses others."""
+TUNING_ARRIVALS = 10_000
 
 
 def episodes_for(num_agents: int) -> int:

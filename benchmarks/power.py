@@ -45,16 +45,18 @@ def over(found: Episodes) -> float:
     return float(found.measures["overload_share"].mean())
 
 
-def rules(plan: launch.Plan, config: Any) -> dict[str, Episodes]:
+def rules(plan: launch.Plan, config: Any, arrivals: int = ARRIVALS) -> dict[str, Episodes]:
     """Every rule and the optimum, by name."""
     found = {}
     for rule in plan.domain.baselines(config):  # type: ignore[attr-defined]
         name = "optimum" if isinstance(rule, SupportsRole) and rule.role == "oracle" else rule.name
-        found[name] = play(plan.domain, config, rule, EPISODES, ARRIVALS, CPU)
+        found[name] = play(plan.domain, config, rule, EPISODES, arrivals, CPU)
     return found
 
 
-def learn(plan: launch.Plan, config: Any, marks: Sequence[int], optimum: Episodes) -> dict[str, Any]:
+def learn(
+    plan: launch.Plan, config: Any, marks: Sequence[int], optimum: Episodes, arrivals: int = ARRIVALS
+) -> dict[str, Any]:
     """Train; gap and ">1 %" at each mark (iterations), measured under `config`, and what it took."""
     torch.set_num_threads(plan.run.train.threads or 1)
     launch.keep_memory()
@@ -64,7 +66,7 @@ def learn(plan: launch.Plan, config: Any, marks: Sequence[int], optimum: Episode
         metrics = trainer.iterate()
         if iteration in marks:
             policy = NetworkPolicy(trainer.actor, trainer.kind, "greedy")
-            found = play(plan.domain, config, policy, EPISODES, ARRIVALS, CPU)
+            found = play(plan.domain, config, policy, EPISODES, arrivals, CPU)
             gaps[iteration] = 100 * float(found.cost.mean() / optimum.cost.mean() - 1)
             shares[iteration] = 100 * over(found)
             updates[iteration] = int(metrics["updates"])

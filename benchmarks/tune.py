@@ -11,9 +11,8 @@ from __future__ import annotations
 import argparse
 import itertools
 
-from common import emit, train_and_measure
+from common import TUNING_ARRIVALS, emit, train_and_measure
 
-TUNING_ARRIVALS = 10_000
 CANDIDATES = [
     {"actor_lr": lr, "critic_lr": 3e-3, "gamma": gamma, "lambda_": lambda_, "entropy": entropy}
     for lr, gamma, lambda_, entropy in (
