@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.signal import lfilter
 from torch import Tensor
 
 
@@ -23,6 +25,18 @@ def derive(seed: int, *keys: str | int) -> int:
 def generator(seed: int) -> torch.Generator:
     """A CPU generator of its own; results on another device start from the same numbers."""
     return torch.Generator().manual_seed(seed)
+
+
+def autoregressive(innovation: NDArray[np.float64], memory: float) -> NDArray[np.float64]:
+    """Stationary unit-variance process x_t = m x_{t-1} + sqrt(1 - m^2) e_t along the first axis of `[T, ...]`.
+
+    Args:
+        innovation: e, independent and of unit variance; x_0 = e_0.
+        memory: m, in [0, 1), the autocorrelation.
+    """
+    fresh = np.sqrt(1 - memory**2)
+    x: NDArray[np.float64] = lfilter([fresh], [1.0, -memory], innovation, axis=0, zi=(1 - fresh) * innovation[:1])[0]
+    return x
 
 
 class Streams:

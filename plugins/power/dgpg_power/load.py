@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import laplacian
 from scipy.special import ndtr
 from torch import Tensor
 
+from dgpg.random import autoregressive
 from dgpg_power.config import Load
 from dgpg_power.network import Network
 
@@ -59,14 +59,6 @@ def noise_factor(network: Network, reach: float) -> Array:
     size = np.sqrt(np.diag(covariance))
     factor: Array = np.linalg.cholesky(covariance / np.outer(size, size))
     return factor
-
-
-def autoregressive(innovation: Array, memory: float) -> Array:
-    """Stationary unit-variance process x_t = m x_{t-1} + sqrt(1 - m^2) e_t along the first axis."""
-    fresh = np.sqrt(1 - memory**2)
-    start = (1 - fresh) * innovation[:1]  # so that x_0 = e_0
-    x: Array = lfilter([fresh], [1.0, -memory], innovation, axis=0, zi=start)[0]
-    return x
 
 
 def drawn_load(rng: np.random.Generator, steps: int, nominal: Array, factor: Array, config: Load) -> Array:

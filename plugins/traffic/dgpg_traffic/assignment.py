@@ -58,7 +58,7 @@ class Assignment:
 
     Attributes:
         splits: share of each route in its pair's demand, `[B, N, K]`; 0 in empty slots.
-        flow: of links, `[B, L]`.
+        flow: of links, what is on them anyway included, `[B, L]`.
         gap: what the vehicles pay above the cheapest routes given, as a share of what they pay, at the prices of
             the objective, `[B]`. Total cost is above the optimum on these routes by at most this share.
         steps: Newton steps of the instance that took the most.
@@ -78,6 +78,7 @@ def assign(
     objective: Objective,
     *,
     start: Tensor | None = None,
+    base: Tensor | None = None,
     tolerance: float = 1e-6,
     max_steps: int = 100,
 ) -> Assignment:
@@ -89,6 +90,7 @@ def assign(
         demand: of each pair, at least 0, `[B, N]`.
         objective: `USER_EQUILIBRIUM` or `SYSTEM_OPTIMUM`.
         start: splits to start from, `[B, N, K]`; incremental loading if None.
+        base: flow that is on the links anyway, at least 0, `[B, L]`; none if None.
         tolerance: gap at which an instance is done.
         max_steps: Newton steps after which the solution is returned with the gap that it has.
 
@@ -99,11 +101,14 @@ def assign(
     even = (incidence.exists / incidence.exists.sum(-1, keepdim=True)).to(demand)
     splits = even.expand(len(demand), -1, -1).clone()  # right for pairs of one route and for those without demand
     pairs, part = incidence.contested
-    if not len(pairs):
-        return Assignment(splits, incidence.flow(splits * demand[..., None]), demand.new_zeros(len(demand)), 0)
     without = demand.index_fill(1, pairs, 0.0)
+    fixed = incidence.flow(splits * without[..., None])
+    if base is not None:
+        fixed = fixed + base
+    if not len(pairs):
+        return Assignment(splits, fixed, demand.new_zeros(len(demand)), 0)
     own = demand[:, pairs]
-    problem = _Problem(links, part, own, incidence.flow(splits * without[..., None]), objective)
+    problem = _Problem(links, part, own, fixed, objective)
     first = _load_in_portions(problem) if start is None else start[:, pairs] * own[..., None]
     flows, gap, steps = _minimise(problem, first, tolerance, max_steps)
     splits[:, pairs] = torch.where(own[..., None] > 0, flows / own[..., None], splits[:, pairs])
@@ -127,7 +132,7 @@ def _check(incidence: Incidence, demand: Tensor, start: Tensor | None) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Problem:
-    """The instances that are being solved: pairs with a choice, and what the others put on links, `fixed`, `[B, L]`."""
+    """The instances that are being solved: pairs with a choice, and what is on links otherwise, `fixed`, `[B, L]`."""
 
     links: Bpr
     incidence: Incidence

@@ -75,3 +75,8 @@ def beckmann(links: Bpr, flow: Tensor) -> Tensor:
 def total_time(links: Bpr, flow: Tensor) -> Tensor:
     """Total travel time x t(x), which system optimum minimises: `[..., L]` -> `[...]`."""
     return (flow * link_time(links, flow)).sum(-1)
+
+
+def slowness(time: Tensor, free_time: Tensor) -> Tensor:
+    """Time over free-flow time, mean over links, `[...]`, of times `[..., L]`; 1 on links that take none."""
+    return (time / free_time.clamp(min=1e-9)).where(free_time > 0, 1.0).mean(-1)

@@ -1,0 +1,88 @@
+"""Configuration of a traffic instance; the defaults alone give one that needs no file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from dgpg.config import Settings
+
+
+def _absolute(name: str) -> str:
+    """A run must find its files from any directory it is resumed or evaluated in."""
+    path = Path(name).expanduser()
+    return str(path.absolute()) if path.suffix or len(path.parts) > 1 or path.exists() else name
+
+
+NetworkName = Annotated[str, AfterValidator(_absolute)]
+Splits = Literal["shortest", "user-equilibrium", "system-optimum"]
+
+
+class Demand(Settings):
+    """Vehicles of each pair: the network's own times a daily profile times noise."""
+
+    scale: float = Field(1.0, gt=0, description="every demand of the network times this")
+    noise: float = Field(
+        0.1, ge=0, lt=0.5,
+        description="relative deviation of a pair's demand; all pairs of an origin move together by 0.4 of it, all "
+        "pairs by 0.2 of it",
+    )  # fmt: skip
+    memory: float = Field(0.8, ge=0, lt=1, description="autocorrelation of the noise from one period to the next")
+    profile: Literal["flat", "daily"] = Field(
+        "daily", description="flat: the same in every period; daily: 0.6 at night to 1.2 in two peaks"
+    )
+
+
+class Queues(Settings):
+    """What a period leaves for the next, r' = share (x - threshold capacity)+; vehicles are not conserved."""
+
+    share: float = Field(0.5, ge=0, lt=1, description="rho: part of the excess that is still there a period later")
+    threshold: float = Field(2.0, ge=1, description="kappa: flow over capacity from which on a link has an excess")
+
+
+class Incidents(Settings):
+    """Links that lose capacity for a while; neither agents nor the analytical model are told."""
+
+    probability: float = Field(0.0, ge=0, le=1, description="that an incident begins on a link, in a period")
+    capacity: float = Field(0.6, gt=0, le=1, description="share of the capacity that is left")
+    periods: int = Field(2, ge=1, description="how long it lasts")
+
+
+class Models(Settings):
+    """What analytical models look at."""
+
+    capacity: Literal["measured", "nominal"] = Field(
+        "measured", description="of links: as last flows and times imply, incidents included, or the network's own"
+    )
+
+
+class Config(Settings):
+    """N agents, one or several for each pair of zones, split their vehicles over routes."""
+
+    network: NetworkName = Field("grid", description="folder or prefix of TNTP or GMNS files, or braess or grid")
+    routes: int = Field(6, ge=1, le=64, description="most routes of a pair, K")
+    agents_per_pair: int = Field(
+        1, ge=1, le=1000, description="agents that share a pair's vehicles alike: one alone is a monopolist"
+    )
+    horizon: int = Field(12, ge=1, description="periods of an episode, a day")
+    queues: bool = Field(True, description="carry excess flow to the next period; without, periods are static problems")
+    start: Splits = Field(
+        "user-equilibrium",
+        description="splits that policies begin at; at the equilibrium drivers arrive by themselves",
+    )
+    seed: int = Field(0, ge=0, description="seed of the instance: demand from which features are scaled")
+    demand: Demand = Demand()
+    queue: Queues = Queues()
+    incidents: Incidents = Incidents()
+    models: Models = Models()
+    trained: Config | None = Field(
+        None, description="settings that the policy was trained in, where others are evaluated; set by an evaluation"
+    )
+
+    @model_validator(mode="after")
+    def _once(self) -> Config:
+        if self.trained is not None and self.trained.trained is not None:
+            raise ValueError("trained.trained: expected settings of a training, which have none of their own")
+        return self

@@ -1,0 +1,84 @@
+"""The domain object that the entry point `traffic` names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import torch
+
+from dgpg.protocols import Baseline
+
+from . import config as settings
+from .baselines import baselines
+from .env import TrafficEnv
+from .instance import build
+from .mapping import FlowMapping
+from .models import TotalTime, marginal_cost
+
+TUNED: dict[str, dict[str, Any]] = {
+    "dg-pg": {
+        "iterations": 300,
+        "num_envs": 32,
+        "train": {
+            "horizon": 1, "parameters": "independent", "distribution": "mean", "alpha": {"start": 1.0, "end": 1.0},
+            "epochs": 1, "minibatches": 1, "actor_hidden": 32, "actor_lr": 1e-2, "lr_end": 0.02, "entropy": 0.0,
+            "checkpoint_every": 100, "threads": 1,
+        },
+    },
+}  # fmt: skip
+"""What dg-pg was tuned to."""
+SAMPLED: dict[str, Any] = {
+    "iterations": 300,
+    "num_envs": 32,
+    "train": {
+        "parameters": "independent", "actor_hidden": 32, "actor_lr": 3e-3, "lr_end": 0.02, "gamma": 0.0, "lambda_": 0.0,
+        "threads": 1,
+    },
+}  # fmt: skip
+
+
+class TrafficDomain:
+    """Pairs of zones split their vehicles over routes."""
+
+    api_version = 1
+    Config = settings.Config
+    default_model = "traffic.marginal-cost"
+    small: Mapping[str, Any] = MappingProxyType({"network": "braess", "agents_per_pair": 3, "horizon": 6})
+    """For `dgpg check`."""
+
+    def make_env(self, config: settings.Config, num_envs: int, device: torch.device, seed: int) -> TrafficEnv:
+        """B environments; environment b depends on `seed + b` alone."""
+        return TrafficEnv(build(config), num_envs, device, seed)
+
+    def analytical_model(self, config: settings.Config) -> TotalTime:
+        """`traffic.marginal-cost`."""
+        return marginal_cost(config)
+
+    def agent_mapping(self, config: settings.Config) -> FlowMapping:
+        """What splits do to flows."""
+        return FlowMapping(build(config))
+
+    def baselines(self, config: settings.Config) -> Sequence[Baseline]:
+        """Rules of drivers and operators, and equilibrium and optimum with full information."""
+        return baselines(config)
+
+    def transfer(self, trained: settings.Config, wished: settings.Config) -> settings.Config:
+        """`wished` with the first splits and scales of the training, where its network is the same."""
+        same = ("network", "routes", "agents_per_pair")
+        if any(getattr(trained, name) != getattr(wished, name) for name in same):
+            return wished
+        return wished.model_copy(update={"trained": trained.trained or trained})
+
+    def training(self, algorithm: str) -> Mapping[str, Any]:
+        """Tuned settings."""
+        tuned: Mapping[str, Any] = TUNED.get(algorithm, SAMPLED)
+        return tuned
+
+    def describe(self, config: settings.Config) -> Sequence[str]:
+        """Sizes, routes, the rule of queues, and what was left out of the network."""
+        return build(config).notes
+
+
+domain = TrafficDomain()

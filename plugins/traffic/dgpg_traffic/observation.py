@@ -1,0 +1,121 @@
+"""What each agent sees, and what the analytical model may look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dgpg.types import Context, Decision, Observation
+
+from .bpr import link_time, marginal, slowness
+from .demand import Tape
+from .instance import Instance
+from .roads import Roads
+
+AGENT, CHOICE = 6, 2
+"""Numbers of features of an agent and of each of its routes."""
+BOUND = 10.0
+"""Features are clipped to this many deviations."""
+LEVEL = 0.2
+"""Unit of the usual demand as a feature: a third of the daily profile's range."""
+
+
+@dataclass(frozen=True)
+class Past:
+    """What the last period left behind."""
+
+    residual: Tensor
+    """r, vehicles, `[B, L]`."""
+    flow: Tensor
+    """x, `[B, L]`."""
+    capacity: Tensor
+    """As flows and times implied, `[B, L]`."""
+    demand: Tensor
+    """Of each agent, `[B, N]`."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Tensors that turn quantities into features."""
+
+    route_time: Tensor
+    """Mean and deviation, `[2, N, K]`."""
+    route_marginal: Tensor
+    """`[2, N, K]`."""
+    congestion: Tensor
+    """`[2]`."""
+    demand: Tensor
+    """Usual vehicles, `[N]`."""
+    noise: float
+    usual: Tensor
+    """Profile, `[T]`."""
+    clock: Tensor
+    """Sine and cosine of the time of day, `[T, 2]`."""
+
+
+def make_sight(instance: Instance, device: torch.device) -> Sight:
+    """Scales of an instance on a device."""
+    scales = instance.scales
+
+    def tensor(x: object) -> Tensor:
+        return torch.as_tensor(np.array(x), dtype=torch.float32, device=device)
+
+    angle = 2 * np.pi * (np.arange(instance.config.horizon) + 0.5) / instance.config.horizon
+    return Sight(
+        route_time=tensor(scales.route_time),
+        route_marginal=tensor(scales.route_marginal),
+        congestion=tensor(scales.congestion),
+        demand=tensor(scales.demand),
+        noise=scales.noise,
+        usual=tensor(instance.profile),
+        clock=tensor(np.stack([np.sin(angle), np.cos(angle)], -1)),
+    )
+
+
+def central_size(instance: Instance) -> int:
+    """Number of features of the central critic."""
+    return instance.num_agents + 2 * instance.network.num_links + 4
+
+
+def make_context(roads: Roads, tape: Tape, past: Past, t: int) -> Context:
+    """What is fixed before the action of period t."""
+    return {
+        "demand": tape.demand[t], "residual": past.residual, "period": tape.period[t],
+        "last_time": link_time(roads.at(past.capacity), past.flow),
+        # What only the rows with full information look at; no model of this plugin does.
+        "oracle_capacity": tape.capacity[t],
+    }  # fmt: skip
+
+
+def decide(roads: Roads, sight: Sight, tape: Tape, past: Past, t: int) -> Decision:
+    """The moment of decision of period t."""
+    context = make_context(roads, tape, past, t)
+    envs, (agents, slots) = len(past.flow), roads.incidence.shape
+    now = tape.period[t]
+    level, before = (sight.usual[x].unsqueeze(-1) for x in (now, now - 1))
+    own = (context["demand"] / (sight.demand * level) - 1) / sight.noise
+    change = own - (past.demand / (sight.demand * before) - 1) / sight.noise
+    time, price = context["last_time"], marginal(roads.at(past.capacity), past.flow)
+    slow = _scaled(slowness(time, roads.links.free_time), sight.congestion).unsqueeze(-1)
+    common = torch.cat([slow, (level - 1) / LEVEL, sight.clock[now]], -1)
+    agent = torch.cat([torch.stack([own, change], -1), common.unsqueeze(1).expand(-1, agents, -1)], -1)
+    routes = [
+        _scaled(roads.incidence.cost(cost), scale)
+        for cost, scale in ((time, sight.route_time), (price, sight.route_marginal))
+    ]
+    nominal = roads.links.capacity
+    central = torch.cat([own, past.flow / nominal, past.residual / nominal, common], -1)
+    observation = Observation(
+        agent=agent.clamp(-BOUND, BOUND),
+        choices=torch.stack(routes, -1).clamp(-BOUND, BOUND),
+        mask=roads.incidence.exists.expand(envs, agents, slots),
+        central=central.clamp(-BOUND, BOUND),
+    )
+    return Decision(observation, context)
+
+
+def _scaled(x: Tensor, moments: Tensor) -> Tensor:
+    return (x - moments[0]) / moments[1]

@@ -1,0 +1,68 @@
+"""A road network as tensors: what splits do to flows, and the splits of equilibrium and optimum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .assignment import Objective, assign
+from .bpr import Bpr
+from .incidence import Incidence, Routes
+from .network import Network
+
+TOLERANCE = 1e-7
+"""Gap of the assignments: with a hundred times as much the oracle would be above what policies reach."""
+
+
+@dataclass(frozen=True, eq=False)
+class Roads:
+    """Links and routes on a device; N agents, P pairs of N / P agents each."""
+
+    links: Bpr
+    incidence: Incidence
+    """Routes of each agent."""
+    pairs: Incidence
+    """Routes of each pair, in double precision, for the solvers."""
+
+    def flow(self, splits: Tensor, demand: Tensor, residual: Tensor) -> Tensor:
+        """x, what was carried over and what enters, `[B, L]`.
+
+        Args:
+            splits: `[B, N, K]`.
+            demand: vehicles of each agent, `[B, N]`.
+            residual: r, `[B, L]`.
+        """
+        return residual + self.incidence.flow(splits * demand.unsqueeze(-1))
+
+    def at(self, capacity: Tensor) -> Bpr:
+        """The links with other capacities, `[B, L]`."""
+        return replace(self.links, capacity=capacity)
+
+    @torch.no_grad()
+    def assigned(self, objective: Objective, demand: Tensor, residual: Tensor, capacity: Tensor) -> Tensor:
+        """Splits of equilibrium or optimum for what is known, `[B, N, K]`; the agents of a pair split alike.
+
+        Args:
+            objective: `USER_EQUILIBRIUM` or `SYSTEM_OPTIMUM`.
+            demand: vehicles of each agent, `[B, N]`.
+            residual: r, `[B, L]`.
+            capacity: `[B, L]`.
+        """
+        pairs = self.pairs.shape[0]
+        links = Bpr(*(x.double() for x in (self.links.free_time, capacity, self.links.b, self.links.power)))
+        of_pairs = demand.double().unflatten(-1, (pairs, -1)).sum(-1)
+        found = assign(links, self.pairs, of_pairs, objective, base=residual.double(), tolerance=TOLERANCE)
+        return found.splits.to(demand).repeat_interleave(demand.shape[-1] // pairs, -2)
+
+
+def make_roads(network: Network, routes: Routes, per_pair: int, device: torch.device, dtype: torch.dtype) -> Roads:
+    """Tensors of a network whose pairs are `per_pair` agents each."""
+    of_agents = Routes(np.repeat(routes.links, per_pair, 0))
+    return Roads(
+        links=Bpr.of(network, device, dtype),
+        incidence=Incidence(of_agents, network.num_links, device, dtype),
+        pairs=Incidence(routes, network.num_links, device),
+    )
