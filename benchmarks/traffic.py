@@ -1,7 +1,7 @@
 """How near each algorithm comes to the system optimum on the traffic domain, and how fast.
 
     python benchmarks/traffic.py --static --networks braess SiouxFalls EMA --algorithms dg-pg mappo ippo ippo-local
-    python benchmarks/traffic.py --networks SiouxFalls --set demand.scale=0.75 demand.noise=0.25 --algorithms dg-pg ippo-local
+    python benchmarks/traffic.py --networks SiouxFalls --set demand.scale=0.75 demand.noise=0.25 --algorithms dg-pg
 
 Excess: cost of the greedy policy over that of the row `system-optimum`, which knows demand and incidents, on the same
 days, less one. `--static` is the published problem: demand that never varies, no queues, policies that begin on the
@@ -44,7 +44,9 @@ def excess(found: Episodes, optimum: Episodes) -> float:
     return 100 * float(found.cost.mean() / optimum.cost.mean() - 1)
 
 
-def learn(plan: launch.Plan, configs: Sequence[Any], marks: Sequence[int], episodes: int, optima: Sequence[Episodes]) -> dict[str, Any]:
+def learn(
+    plan: launch.Plan, configs: Sequence[Any], marks: Sequence[int], episodes: int, optima: Sequence[Episodes]
+) -> dict[str, Any]:
     """Train; excess at each mark under each configuration, and what it took."""
     torch.set_num_threads(plan.run.train.threads or 1)
     launch.keep_memory()
@@ -97,8 +99,8 @@ def main() -> None:
                     }
                     found.append(rules)
                     for rule, episodes in rules.items():
-                        what = f"excess {excess(episodes, rules[OPTIMUM]):.3f} %, time {episodes.measures['travel_time'].mean():.4f}"
-                        print(f"{name} ({where}): {rule} {what}", flush=True)
+                        above, time_ = excess(episodes, rules[OPTIMUM]), episodes.measures["travel_time"].mean()
+                        print(f"{name} ({where}): {rule} excess {above:.3f} %, time {time_:.4f}", flush=True)
             start = time.perf_counter()
             optima = [rules[OPTIMUM] for rules in found]
             results = [learn(plan, configs, args.marks, args.episodes, optima) for plan in plans]

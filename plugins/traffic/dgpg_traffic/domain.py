@@ -23,7 +23,7 @@ TUNED: dict[str, dict[str, Any]] = {
         "num_envs": 32,
         "train": {
             "horizon": 1, "parameters": "independent", "distribution": "mean", "alpha": {"start": 1.0, "end": 1.0},
-            "epochs": 1, "minibatches": 1, "actor_hidden": 32, "actor_lr": 1e-2, "lr_end": 0.02, "entropy": 0.0,
+            "epochs": 1, "minibatches": 1, "actor_hidden": 32, "actor_lr": 3e-3, "lr_end": 0.02, "entropy": 0.0,
             "checkpoint_every": 100, "threads": 1,
         },
     },

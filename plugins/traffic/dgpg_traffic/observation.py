@@ -17,8 +17,8 @@ from .roads import Roads
 
 AGENT, CHOICE = 6, 2
 """Numbers of features of an agent and of each of its routes."""
-BOUND = 10.0
-"""Features are clipped to this many deviations."""
+BOUND = 4.0
+"""Features are bent to within this many deviations: roads that jam are a hundred deviations off."""
 LEVEL = 0.2
 """Unit of the usual demand as a feature: a third of the daily profile's range."""
 
@@ -109,13 +109,17 @@ def decide(roads: Roads, sight: Sight, tape: Tape, past: Past, t: int) -> Decisi
     nominal = roads.links.capacity
     central = torch.cat([own, past.flow / nominal, past.residual / nominal, common], -1)
     observation = Observation(
-        agent=agent.clamp(-BOUND, BOUND),
-        choices=torch.stack(routes, -1).clamp(-BOUND, BOUND),
+        agent=_bent(agent),
+        choices=_bent(torch.stack(routes, -1)),
         mask=roads.incidence.exists.expand(envs, agents, slots),
-        central=central.clamp(-BOUND, BOUND),
+        central=_bent(central),
     )
     return Decision(observation, context)
 
 
 def _scaled(x: Tensor, moments: Tensor) -> Tensor:
     return (x - moments[0]) / moments[1]
+
+
+def _bent(x: Tensor) -> Tensor:
+    return BOUND * torch.tanh(x / BOUND)
