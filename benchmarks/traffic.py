@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import ARRIVALS, emit
+from common import ARRIVALS, TUNING_ARRIVALS, emit
 
 from dgpg import launch
 from dgpg.algorithms import find
@@ -45,7 +45,7 @@ def excess(found: Episodes, optimum: Episodes) -> float:
 
 
 def learn(
-    plan: launch.Plan, configs: Sequence[Any], marks: Sequence[int], episodes: int, optima: Sequence[Episodes]
+    plan: launch.Plan, configs: Sequence[Any], marks: Sequence[int], optima: Sequence[Episodes], arrivals: int
 ) -> dict[str, Any]:
     """Train; excess at each mark under each configuration, and what it took."""
     torch.set_num_threads(plan.run.train.threads or 1)
@@ -57,7 +57,7 @@ def learn(
         if iteration in marks:
             policy = NetworkPolicy(trainer.actor, trainer.kind, "greedy")
             curve[iteration] = [
-                excess(play(plan.domain, config, policy, episodes, ARRIVALS, CPU), optimum)
+                excess(play(plan.domain, config, policy, len(optimum.cost), arrivals, CPU), optimum)
                 for config, optimum in zip(configs, optima, strict=True)
             ]
     return {"excess": curve, "updates": updates, "wall_s": trainer.wall_s}
@@ -73,10 +73,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--episodes", type=int, default=48, help="days measured; static problems need one")
     parser.add_argument("--static", action="store_true")
+    parser.add_argument("--tuning", action="store_true", help="measure days that no published figure uses")
     parser.add_argument("--set", nargs="*", default=[], help="more settings, as for dgpg train: a.b=v, train.x=v")
     parser.add_argument("--measure", nargs="*", default=[], help="more evaluations: demand.scale=0.6 ...")
     args = parser.parse_args()
     more = parse_overrides(args.set)
+    arrivals = TUNING_ARRIVALS if args.tuning else ARRIVALS
     train = more.pop("train", {})
     top = {name: more.pop(name) for name in ("num_envs",) if name in more}
     for name in args.networks:
@@ -94,7 +96,7 @@ def main() -> None:
             if not found:
                 for where, config in zip(["trained", *args.measure], configs, strict=True):
                     rules = {
-                        rule.name: play(domain, config, rule, args.episodes, ARRIVALS, CPU)
+                        rule.name: play(domain, config, rule, args.episodes, arrivals, CPU)
                         for rule in domain.baselines(config)
                     }
                     found.append(rules)
@@ -103,7 +105,7 @@ def main() -> None:
                         print(f"{name} ({where}): {rule} excess {above:.3f} %, time {time_:.4f}", flush=True)
             start = time.perf_counter()
             optima = [rules[OPTIMUM] for rules in found]
-            results = [learn(plan, configs, args.marks, args.episodes, optima) for plan in plans]
+            results = [learn(plan, configs, args.marks, optima, arrivals) for plan in plans]
             emit({"network": name, "settings": more, "algorithm": algorithm, "model": args.model, "runs": results})
             for j, where in enumerate(["trained", *args.measure]):
                 curve = {m: round(float(np.mean([r["excess"][m][j] for r in results])), 4) for m in args.marks}

@@ -117,5 +117,5 @@ def baselines(config: Config) -> Sequence[Baseline]:
     roads = PerDevice(instance.roads)
     # Fixed splits are made for the days that the policy was made for: both meet others alike.
     fixed = usual_day(build(config.trained)) if config.trained else usual_day(instance)
-    rules = [Shortest(roads), Logit(roads), FixedSplits(fixed)]
+    rules: list[Baseline] = [Shortest(roads), Logit(roads), FixedSplits(fixed)]
     return [*rules, *(Assigned(roads, objective) for objective in (USER_EQUILIBRIUM, SYSTEM_OPTIMUM))]

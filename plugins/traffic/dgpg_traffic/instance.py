@@ -98,7 +98,7 @@ def build(config: Config) -> Instance:
     network = network.scaled(demand=config.demand.scale)
     usual = profile(config.demand.profile, config.horizon)
     agents, slots = network.num_pairs * config.agents_per_pair, routes.exists.shape[1]
-    nothing = Scales(*(np.zeros((2, agents, slots)) for _ in range(2)), np.zeros(2), np.zeros(agents), 0.0)
+    nothing = Scales(np.zeros((2, agents, slots)), np.zeros((2, agents, slots)), np.zeros(2), np.zeros(agents), 0.0)
     bare = Instance(config, network, routes, usual, np.zeros((agents, slots)), nothing, _notes(config, network, routes))
     if config.trained is not None:
         trained = build(config.trained)
@@ -132,10 +132,13 @@ def _measured(bare: Instance) -> Scales:
     splits = roads.assigned(SYSTEM_OPTIMUM, demand, none, none + roads.links.capacity)
     flow = roads.flow(splits, demand, none)
     time = link_time(roads.links, flow)
-    exists = roads.incidence.exists
-    costs = (roads.incidence.cost(x) for x in (time, marginal(roads.links, flow)))
+    exists, unused = roads.incidence.exists.numpy(), np.array([0.0, 1.0])[:, None, None]
+    route_time, route_marginal = (
+        np.where(exists, _moments(roads.incidence.cost(x)), unused) for x in (time, marginal(roads.links, flow))
+    )
     return Scales(
-        *(np.where(exists.numpy(), _moments(x), np.array([0.0, 1.0])[:, None, None]) for x in costs),
+        route_time,
+        route_marginal,
         congestion=_moments(slowness(time, roads.links.free_time)),
         demand=bare.by_agent(np.array(bare.network.demand)),
         noise=max(bare.config.demand.noise, STEADY),

@@ -53,7 +53,7 @@ class Roads:
         """
         pairs = self.pairs.shape[0]
         links = Bpr(*(x.double() for x in (self.links.free_time, capacity, self.links.b, self.links.power)))
-        of_pairs = demand.double().unflatten(-1, (pairs, -1)).sum(-1)
+        of_pairs = demand.double().view(len(demand), pairs, -1).sum(-1)
         found = assign(links, self.pairs, of_pairs, objective, base=residual.double(), tolerance=TOLERANCE)
         return found.splits.to(demand).repeat_interleave(demand.shape[-1] // pairs, -2)
 
