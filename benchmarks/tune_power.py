@@ -14,6 +14,7 @@ from common import TUNING_ARRIVALS, emit
 from power import EXACT, learn, network, rules
 
 from dgpg import launch
+from dgpg.errors import DivergenceError
 
 ROUNDS = {
     "first": [
@@ -22,12 +23,11 @@ ROUNDS = {
         for lr in (5e-4, 1e-3, 3e-3)
     ],
     "second": [
-        {"clip": 0.1},
-        {"clip": 0.4},
-        {"distribution": "beta"},
-        {"entropy": 0.0},
-        {"epochs": 4},
-        {"minibatches": 32},
+        {"actor_lr": 3e-3} | change
+        for change in (
+            {"actor_lr": 1e-2}, {"clip": 0.1}, {"distribution": "beta"}, {"entropy": 0.0}, {"epochs": 4},
+            {"minibatches": 32},
+        )
     ],
 }  # fmt: skip
 """Candidates: first the step and the discount, then one change at a time of what was best, 15 in all."""
@@ -50,7 +50,10 @@ def main() -> None:
             }  # fmt: skip
             plan = launch.resolve("power", values)
             optimum = optimum or rules(plan, plan.config, TUNING_ARRIVALS)["optimum"]
-            found = learn(plan, plan.config, args.marks, optimum, TUNING_ARRIVALS)
+            try:
+                found = learn(plan, plan.config, args.marks, optimum, TUNING_ARRIVALS)
+            except DivergenceError as error:
+                found = {"diverged": str(error)}
             emit({"algorithm": algorithm, **candidate, **found})
 
 
