@@ -42,7 +42,7 @@ def made(**changes: Any) -> Network:
 CPU = torch.device("cpu")
 STATIC: dict[str, Any] = {"demand": {"profile": "flat", "noise": 0.0}, "queues": False}
 """Settings with which every period is the network's own static problem."""
-BRAESS_ROUTES = [[0, 3, 4], [0, 2, -1], [1, 4, -1]]
+BRAESS_ROUTES = [[0, 3, 4], [1, 4, -1], [0, 2, -1]]
 """Links of braess in travel: the shortcut and the two ways without; 10 x, 50 + x, 50 + x, 10 + x and 10 x."""
 
 
