@@ -13,7 +13,7 @@ from dgpg.protocols import Baseline
 from . import config as settings
 from .baselines import baselines
 from .env import TrafficEnv
-from .instance import build
+from .instance import SAME, build
 from .mapping import FlowMapping
 from .models import TotalTime, marginal_cost
 
@@ -66,8 +66,7 @@ class TrafficDomain:
 
     def transfer(self, trained: settings.Config, wished: settings.Config) -> settings.Config:
         """`wished` with the first splits and scales of the training, where its network is the same."""
-        same = ("network", "routes", "agents_per_pair")
-        if any(getattr(trained, name) != getattr(wished, name) for name in same):
+        if any(getattr(trained, name) != getattr(wished, name) for name in SAME):
             return wished
         return wished.model_copy(update={"trained": trained.trained or trained})
 
