@@ -4,8 +4,9 @@
     python benchmarks/tune_sampled.py --domain power --round second --marks 30 100
     python benchmarks/tune_sampled.py --domain traffic --marks 100 300
 
-Power: case118_ieee__api at level C, exact, 24 hours of 171 environments an iteration. Traffic: Sioux Falls at 0.75 of its
-demand, one period of 64 environments an iteration. Percent above the optimum, on arrivals that no published figure uses.
+Power: case118_ieee__api at level C, exact, 24 hours of 171 environments an iteration. Traffic: Sioux Falls at 0.75 of
+its demand, one period of 64 environments an iteration. Percent above the optimum, on arrivals that no published figure
+uses.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ ROUNDS = {
         for gamma, lambda_ in ((0.0, 0.0), (0.5, 0.9), (0.95, 0.9))
         for lr in (5e-4, 1e-3, 3e-3)
     ],
-    "second": [{"actor_lr": 1e-2}, {"clip": 0.1}, {"distribution": "beta"}, {"entropy": 0.0}, {"epochs": 4}, {"minibatches": 32}],
+    "second": [
+        {"actor_lr": 1e-2}, {"clip": 0.1}, {"entropy": 0.0}, {"epochs": 4}, {"minibatches": 32}, {"distribution": "beta"},
+    ],
 }  # fmt: skip
 """Candidates: first the step and the discount, then one change at a time of what was best, 15 in all."""
 
