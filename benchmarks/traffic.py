@@ -101,8 +101,8 @@ def main() -> None:
                 last = max(args.marks)
                 seeds = [round(r["found"][last][j], 4) for r in results]
                 print(
-                    f"{name} ({where}): {algorithm} excess {curve} %, seeds {seeds}, {results[0]['updates'][last]} updates"
-                    f", training {np.mean([r['wall_s'] for r in results]):.1f} s, with measuring "
+                    f"{name} ({where}): {algorithm} excess {curve} %, seeds {seeds}, {results[0]['updates'][last]} "
+                    f"updates, training {np.mean([r['wall_s'] for r in results]):.1f} s, with measuring "
                     f"{(time.perf_counter() - start) / args.seeds:.0f} s",
                     flush=True,
                 )
