@@ -4,8 +4,8 @@
     python benchmarks/tune_sampled.py --domain power --round second --marks 30 100
     python benchmarks/tune_sampled.py --domain traffic --marks 100 300
 
-Power: case118_ieee__api at level C, exact, 24 hours of 171 environments an iteration. Traffic: Sioux Falls at 0.75 of
-its demand, one period of 64 environments an iteration. Percent above the optimum, on arrivals that no published figure
+Power: case118_ieee__api at level C, exact, 24 hours of 171 environments an iteration. Traffic: the
+default, one period of 64 environments an iteration. Percent above the optimum, on arrivals that no published figure
 uses.
 """
 
@@ -15,7 +15,6 @@ import argparse
 from typing import Any
 
 import power
-import traffic
 from common import TUNING_ARRIVALS, emit, excess, follow
 
 from dgpg import launch
@@ -25,7 +24,7 @@ from dgpg.protocols import Policy
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "power": power.EXACT | {"network": power.network("case118_ieee__api"), "observation": "C"},
-    "traffic": {"network": traffic.network("SiouxFalls"), "demand": {"scale": 0.75}},
+    "traffic": {"network": "grid"},
 }
 ENVIRONMENTS, EPISODES = {"power": 171, "traffic": 64}, {"power": 48, "traffic": 24}
 BEST = {"power": {"actor_lr": 3e-3}, "traffic": {}}
