@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import torch
 
-from dgpg.protocols import Baseline
+from dgpg.protocols import Baseline, Policy
 
 from . import config as settings
 from .baselines import baselines
@@ -64,6 +65,14 @@ class TrafficDomain:
     def baselines(self, config: settings.Config) -> Sequence[Baseline]:
         """Rules of drivers and operators, and equilibrium and optimum with full information."""
         return baselines(config)
+
+    def figures(
+        self, config: settings.Config, policies: Mapping[str, Policy], folder: Path, seed: int
+    ) -> Sequence[Path]:
+        """Loading of the roads and travel times over the day, of the first policy and the optimum."""
+        from .figures import draw  # dgpg.figures stands above all that training needs
+
+        return draw(config, policies, folder, seed)
 
     def transfer(self, trained: settings.Config, wished: settings.Config) -> settings.Config:
         """`wished` with the first splits and scales of the training, where its network is the same."""

@@ -1,0 +1,79 @@
+"""Figures of a policy beside the optimum: what they show, and that they show it the same each time."""
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dgpg.errors import ConfigError
+from dgpg.evaluate import play
+from dgpg.protocols import Policy, SupportsFigures
+from dgpg_traffic import figures
+from dgpg_traffic.config import Config
+from dgpg_traffic.data import load_network
+from dgpg_traffic.domain import domain
+from dgpg_traffic.replay import replay
+
+from .made import CPU, made
+
+
+def config() -> Config:
+    return Config.model_validate({"network": "braess", "horizon": 6, "incidents": {"probability": 0.2}})
+
+
+def rules() -> dict[str, Policy]:
+    return {rule.name: rule for rule in domain.baselines(config())}
+
+
+def test_a_replay_meets_the_episodes_of_an_evaluation() -> None:
+    rule = rules()["logit"]
+    shown, found = replay(config(), rule, 3, seed=5), play(domain, config(), rule, 3, 5, CPU)
+    assert shown.travel_time.mean(0) == pytest.approx(found.measures["travel_time"], rel=1e-6)
+    network = load_network("braess")
+    load = network.b * (shown.flow / shown.capacity) ** network.power
+    time = (shown.flow * network.free_time * (1 + load)).sum(-1)
+    assert time.mean(0) == pytest.approx(found.cost, rel=1e-5)
+    assert shown.splits.shape == (6, 3, 1, 3) and shown.splits.sum(-1) == pytest.approx(np.ones((6, 3, 1)))
+    assert (np.sort(shown.period, 0) == np.arange(6)[:, None]).all()
+
+
+def test_the_domain_draws_valid_svg_the_same_bytes_each_time(tmp_path: Path) -> None:
+    assert isinstance(domain, SupportsFigures)
+    drawn = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        drawn.append(domain.figures(config(), rules(), tmp_path / name, 1))
+    assert [path.name for path in drawn[0]] == ["roads.svg", "day.svg"]
+    for one, two in zip(*drawn, strict=True):
+        assert one.read_bytes() == two.read_bytes()
+        assert ET.parse(one).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+
+
+@pytest.mark.parametrize("names", [[], ["logit"], ["system-optimum"], ["system-optimum", "logit"]])
+def test_a_policy_and_the_optimum_are_needed(tmp_path: Path, names: list[str]) -> None:
+    with pytest.raises(ConfigError, match="expected the policy to draw first and system-optimum"):
+        domain.figures(config(), {name: rules()[name] for name in names}, tmp_path, 1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_periods_are_told_apart_wherever_a_day_begins() -> None:
+    shown = replay(config(), rules()["system-optimum"], 4, seed=0)
+    assert len(set(shown.period[0])) > 1
+    by_hand = [shown.travel_time[shown.period == t].mean() for t in range(6)]
+    assert figures.by_period(shown) == pytest.approx(np.array(by_hand))
+
+
+def test_nodes_without_coordinates_lie_as_far_apart_as_links_lead() -> None:
+    """The diamond of `made`: 1 and 4 at the ends of one diagonal, 2 and 3 of the other; 1 and 4 are also joined."""
+    place, note = figures.places(made())
+    far, near = (np.linalg.norm(place[a] - place[b]) for a, b in ((1, 2), (0, 1)))
+    assert far > 1.2 * near and "no coordinates" in note and np.isfinite(place).all()
+
+
+def test_coordinates_of_the_source_keep_their_proportions() -> None:
+    network = load_network("grid")
+    place, note = figures.places(network)
+    assert note == "" and place.min() == 0 and np.ptp(place, 0).max() == 1
+    scale = np.ptp(network.place, 0) / np.ptp(place, 0)
+    assert scale[0] == pytest.approx(scale[1])
