@@ -104,7 +104,7 @@ def main() -> None:
                     "iterations": max(args.marks), "train": train, **top,
                 }  # fmt: skip
                 plans = [launch.resolve("power", {**values, "seed": seed}) for seed in range(args.seeds)]
-                config = launch.domain_config(plans[0].domain, merge(settings, measured))
+                config = launch.evaluated_in(plans[0].domain, plans[0].config, measured)
                 if not shown:
                     found = rules(plans[0], config)
                     optimum = found["optimum"]

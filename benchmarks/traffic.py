@@ -91,8 +91,8 @@ def main() -> None:
             }  # fmt: skip
             plans = [launch.resolve("traffic", {**values, "seed": seed}) for seed in range(args.seeds)]
             domain, trained = plans[0].domain, plans[0].config
-            others = [launch.domain_config(domain, merge(settings, parse_overrides([pair]))) for pair in args.measure]
-            configs = [trained, *(domain.transfer(trained, other) for other in others)]
+            others = [launch.evaluated_in(domain, trained, parse_overrides([pair])) for pair in args.measure]
+            configs = [trained, *others]
             if not found:
                 for where, config in zip(["trained", *args.measure], configs, strict=True):
                     rules = {

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from dgpg.differences import differences
 from dgpg.errors import RunError
 from dgpg.evaluate import NetworkPolicy, cost_unit, episode_costs, interval
-from dgpg.launch import Trained, differences, open_trained
+from dgpg.launch import Trained, open_trained
 from dgpg.protocols import SupportsViews
 from dgpg.record import RunFolder
 

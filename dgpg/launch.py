@@ -11,22 +11,26 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from gymnasium.spaces import MultiDiscrete
 from pydantic import BaseModel
 
 from dgpg import random, registry
 from dgpg.actions import ActionKind, kind_of, make_actor
 from dgpg.algorithms import find, train_config
 from dgpg.config import RunConfig, merge, validate
-from dgpg.errors import ConfigError, DivergenceError, RunError
+from dgpg.differences import OPTIONS, changes, option
+from dgpg.errors import ConfigError, DgpgError, DivergenceError, RunError
 from dgpg.networks import Actor
 from dgpg.protocols import (
     AgentMapping,
     AnalyticalModel,
     Domain,
+    Environment,
     JointMapping,
     SupportsBlockPotential,
     SupportsDescription,
     SupportsTraining,
+    SupportsTransfer,
 )
 from dgpg.record import RunFolder
 from dgpg.train import Metrics, Task, Trainer
@@ -34,8 +38,6 @@ from dgpg.train import Metrics, Task, Trainer
 Part = TypeVar("Part")
 MANY_AGENTS = 1000
 """From here on two environments fill an iteration with as much data as eight do below."""
-OPTIONS = ("algorithm", "iterations", "num_envs", "seed", "device", "model")
-"""Fields of `RunConfig` that have an option of their own."""
 SMALL = 800
 """Agents times environments below which a second thread costs more than it brings."""
 
@@ -131,13 +133,8 @@ def domain_config(domain: Domain, settings: Mapping[str, Any]) -> Any:
     """The domain's configuration; an option given as a setting is told apart from a wrong name."""
     for name in settings:
         if name in OPTIONS and name not in domain.Config.model_fields:
-            raise ConfigError(f"--set {name}=...: not a setting of the domain but an option, {_option(name)}")
+            raise ConfigError(f"--set {name}=...: not a setting of the domain but an option, {option(name)}")
     return validate(domain.Config, settings, "")
-
-
-def full_name(domain_name: str, model: str) -> str:
-    """`DOMAIN.MODEL` of a model given with or without its domain."""
-    return model if "." in model else f"{domain_name}.{model}"
 
 
 def load_model(
@@ -146,7 +143,7 @@ def load_model(
     """The named analytical model, or the domain's own and the name it goes by."""
     if name is None:
         return domain.analytical_model(config), getattr(domain, "default_model", None)
-    name = full_name(domain_name, name)
+    name = registry.full_name(domain_name, name)
     if name.partition(".")[0] != domain_name:
         valid = ", ".join(registry.models_of(domain_name)) or "none"
         raise ConfigError(f"--model {name} is for another domain; models for {domain_name}: {valid}")
@@ -181,7 +178,7 @@ def resume(path: Path, asked: Mapping[str, Any]) -> tuple[Plan, Trainer, RunFold
         asked: settings given beside --resume; any that differs from the run's is refused.
     """
     folder, run = RunFolder.open(path)
-    differing = _differences(run, asked)
+    differing = changes(run, asked)
     if differing:
         raise RunError(
             f"{path} was started with other settings: {'; '.join(differing)}. "
@@ -191,45 +188,6 @@ def resume(path: Path, asked: Mapping[str, Any]) -> tuple[Plan, Trainer, RunFold
     trainer = Trainer(plan.run, find(run.algorithm), plan.task)
     trainer.load_state_dict(folder.load(torch.device(run.device)))
     return plan, trainer, folder
-
-
-def _differences(run: RunConfig, asked: Mapping[str, Any]) -> list[str]:
-    """What `asked` would change in a run; asking for what it has, in other words, changes nothing."""
-    name = asked.get("domain", run.domain)
-    if name != run.domain:
-        return [f"the domain is {run.domain!r}, asked for {name!r}"]
-    config = registry.load_domain(name).Config
-    wish = merge(run.model_dump(mode="json"), {k: v for k, v in asked.items() if v is not None})
-    if wish["device"] == "auto":
-        wish["device"] = run.device
-    if isinstance(wish["model"], str):
-        wish["model"] = full_name(name, wish["model"])
-    wished = validate(RunConfig, wish, "")
-    return differences(_with_defaults(run, config), _with_defaults(wished, config))
-
-
-def _with_defaults(run: RunConfig, config: type[BaseModel]) -> dict[str, Any]:
-    settings = validate(config, run.settings, "").model_dump(mode="json")
-    return run.model_dump(mode="json") | {"settings": settings}
-
-
-def differences(
-    stored: Mapping[str, Any], wished: Mapping[str, Any], where: str = "", between: str = "asked for"
-) -> list[str]:
-    """Fields of two runs that differ, named as on the command line."""
-    found = []
-    for key, value in wished.items():
-        name, old = f"{where}{key}", stored.get(key)
-        if isinstance(value, Mapping) and isinstance(old, Mapping):
-            found += differences(old, value, f"{name}.", between)
-        elif value != old:
-            found.append(f"{_option(name)} is {old!r}, {between} {value!r}")
-    return found
-
-
-def _option(name: str) -> str:
-    """How a field of `RunConfig` is given on the command line."""
-    return f"--{name.replace('_', '-')}" if name in OPTIONS else f"--set {name.removeprefix('settings.')}"
 
 
 def keep_memory() -> None:
@@ -282,16 +240,44 @@ class Trained:
         return next(self.actor.parameters()).device
 
 
+def evaluated_in(domain: Domain, trained: Any, overrides: Mapping[str, Any]) -> Any:
+    """The settings `trained` of a run with some changed, features keeping the meaning that they had in the run."""
+    wished = domain_config(domain, merge(trained.model_dump(mode="json"), overrides))
+    if wished == trained or not isinstance(domain, SupportsTransfer):
+        return wished
+    return domain.transfer(trained, wished)
+
+
+def _kind(run: RunConfig, domain: Domain, own: Any, config: Any, env: Environment) -> ActionKind:
+    """What the outputs of a run's policy stand for in an environment of `config`: what they did in training.
+
+    Its own settings `own` gave them bounds or a start. Choices have neither; where the number of agents, or of numbers
+    an agent, is another, the environment's own are all there is.
+    """
+    space = env.action_space
+    if config != own and not isinstance(space, MultiDiscrete):
+        try:
+            offered = domain.make_env(own, 1, env.device, 0).action_space
+        except DgpgError as error:
+            raise RunError(
+                "what the policy's outputs stand for is known from the settings it was trained in, and these can no "
+                f"longer be built; put back what is missing: {error}"
+            ) from None
+        space = offered if offered.shape == space.shape else space
+    return kind_of(space, run.train.distribution)
+
+
 def open_trained(path: Path, overrides: Mapping[str, Any]) -> Trained:
     """The policy of a run's newest checkpoint; `overrides` change the domain's settings for evaluation."""
     folder, run = RunFolder.open(path)
     domain = registry.load_domain(run.domain)
-    config = domain_config(domain, merge(run.settings, overrides))
+    own = domain_config(domain, run.settings)
+    config = evaluated_in(domain, own, overrides)
     device = device_of("cuda" if run.device == "cuda" and torch.cuda.is_available() else "cpu")
     model, _ = load_model(run.domain, domain, config, run.model)
     env = domain.make_env(config, 1, device, 0)
     state = folder.load(device)
-    kind = kind_of(env.action_space, run.train.distribution)
+    kind = _kind(run, domain, own, config, env)
     actor, untrained = (make_actor(env, kind, run.train.parameters, run.train.actor_hidden, run.seed) for _ in range(2))
     try:
         actor.load_state_dict(state["actor"])

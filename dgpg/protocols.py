@@ -235,6 +235,19 @@ class SupportsViews(Protocol):
 
 
 @runtime_checkable
+class SupportsTransfer(Protocol):
+    """A domain whose instance says what features mean, by scales say: a policy elsewhere must be told what to keep."""
+
+    def transfer(self, trained: Any, wished: Any) -> Any:
+        """Settings `wished`, seen by agents as under `trained`: both of the domain's `Config`, as is the result.
+
+        `trained` are those of a run, `wished` the same with some fields changed. The result holds all that is kept; it
+        is `wished` itself where `trained` says nothing about it. Of equal settings, it gives the same numbers.
+        """
+        ...
+
+
+@runtime_checkable
 class SupportsDescription(Protocol):
     """A domain that can say what it made of its configuration and files."""
 

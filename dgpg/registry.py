@@ -71,6 +71,11 @@ def models_of(domain: str) -> list[str]:
     return [name for name in find(MODELS) if name.partition(".")[0] == domain]
 
 
+def full_name(domain_name: str, model: str) -> str:
+    """`DOMAIN.MODEL` of a model given with or without its domain."""
+    return model if "." in model else f"{domain_name}.{model}"
+
+
 def listing() -> list[Entry]:
     """Every plugin of both groups, broken ones with their error."""
     entries = []

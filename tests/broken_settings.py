@@ -88,6 +88,10 @@ broken(
 )  # fmt: skip
 broken("frozen_settings", "a plain pydantic model", "frozen", "Settings", Config=Loose, env=toy.Env)
 broken("stored_settings", "a validator that is not idempotent", "config.json", "validator", Config=Doubling)
+broken("transferred_settings", "what is kept, not settings", "Config()", "dict", "model_copy",
+       transfer=lambda self, trained, wished: trained.model_dump())  # fmt: skip
+broken("transferred_settings", "more than what features mean", "the reset", "observation", "nothing but",
+       transfer=lambda self, trained, wished: wished.model_copy(update={"still": True}))  # fmt: skip
 broken("described_settings", "a plain default", "size", "description", Config=Bare)
 broken("unknown_setting", "a table that ignores", "more.no_such_setting", "extra", Config=LaxInside)
 broken("wrong_type", "a validator before the types", "horizon", "mode='before'", Config=Early)

@@ -52,7 +52,7 @@ def test_the_intact_continuous_toys_pass_everything(seed, domain):
     skipped = {one.name for one in outcomes if one.status == "skip"}
     choices = {"influence_format", "distinct_blocks", "state_is_sum", "influence_is_effect"}
     references = {"conservation", *(name for name in FUNCTIONS if name.startswith("reference_"))}
-    assert skipped == {"entry_point"} | choices | references
+    assert skipped == {"entry_point", "transferred_settings"} | choices | references
 
 
 def test_a_deterministic_domain_says_so_and_is_skipped():

@@ -191,6 +191,9 @@ class Domain:
     def baselines(self, config: Any) -> Sequence[Any]:
         return [Emptiest()]
 
+    def transfer(self, trained: Any, wished: Any) -> Any:
+        return wished
+
 
 def trainer(
     name: str, *, num_envs: int = 4, seed: int = 0, iterations: int = 6, still: bool = False,

@@ -65,6 +65,7 @@ from dgpg.checks.settings import (
     edge_values,
     frozen_settings,
     stored_settings,
+    transferred_settings,
     unknown_setting,
     wrong_type,
 )
@@ -107,6 +108,7 @@ CHECKS: tuple[Check, ...] = tuple(
         saved_state_kept,
         saved_to_a_file,
         global_generators,
+        transferred_settings,
         influence_format,
         distinct_blocks,
         state_is_sum,
@@ -198,6 +200,7 @@ __all__ = [
     "steps",
     "stored_settings",
     "subject",
+    "transferred_settings",
     "unknown_setting",
     "wrong_type",
 ]

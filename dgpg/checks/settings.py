@@ -11,11 +11,12 @@ from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
 from dgpg.checks.fields import edges, leaves, nest, tables, wrong_value
-from dgpg.checks.nested import flat
+from dgpg.checks.nested import difference, flat
 from dgpg.checks.subject import Subject
 from dgpg.checks.verdict import CheckFailed, Skipped
 from dgpg.config import merge, validate
 from dgpg.errors import ConfigError, DgpgError
+from dgpg.protocols import SupportsTransfer
 
 NO_SUCH = "no_such_setting"
 STEPS = 3
@@ -72,6 +73,39 @@ def stored_settings(subject: Subject) -> None:
             cause="a validator changes its own result, or a field has a type that JSON does not keep",
             fix="make validators idempotent and use numbers, texts, lists and tables",
         )
+
+
+def transferred_settings(subject: Subject) -> None:
+    """transfer(trained, wished) gives a configuration, and of equal settings one with the same episodes."""
+    if not isinstance(subject.domain, SupportsTransfer):
+        raise Skipped("the domain has no transfer(trained, wished): settings of an evaluation stay as they are")
+    _transferred(subject.domain, subject.config, subject.domain.Config(), "the settings of Config()")
+    other = replace(subject, config=_transferred(subject.domain, subject.config, subject.config, "its own settings"))
+    moments = subject.episode[:STEPS]
+    again = other.replay(other.make_env(), [m.actions_then for m in moments])
+    where = difference((moments[0].decision_then, [m.step_then for m in moments]), again)
+    if where:
+        raise CheckFailed(
+            "environments of the settings and of their transfer to themselves ([0] is the reset, [1][t] step t)",
+            expected="the same numbers: what is kept is what the settings have anyway",
+            got=where,
+            cause="transfer changes more than what features mean, or the instance measures what it should keep",
+            fix="change nothing but the field that says what was trained in, and keep what its instance has",
+        )
+
+
+def _transferred(domain: Any, trained: Any, wished: Any, what: str) -> Any:
+    """What the domain makes of `wished`, which must be a configuration."""
+    found = domain.transfer(trained, wished)
+    if not isinstance(found, domain.Config):
+        raise CheckFailed(
+            f"transfer of a policy to {what}",
+            expected=f"a {domain.Config.__name__}, which make_env takes",
+            got=f"{type(found).__name__} {found!r}",
+            cause="it returns what it keeps instead of settings that hold it, or nothing",
+            fix='return wished.model_copy(update={"trained": trained}), or wished where there is nothing to keep',
+        )
+    return found
 
 
 def described_settings(subject: Subject) -> None:

@@ -22,11 +22,16 @@ UNIT = {
     **{"mismatch.forecast_error": "1", "mismatch.outages": "1/h", "ramp": "1/h"},
 }
 
+LEFT_OUT = ("trained",)
+"""What an evaluation sets and no user types: every setting once more."""
+
 
 def rows(config: Settings, prefix: str = "") -> Iterator[str]:
     """A row of the table for each setting, nested ones by their path."""
     for name, field in type(config).model_fields.items():
         value = getattr(config, name)
+        if name in LEFT_OUT:
+            continue
         if isinstance(value, Settings):
             yield from rows(value, f"{prefix}{name}.")
         else:

@@ -116,6 +116,11 @@ class Config(Settings):
     mismatch: Mismatch = Mismatch()
     prices: Prices = Prices()
     models: Models = Models()
+    trained: Config | None = Field(
+        None,
+        description="settings that the policy was trained in, where others are evaluated: the scales of features, the "
+        "lines to watch and, unless prices.overload is given, the overload price are theirs; set by an evaluation",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -124,3 +129,9 @@ class Config(Settings):
         if isinstance(values, dict) and isinstance(values.get("observation"), str):
             return values | {"observation": values["observation"].upper()}
         return values
+
+    @model_validator(mode="after")
+    def _once(self) -> Config:
+        if self.trained is not None and self.trained.trained is not None:
+            raise ValueError("trained.trained: settings of a training have no training before them; leave it out")
+        return self

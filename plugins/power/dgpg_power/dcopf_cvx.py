@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from dgpg.convex import ConvexLayer, require
+from dgpg.memory import SIZE
 from dgpg_power.config import Config
 from dgpg_power.grid import Grid
 from dgpg_power.instance import Instance, build
-from dgpg_power.memory import SIZE
 from dgpg_power.models import OptimumDistance
 from dgpg_power.program import PRICED, Problem, pose
 

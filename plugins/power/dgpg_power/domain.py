@@ -14,7 +14,7 @@ from dgpg_power import config as settings
 from dgpg_power.baselines import baselines
 from dgpg_power.calibration import calibrate
 from dgpg_power.env import PowerEnv
-from dgpg_power.instance import build
+from dgpg_power.instance import build, grid_of
 from dgpg_power.mapping import DispatchMapping
 from dgpg_power.models import CostPotential
 
@@ -90,6 +90,13 @@ class PowerDomain:
     ) -> Sequence[Mapping[str, float | str]]:
         """Costs and binding line limits from a log of loads and outputs."""
         return calibrate(config, data, out, iterations)
+
+    def transfer(self, trained: settings.Config, wished: settings.Config) -> settings.Config:
+        """With the feature scales, lines to watch and overload price of the run, where the grid is the same."""
+        if wished.trained != trained.trained:
+            return wished  # the user has chosen
+        same = grid_of(trained) == grid_of(wished)
+        return wished.model_copy(update={"trained": (trained.trained or trained) if same else None})
 
     def training(self, algorithm: str) -> Mapping[str, Any]:
         """Tuned settings."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from dgpg.memory import PerDevice
 from dgpg_power.dynamics import dispatch, flows
 from dgpg_power.reward import CostCurves, Tariff, step_cost
 
@@ -60,19 +62,12 @@ class Grid:
         return step_cost(output, flow, demand, available, self.curves, self.limit, self.renewable, self.tariff)
 
 
-class Grids:
+class Grids(PerDevice[Grid]):
     """Grids of one instance, made once for each device and type that a tensor comes with."""
 
     def __init__(self, instance: Instance) -> None:
+        super().__init__(partial(make_grid, instance))
         self.instance = instance
-        self._made: dict[tuple[torch.device, torch.dtype], Grid] = {}
-
-    def like(self, tensor: Tensor) -> Grid:
-        """The grid where `tensor` is, in its type."""
-        key = (tensor.device, tensor.dtype)
-        if key not in self._made:
-            self._made[key] = make_grid(self.instance, *key)
-        return self._made[key]
 
 
 def make_grid(instance: Instance, device: torch.device, dtype: torch.dtype = torch.float32) -> Grid:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from dgpg_power import opf
 from dgpg_power.config import Config
 from dgpg_power.data.load import load_network
 from dgpg_power.data.rts import load_rts
-from dgpg_power.grid import make_grid
+from dgpg_power.grid import Grid, make_grid
 from dgpg_power.load import draw, noise_factor, tape
 from dgpg_power.network import FloatArray, Network, bridges, ptdf
 from dgpg_power.recorded import Recorded, folder_of, recorded
@@ -108,7 +109,13 @@ def build(config: Config) -> Instance:
         broadcast=np.arange(min(BROADCAST_LINES, network.num_lines)),
         notes=(),
     )
-    return _measured(first, notes)
+    return _measured(first, notes) if config.trained is None else _kept(first, build(config.trained), notes)
+
+
+def grid_of(config: Config) -> tuple[str, Path | None]:
+    """What decides on buses, lines and units, whatever their limits and demand: a series has units of its own."""
+    name, _ = NAMED.get(config.network, (config.network, 1.0))
+    return name, folder_of(config)
 
 
 def _grid(config: Config) -> tuple[Network, Recorded | None, tuple[str, ...]]:
@@ -160,23 +167,10 @@ def _own_lines(network: Network, factors: FloatArray, loading: FloatArray) -> In
 
 
 def _measured(first: Instance, notes: tuple[str, ...]) -> Instance:
-    """Solve for the optimum of sampled moments and take prices, scales and lines to watch from it."""
+    """Prices, scales and lines to watch from the optimum of sampled moments."""
     grid = make_grid(first, torch.device("cpu"))
-    seed = random.derive(first.config.seed, "statistics")
-    episodes = tape([draw(np.random.default_rng(seed + e), first) for e in range(SAMPLES)], torch.device("cpu"))
-    every = torch.linspace(0, first.config.horizon, min(MOMENTS, first.config.horizon + 1)).long()
-    load, least, most = (x[every].flatten(0, 1) for x in (episodes.forecast, episodes.least, episodes.most))
-    best = opf.optimum(grid, load, load.sum(-1), least, most, None, opf.HARD)
-    fine = best.solved
-    if not bool(fine.any()):
-        raise ConfigError(
-            f"{first.network.name}: no sampled demand can be served within the line limits; raise limit_scale or "
-            "lower load.scale"
-        )
-    price = first.config.prices.overload
-    if price is None:
-        dearest = best.line_price[fine].abs().amax(-1)
-        price = max(float(f"{2 * float(dearest.quantile(TYPICAL)):.2g}"), LEAST_PRICE)
+    load, best = _optima(first, grid)
+    fine, price = best.solved, _overload_price(first.config, best)
     limit = torch.tensor(first.network.line_limit).float()
     loading, base = best.flow[fine] / limit, (-load[fine] @ grid.bus_factors.mT) / limit
     scales = Scales(
@@ -196,6 +190,50 @@ def _measured(first: Instance, notes: tuple[str, ...]) -> Instance:
         own_lines=_own_lines(first.network, first.bus_factors, loading.abs().amax(0).numpy()),
         broadcast=order[:BROADCAST_LINES].numpy(),
         notes=(*notes, *more),
+    )
+
+
+def _optima(first: Instance, grid: Grid) -> tuple[torch.Tensor, opf.Optimum]:
+    """Loads `[S, nb]` of sampled moments and the optimum of each; ConfigError if none has one."""
+    seed = random.derive(first.config.seed, "statistics")
+    episodes = tape([draw(np.random.default_rng(seed + e), first) for e in range(SAMPLES)], torch.device("cpu"))
+    every = torch.linspace(0, first.config.horizon, min(MOMENTS, first.config.horizon + 1)).long()
+    load, least, most = (x[every].flatten(0, 1) for x in (episodes.forecast, episodes.least, episodes.most))
+    best = opf.optimum(grid, load, load.sum(-1), least, most, None, opf.HARD)
+    if not bool(best.solved.any()):
+        raise ConfigError(
+            f"{first.network.name}: no sampled demand can be served within the line limits; raise limit_scale or "
+            "lower load.scale"
+        )
+    return load, best
+
+
+def _overload_price(config: Config, best: opf.Optimum) -> float:
+    """As configured, or twice the dearest line's in all but the dearest moments, two digits."""
+    if config.prices.overload is not None:
+        return config.prices.overload
+    dearest = best.line_price[best.solved].abs().amax(-1)
+    return max(float(f"{2 * float(dearest.quantile(TYPICAL)):.2g}"), LEAST_PRICE)
+
+
+def _kept(first: Instance, trained: Instance, notes: tuple[str, ...]) -> Instance:
+    """What would be measured is taken from the instance that a policy was trained in."""
+    counts = [(x.num_units, x.num_buses, x.num_lines) for x in (first.network, trained.network)]
+    if counts[0] != counts[1]:
+        here, there = ("{} units, {} buses and {} lines".format(*count) for count in counts)
+        raise ConfigError(
+            f"trained: {trained.network.name} has {there}, {first.network.name} has {here}; features are scaled bus by "
+            "bus and line by line, so name the same network, or leave trained out"
+        )
+    price = first.config.prices.overload or trained.tariff.overload
+    more = f"overload price {price:g} $ per MWh; feature scales and lines to watch are those of the training's settings"
+    return replace(
+        first,
+        tariff=replace(first.tariff, overload=price),
+        scales=trained.scales,
+        own_lines=trained.own_lines,
+        broadcast=trained.broadcast,
+        notes=(*notes, more),
     )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dgpg.memory import SIZE, Recall
 from dgpg.models import DistanceModel
 from dgpg.types import Context
 from dgpg_power import opf
 from dgpg_power.config import Config
 from dgpg_power.grid import Grids, make_grid
 from dgpg_power.instance import Instance, build
-from dgpg_power.memory import SIZE, recall
+from dgpg_power.program import TOLD
 from dgpg_power.reward import generation
 
 
@@ -52,10 +53,9 @@ class OptimumDistance(DistanceModel):
 
     def __init__(self, instance: Instance, memory: int = SIZE) -> None:
         super().__init__()
-        self.memory, self.grid = memory, make_grid(instance, torch.device("cpu"))
+        self.grid, self.optimum = make_grid(instance, torch.device("cpu")), Recall(TOLD, self.solve, memory)
         span = (self.grid.unit_max - self.grid.unit_min).clamp(min=1e-6)
         self.register_buffer("scale", span.square().reciprocal().unsqueeze(-1))
-        self._known: dict[bytes, Tensor] = {}
 
     def weight(self) -> Tensor:
         """1 / range^2, `[N, 1]`."""
@@ -63,7 +63,7 @@ class OptimumDistance(DistanceModel):
 
     def reference(self, context: Context) -> Tensor:
         """x~, `[B, N, 1]`: the least-cost outputs for what the model is told, overloads priced."""
-        found = recall(self._known, self.memory, context, self.solve)
+        found = self.optimum(context)
         return found.unsqueeze(-1).to(context["demand"])
 
     def solve(self, load: Tensor, demand: Tensor, low: Tensor, high: Tensor) -> Tensor:

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from dgpg.convex import QuadraticProgram, Solution, Status, require_optimal, solve
+from dgpg.memory import SIZE, Recall
 from dgpg.types import Context
 from dgpg_power.config import Config
 from dgpg_power.grid import Grids
 from dgpg_power.instance import Instance, build
-from dgpg_power.memory import SIZE, TOLD, recall
-from dgpg_power.program import PRICED, Problem, pose
+from dgpg_power.program import PRICED, TOLD, Problem, pose
 
 TOLERANCE = 1e-7
 """Largest relative residual. These programs are degenerate: at 1e-8 one in two hundred on case24-tight did not get
@@ -39,8 +39,8 @@ class NodalPrice(nn.Module):
 
     def __init__(self, instance: Instance, memory: int = SIZE) -> None:
         super().__init__()
-        self.grids, self.premium, self.memory = Grids(instance), instance.config.models.premium, memory
-        self._known: dict[bytes, Tensor] = {}
+        self.grids, self.premium = Grids(instance), instance.config.models.premium
+        self.best = Recall(TOLD, self.least, memory)
 
     def potential(self, state: Tensor, context: Context) -> Tensor:
         """phi, `[B]`, of outputs `[B, N, 1]`.
@@ -51,7 +51,7 @@ class NodalPrice(nn.Module):
         load, demand, low, high = (context[name].detach() for name in TOLD)
         problem = pose(self.grids.like(state), load, demand, low, high, None, PRICED)
         value: Tensor = _Value.apply(state[..., 0].double(), problem, self.premium)  # type: ignore[no-untyped-call]
-        least = recall(self._known, self.memory, context, self.least)
+        least = self.best(context)
         return (value - least.to(value)).clamp(min=0).to(state)
 
     def least(self, load: Tensor, demand: Tensor, low: Tensor, high: Tensor) -> Tensor:

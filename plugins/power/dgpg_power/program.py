@@ -15,6 +15,8 @@ from dgpg.convex import QuadraticProgram
 from dgpg_power.grid import Grid
 
 HARD, PRICED = "hard", "priced"
+TOLD = ("load", "demand", "low", "high")
+"""What a model is told of a moment, by its name in the context, and all that its optimum depends on."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ def test_the_table_of_settings_is_that_of_the_configuration() -> None:
     assert script["render"](page) == page, "run: python docs/scripts/power_settings.py"
     named = [row.split("`")[1] for row in rows]
     assert {"network", "load.days", "prices.overload", "models.premium"} <= set(named) and len(named) == len(set(named))
+    assert set(script["LEFT_OUT"]) == set(Config.model_fields) - {name.split(".")[0] for name in named}
     assert set(script["UNIT"]) <= set(named), "a unit of a setting that is no more"
 
 

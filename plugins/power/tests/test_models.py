@@ -105,8 +105,8 @@ def test_memory_is_bounded() -> None:
     small, large = OptimumDistance(env.instance, memory=4), OptimumDistance(env.instance)
     for context, *_ in found:
         torch.testing.assert_close(small.reference(context), large.reference(context))
-        assert len(small._known) <= 4
-    assert len(large._known) == 15
+        assert len(small.optimum) <= 4
+    assert len(large.optimum) == 15
 
 
 @pytest.mark.parametrize("name", NAMES)
