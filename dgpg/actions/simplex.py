@@ -20,6 +20,9 @@ gradients of these no longer add up to a multiple of the gradient of their mean 
 little would weigh as much as those in which it matters, and training drifts off the optimum. One metric for all
 moments of an agent does not move the optimum: p_k (s_k - sum_j p_j s_j) is divided by the agent's mean share of choice
 k. Of a policy that does the same in all moments, as in a static problem, that is g_k itself.
+
+Why a least share. At the optimum g_k of an unused choice is not zero: logits alone would go down for ever and harm
+nobody, a network that also has other choices to serve is bent by it. A share below `ABANDONED` is pushed no further.
 """
 
 from __future__ import annotations
@@ -41,6 +44,10 @@ from dgpg.types import Guidance, Observation, Trajectory, flatten
 
 REACH = 0.2
 """How far a logit may move from where its slope was taken and still earn: p (1 - p) of it, at most 0.05 of a share."""
+
+
+ABANDONED = 1e-5
+"""Share below which a choice counts as unused: the natural gradient raises it, and lowers it no more."""
 
 
 @dataclass(frozen=True)
@@ -165,13 +172,14 @@ class Simplex:
             return Guidance(u=advantage.normalise(-(slope * way).sum(-1), active, "batch"))
         able = allowed(trajectory.actions) & active.unsqueeze(-1)
         u = ((split * slope).sum(-1, keepdim=True) - slope) * able
-        u = split * u if estimator == "pathwise_plain" else _over_mean(split, able) * u
+        u = split * u if estimator == "pathwise_plain" else _natural(split, able, u)
         # <u, deviation e> is the advantage that u stands for; of size one, as the return's is, alpha weighs alike.
         worth = u * self.distribution.deviation(trajectory.policy)
         return Guidance(u=advantage.scale_direction(u, worth, active))
 
 
-def _over_mean(split: Tensor, able: Tensor) -> Tensor:
-    """p_k over the agent's mean of it in the moments that allow k, `[T, B, N, K]`; 1 where it never has a share."""
+def _natural(split: Tensor, able: Tensor, u: Tensor) -> Tensor:
+    """p_k u_k over the agent's mean of p_k in the moments that allow k, `[T, B, N, K]`; see above."""
     mean = (split * able).sum((0, 1)) / able.sum((0, 1)).clamp(min=1)
-    return torch.where(mean > 0, split / mean, 1.0)
+    u = torch.where((split < ABANDONED) & (u < 0), 0.0, u)
+    return torch.where(mean > 0, split / mean, 1.0) * u

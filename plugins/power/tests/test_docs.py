@@ -19,13 +19,13 @@ pytestmark = pytest.mark.skipif(not PAGE.exists(), reason=f"no {PAGE.name}: the 
 
 
 def test_the_table_of_settings_is_that_of_the_configuration() -> None:
-    script = runpy.run_path(str(DOCS / "scripts" / "power_settings.py"))
-    page, rows = PAGE.read_text(encoding="utf-8"), list(script["rows"](Config()))
-    assert script["render"](page) == page, "run: python docs/scripts/power_settings.py"
+    script = runpy.run_path(str(DOCS / "scripts" / "settings.py"))
+    page, rows = PAGE.read_text(encoding="utf-8"), script["rows"]("power")
+    assert script["render"]("power", page) == page, "run: python docs/scripts/settings.py"
     named = [row.split("`")[1] for row in rows]
     assert {"network", "load.days", "prices.overload", "models.premium"} <= set(named) and len(named) == len(set(named))
     assert set(script["LEFT_OUT"]) == set(Config.model_fields) - {name.split(".")[0] for name in named}
-    assert set(script["UNIT"]) <= set(named), "a unit of a setting that is no more"
+    assert set(script["UNIT"]["power"]) <= set(named), "a unit of a setting that is no more"
 
 
 def test_the_sample_log_can_be_read(tmp_path: Path) -> None:
