@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,8 @@ import torch
 
 from dgpg import launch
 from dgpg.algorithms import find
-from dgpg.evaluate import GreedyPotential, NetworkPolicy, episode_costs
-from dgpg.protocols import SupportsOwnConfig
+from dgpg.evaluate import Episodes, GreedyPotential, NetworkPolicy, episode_costs
+from dgpg.protocols import Policy, SupportsOwnConfig
 from dgpg.train import Trainer
 
 ARRIVALS = 20_000
@@ -89,6 +89,29 @@ def train_and_measure(
         if iteration in marks:
             curve[iteration] = measure("stochastic")
     return {"curve": curve, "greedy": measure("greedy"), "wall_s": trainer.wall_s, **metrics}
+
+
+def follow(plan: launch.Plan, marks: Sequence[int], measure: Callable[[Policy], Any]) -> dict[str, Any]:
+    """Train in memory; what `measure` finds of the greedy policy at each mark (iterations), and what it took.
+
+    The last mark is the total number of iterations.
+    """
+    torch.set_num_threads(plan.run.train.threads or 1)
+    launch.keep_memory()
+    trainer = Trainer(plan.run, find(plan.run.algorithm), plan.task)
+    found: dict[int, Any] = {}
+    updates: dict[int, int] = {}
+    for iteration in range(1, max(marks) + 1):
+        metrics = trainer.iterate()
+        if iteration in marks:
+            found[iteration] = measure(NetworkPolicy(trainer.actor, trainer.kind, "greedy"))
+            updates[iteration] = int(metrics["updates"])
+    return {"found": found, "updates": updates, "wall_s": trainer.wall_s}
+
+
+def excess(found: Episodes, optimum: Episodes) -> float:
+    """Percent of mean cost above the optimum's."""
+    return 100 * float(found.cost.mean() / optimum.cost.mean() - 1)
 
 
 def mean_over(results: Sequence[Mapping[str, Any]]) -> dict[int, float]:

@@ -19,14 +19,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import ARRIVALS, emit
+from common import ARRIVALS, emit, excess, follow
 
 from dgpg import launch
-from dgpg.algorithms import find
 from dgpg.config import merge, parse_overrides
-from dgpg.evaluate import Episodes, NetworkPolicy, play
-from dgpg.protocols import SupportsRole
-from dgpg.train import Trainer
+from dgpg.evaluate import Episodes, play
+from dgpg.protocols import Policy, SupportsRole
 
 EXACT = {"mismatch": {"losses": False, "forecast_error": 0.0, "outages": 0.0}}
 EPISODES = 48
@@ -58,19 +56,14 @@ def learn(
     plan: launch.Plan, config: Any, marks: Sequence[int], optimum: Episodes, arrivals: int = ARRIVALS
 ) -> dict[str, Any]:
     """Train; gap and ">1 %" at each mark (iterations), measured under `config`, and what it took."""
-    torch.set_num_threads(plan.run.train.threads or 1)
-    launch.keep_memory()
-    trainer = Trainer(plan.run, find(plan.run.algorithm), plan.task)
-    gaps, shares, updates = {}, {}, {}
-    for iteration in range(1, max(marks) + 1):
-        metrics = trainer.iterate()
-        if iteration in marks:
-            policy = NetworkPolicy(trainer.actor, trainer.kind, "greedy")
-            found = play(plan.domain, config, policy, EPISODES, arrivals, CPU)
-            gaps[iteration] = 100 * float(found.cost.mean() / optimum.cost.mean() - 1)
-            shares[iteration] = 100 * over(found)
-            updates[iteration] = int(metrics["updates"])
-    return {"gap": gaps, "over": shares, "updates": updates, "wall_s": trainer.wall_s}
+
+    def measure(policy: Policy) -> tuple[float, float]:
+        found = play(plan.domain, config, policy, EPISODES, arrivals, CPU)
+        return excess(found, optimum), 100 * over(found)
+
+    result = follow(plan, marks, measure)
+    found = result.pop("found")
+    return {"gap": {m: x for m, (x, _) in found.items()}, "over": {m: x for m, (_, x) in found.items()}, **result}
 
 
 def reached(results: Sequence[dict[str, Any]], gap: float) -> list[int | str]:
@@ -109,8 +102,8 @@ def main() -> None:
                     found = rules(plans[0], config)
                     optimum = found["optimum"]
                     for rule, episodes in found.items():
-                        gap = 100 * float(episodes.cost.mean() / optimum.cost.mean() - 1)
-                        print(f"{name} {level}: {rule} gap {gap:.2f} %, >1 % {100 * over(episodes):.0f} %", flush=True)
+                        said = f"gap {excess(episodes, optimum):.2f} %, >1 % {100 * over(episodes):.0f} %"
+                        print(f"{name} {level}: {rule} {said}", flush=True)
                     shown = True
                 start = time.perf_counter()
                 results = [learn(plan, config, args.marks, optimum) for plan in plans]

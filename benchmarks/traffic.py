@@ -20,13 +20,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import ARRIVALS, TUNING_ARRIVALS, emit
+from common import ARRIVALS, TUNING_ARRIVALS, emit, excess, follow
 
 from dgpg import launch
-from dgpg.algorithms import find
 from dgpg.config import merge, parse_overrides
-from dgpg.evaluate import Episodes, NetworkPolicy, play
-from dgpg.train import Trainer
+from dgpg.evaluate import Episodes, play
+from dgpg.protocols import Policy
 
 STATIC = {"demand": {"profile": "flat", "noise": 0.0}, "queues": False, "horizon": 1, "start": "shortest"}
 CPU = torch.device("cpu")
@@ -39,28 +38,18 @@ def network(name: str) -> str:
     return str(DATA / name) if (DATA / f"{name}_net.tntp").is_file() else name
 
 
-def excess(found: Episodes, optimum: Episodes) -> float:
-    """Percent of mean cost above the optimum's."""
-    return 100 * float(found.cost.mean() / optimum.cost.mean() - 1)
-
-
 def learn(
     plan: launch.Plan, configs: Sequence[Any], marks: Sequence[int], optima: Sequence[Episodes], arrivals: int
 ) -> dict[str, Any]:
     """Train; excess at each mark under each configuration, and what it took."""
-    torch.set_num_threads(plan.run.train.threads or 1)
-    launch.keep_memory()
-    trainer = Trainer(plan.run, find(plan.run.algorithm), plan.task)
-    curve, updates = {}, 0
-    for iteration in range(1, max(marks) + 1):
-        updates = int(trainer.iterate()["updates"])
-        if iteration in marks:
-            policy = NetworkPolicy(trainer.actor, trainer.kind, "greedy")
-            curve[iteration] = [
-                excess(play(plan.domain, config, policy, len(optimum.cost), arrivals, CPU), optimum)
-                for config, optimum in zip(configs, optima, strict=True)
-            ]
-    return {"excess": curve, "updates": updates, "wall_s": trainer.wall_s}
+
+    def measure(policy: Policy) -> list[float]:
+        return [
+            excess(play(plan.domain, config, policy, len(optimum.cost), arrivals, CPU), optimum)
+            for config, optimum in zip(configs, optima, strict=True)
+        ]
+
+    return follow(plan, marks, measure)
 
 
 def main() -> None:
@@ -108,11 +97,11 @@ def main() -> None:
             results = [learn(plan, configs, args.marks, optima, arrivals) for plan in plans]
             emit({"network": name, "settings": more, "algorithm": algorithm, "model": args.model, "runs": results})
             for j, where in enumerate(["trained", *args.measure]):
-                curve = {m: round(float(np.mean([r["excess"][m][j] for r in results])), 4) for m in args.marks}
-                seeds = [round(r["excess"][max(args.marks)][j], 4) for r in results]
+                curve = {m: round(float(np.mean([r["found"][m][j] for r in results])), 4) for m in args.marks}
+                seeds = [round(r["found"][max(args.marks)][j], 4) for r in results]
                 print(
-                    f"{name} ({where}): {algorithm} excess {curve} %, seeds {seeds}, {results[0]['updates']} updates, "
-                    f"training {np.mean([r['wall_s'] for r in results]):.1f} s, with measuring "
+                    f"{name} ({where}): {algorithm} excess {curve} %, seeds {seeds}, {results[0]['updates'][max(args.marks)]} updates"
+                    f", training {np.mean([r['wall_s'] for r in results]):.1f} s, with measuring "
                     f"{(time.perf_counter() - start) / args.seeds:.0f} s",
                     flush=True,
                 )

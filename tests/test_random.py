@@ -1,4 +1,4 @@
-"""Random streams: independent of each other, of the batch and of every global generator."""
+"""Random streams and processes: independent of each other, of the batch and of every global generator."""
 
 import hashlib
 
@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dgpg.random import Streams, derive, generator
+from dgpg.random import Streams, autoregressive, derive, generator
 
 
 def test_derive_is_the_first_48_bits_of_sha256() -> None:
@@ -65,3 +65,31 @@ def test_uniform_is_uniform() -> None:
     assert drawn.min() >= 0 and drawn.max() < 1
     # Standard error of a mean of 100,000 uniform numbers is 0.0009; five of them.
     assert abs(drawn.mean().item() - 0.5) < 0.005
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.5, 0.9])
+def test_the_process_has_unit_variance_and_the_memory_asked_for(memory: float) -> None:
+    x = autoregressive(np.random.default_rng(0).standard_normal((30, 20_000)), memory)
+    # over 20,000 paths a variance or correlation is off by about 1 %
+    np.testing.assert_allclose(x.var(1), 1.0, atol=0.05)
+    for lag in (1, 3):
+        assert np.mean(x[10] * x[10 + lag]) == pytest.approx(memory**lag, abs=0.04)
+
+
+def test_the_process_by_hand() -> None:
+    np.testing.assert_allclose(autoregressive(np.array([2.0, 1.0, -1.0]), 0.6), [2.0, 2.0, 0.4])
+
+
+def test_autoregression_leaves_its_argument_alone() -> None:
+    innovation = np.ones(3)
+    autoregressive(innovation, 0.5)
+    assert innovation.tolist() == [1, 1, 1]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.floats(0, 0.99))
+def test_the_process_is_its_recursion_in_every_column(seed: int, steps: int, memory: float) -> None:
+    innovation = np.random.default_rng(seed).standard_normal((steps, 2, 3))
+    expected = [innovation[0]]
+    for e in innovation[1:]:
+        expected.append(memory * expected[-1] + (1 - memory**2) ** 0.5 * e)
+    np.testing.assert_allclose(autoregressive(innovation, memory), expected, rtol=1e-9, atol=1e-12)

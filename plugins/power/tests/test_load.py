@@ -1,4 +1,4 @@
-"""What is drawn before an episode: processes, bounds, outages, and as many draws whatever the settings."""
+"""What is drawn before an episode: bounds, outages, and as many draws whatever the settings."""
 
 from itertools import pairwise
 from typing import Any
@@ -10,29 +10,10 @@ from hypothesis import strategies as st
 
 from dgpg_power.config import Load
 from dgpg_power.data import load_network
-from dgpg_power.load import autoregressive, draw, drawn_load, drawn_outages, noise_factor, tape
+from dgpg_power.load import draw, drawn_load, drawn_outages, noise_factor, tape
 from dgpg_power.network import bridges
 
 from .made import CPU, EXACT, built
-
-
-@pytest.mark.parametrize("memory", [0.0, 0.5, 0.9])
-def test_the_process_has_unit_variance_and_the_memory_asked_for(memory: float) -> None:
-    x = autoregressive(np.random.default_rng(0).standard_normal((30, 20_000)), memory)
-    # over 20,000 paths a variance or correlation is off by about 1 %
-    np.testing.assert_allclose(x.var(1), 1.0, atol=0.05)
-    for lag in (1, 3):
-        assert np.mean(x[10] * x[10 + lag]) == pytest.approx(memory**lag, abs=0.04)
-
-
-def test_the_process_by_hand() -> None:
-    np.testing.assert_allclose(autoregressive(np.array([2.0, 1.0, -1.0]), 0.6), [2.0, 2.0, 0.4])
-
-
-def test_autoregression_leaves_its_argument_alone() -> None:
-    innovation = np.ones(3)
-    autoregressive(innovation, 0.5)
-    assert innovation.tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("name", ["case9", "case39"])

@@ -117,5 +117,7 @@ def baselines(config: Config) -> Sequence[Baseline]:
     roads = PerDevice(instance.roads)
     # Fixed splits are made for the days that the policy was made for: both meet others alike.
     fixed = usual_day(build(config.trained)) if config.trained else usual_day(instance)
+    # Those days may be cut into other periods: the middle of a period says which it falls into.
+    fixed = fixed[(2 * torch.arange(config.horizon) + 1) * len(fixed) // (2 * config.horizon)]
     rules: list[Baseline] = [Shortest(roads), Logit(roads), FixedSplits(fixed)]
     return [*rules, *(Assigned(roads, objective) for objective in (USER_EQUILIBRIUM, SYSTEM_OPTIMUM))]

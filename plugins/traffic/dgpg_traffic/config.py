@@ -9,11 +9,17 @@ from pydantic import AfterValidator, Field, model_validator
 
 from dgpg.config import Settings
 
+from .data.load import NAMES
+from .data.tntp import NET
+
 
 def _absolute(name: str) -> str:
     """A run must find its files from any directory it is resumed or evaluated in."""
+    if name in NAMES:
+        return name
     path = Path(name).expanduser()
-    return str(path.absolute()) if path.suffix or len(path.parts) > 1 or path.exists() else name
+    file = path.suffix or len(path.parts) > 1 or path.exists() or Path(f"{path}{NET}").is_file()
+    return str(path.absolute()) if file else name
 
 
 NetworkName = Annotated[str, AfterValidator(_absolute)]

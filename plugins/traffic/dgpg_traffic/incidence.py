@@ -144,6 +144,10 @@ class _Pair:
     def T(self) -> _Pair:
         return _Pair(self.transposed, self.matrix)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Pair:
+        """Itself: nothing changes it, and PyTorch cannot copy CSR matrices."""
+        return self
+
 
 def _matrices(rows: IntArray, columns: int, device: torch.device | None, dtype: torch.dtype) -> _Pair:
     """Ones `[R, columns]` where a row lists the column; -1 stands for none."""

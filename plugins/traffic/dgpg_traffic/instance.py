@@ -27,6 +27,8 @@ SAMPLES = 16
 """Episodes whose optima scale the features."""
 FLOOR = 1e-4
 """Share that policies begin with on a route that the first splits do not use, so that its logit is finite."""
+SAME = ("network", "routes", "agents_per_pair")
+"""Settings that an evaluation must share with the training."""
 STEADY = 0.02
 """Least deviation of a route's time and marginal cost, share of their mean: where demand never varies they do not."""
 
@@ -91,7 +93,7 @@ def build(config: Config) -> Instance:
 
     Raises:
         DataError: the network is missing or unusable.
-        ConfigError: the training's network is another one.
+        ConfigError: the training's agents or routes are others.
     """
     network = load_network(config.network)
     routes = generate(network, most=config.routes)
@@ -101,11 +103,18 @@ def build(config: Config) -> Instance:
     nothing = Scales(np.zeros((2, agents, slots)), np.zeros((2, agents, slots)), np.zeros(2), np.zeros(agents), 0.0)
     bare = Instance(config, network, routes, usual, np.zeros((agents, slots)), nothing, _notes(config, network, routes))
     if config.trained is not None:
+        _check_same(config, config.trained)
         trained = build(config.trained)
-        if trained.first.shape != bare.first.shape or trained.network.num_links != network.num_links:
-            raise ConfigError(f"trained.network: {trained.network.name} is another network than {network.name}")
         return replace(bare, first=trained.first, scales=trained.scales)
     return replace(bare, first=_first(bare, config.start), scales=_measured(bare))
+
+
+def _check_same(config: Config, trained: Config) -> None:
+    for name in SAME:
+        told, expected = getattr(trained, name), getattr(config, name)
+        if told != expected:
+            reason = "a policy acts for the pairs and routes that it was trained for: evaluate it in those"
+            raise ConfigError(f"trained.{name} = {told!r}, expected {expected!r}: {reason}")
 
 
 def _first(bare: Instance, start: Splits) -> FloatArray:

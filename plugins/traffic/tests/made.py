@@ -3,7 +3,14 @@
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from dgpg.config import validate
+from dgpg.types import Step
+from dgpg_traffic.config import Config
+from dgpg_traffic.env import TrafficEnv
+from dgpg_traffic.instance import Instance, build
 from dgpg_traffic.network import Network
 
 
@@ -30,3 +37,38 @@ def made(**changes: Any) -> Network:
         "demand": [25.0, 5.0],
     }
     return Network(**(fields | changes))
+
+
+CPU = torch.device("cpu")
+STATIC: dict[str, Any] = {"demand": {"profile": "flat", "noise": 0.0}, "queues": False}
+"""Settings with which every period is the network's own static problem."""
+BRAESS_ROUTES = [[0, 3, 4], [1, 4, -1], [0, 2, -1]]
+"""Links of braess in travel: the shortcut and the two ways without; 10 x, 50 + x, 50 + x, 10 + x and 10 x."""
+
+
+def settings(**values: Any) -> Config:
+    """Settings of braess, four periods a day, unless they say otherwise."""
+    return validate(Config, {"network": "braess", "horizon": 4} | values, "")
+
+
+def built(**values: Any) -> Instance:
+    """The instance of such settings."""
+    return build(settings(**values))
+
+
+def environment(num_envs: int = 3, seed: int = 0, **values: Any) -> TrafficEnv:
+    """Environments of it, not yet reset."""
+    return TrafficEnv(built(**values), num_envs, CPU, seed)
+
+
+def random_splits(env: TrafficEnv, draw: torch.Generator) -> Tensor:
+    """Uniform over the splits of each agent's routes, `[B, N, K]`."""
+    exists = env.roads.incidence.exists
+    weight = -torch.rand(env.num_envs, *exists.shape, generator=draw).clamp(min=1e-6).log() * exists
+    return weight / weight.sum(-1, keepdim=True)
+
+
+def randomly(env: TrafficEnv, steps: int, seed: int = 0) -> list[Step]:
+    """What random splits brought about."""
+    draw = torch.Generator().manual_seed(seed)
+    return [env.step(random_splits(env, draw)) for _ in range(steps)]

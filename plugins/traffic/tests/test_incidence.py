@@ -1,5 +1,7 @@
 """Routes in slots, and sums over links and routes against loops."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -70,3 +72,9 @@ def test_gradients_pass_through_twice() -> None:
 def test_single_precision() -> None:
     incidence = Incidence(Routes(LINKS), 5, dtype=torch.float32)
     assert incidence.cost(torch.ones(1, 5)).tolist() == [[[2, 2, 0], [1, 0, 0], [3, 2, 3]]]
+
+
+def test_a_copy_does_the_same() -> None:
+    incidence = Incidence(Routes(LINKS), 5)
+    cost = torch.arange(5.0).double()
+    assert torch.equal(deepcopy(incidence).cost(cost), incidence.cost(cost))
