@@ -98,10 +98,11 @@ def main() -> None:
             emit({"network": name, "settings": more, "algorithm": algorithm, "model": args.model, "runs": results})
             for j, where in enumerate(["trained", *args.measure]):
                 curve = {m: round(float(np.mean([r["found"][m][j] for r in results])), 4) for m in args.marks}
-                seeds = [round(r["found"][max(args.marks)][j], 4) for r in results]
+                last = max(args.marks)
+                seeds = [round(r["found"][last][j], 4) for r in results]
                 print(
-                    f"{name} ({where}): {algorithm} excess {curve} %, seeds {seeds}, {results[0]['updates'][max(args.marks)]} updates"
-                    f", training {np.mean([r['wall_s'] for r in results]):.1f} s, with measuring "
+                    f"{name} ({where}): {algorithm} excess {curve} %, seeds {seeds}, {results[0]['updates'][last]} "
+                    f"updates, training {np.mean([r['wall_s'] for r in results]):.1f} s, with measuring "
                     f"{(time.perf_counter() - start) / args.seeds:.0f} s",
                     flush=True,
                 )
