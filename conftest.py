@@ -4,7 +4,10 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 import torch
 from hypothesis import settings
 
@@ -24,3 +27,17 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 settings.register_profile("default", derandomize=True, max_examples=50, deadline=None)
 settings.register_profile("nightly", derandomize=False, max_examples=2000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Callable[[str], Path]:
+    """Path of a file or folder below that of the real data; a test that needs it is skipped where it is absent."""
+    folder = Path(os.environ.get("DGPG_DATA", Path(__file__).resolve().parents[1] / "shared" / "data"))
+
+    def find(name: str) -> Path:
+        path = folder / name
+        if not path.exists():
+            pytest.skip(f"no real data in {path}: set DGPG_DATA to the folder that has {name}")
+        return path
+
+    return find

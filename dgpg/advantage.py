@@ -81,6 +81,18 @@ def scale_guidance(u: Tensor, probability: Tensor, active: Tensor, own: Tensor |
     return u / (power.sqrt() + 1e-8)
 
 
+def scale_direction(u: Tensor, worth: Tensor, active: Tensor) -> Tensor:
+    """Divide a direction of ascent by the root mean square of its worth over all agents that act.
+
+    Args:
+        u: `[T, B, N, K]`; zero where inactive.
+        worth: what u promises in each dimension, `[T, B, N, K]`; u itself where dimensions are alike.
+        active: `[T, B, N]`.
+    """
+    power = worth.square().sum() / active.sum().clamp(min=1)
+    return u / (power.sqrt() + 1e-8)
+
+
 def regress(advantage: Tensor, baseline: Tensor, active: Tensor) -> float:
     """Coefficient of the baseline in the advantage, sum A b / sum b^2 over agents that act; 0 without any."""
     b = baseline[active]

@@ -34,6 +34,20 @@ def clipped_all_action(logs: Tensor, logs_old: Tensor, u: Tensor, clip: float) -
     return -(logs_old.exp() * gain).sum(-1)
 
 
+def clipped_move(u: Tensor, move: Tensor, reach: float) -> Tensor:
+    """-sum_k min(u_k m_k, u_k clip(m_k)): how far an action went along u, no more than `reach` of it counted.
+
+    Args:
+        u: direction of ascent, taken where the action was, `[..., K]`.
+        move: of the action from there, `[..., K]`.
+        reach: bound of the move in each dimension, beyond which it earns nothing more.
+
+    Returns:
+        One number a row, `[...]`.
+    """
+    return -torch.minimum(u * move, u * move.clamp(-reach, reach)).sum(-1)
+
+
 def clipped_value(value: Tensor, value_old: Tensor, target: Tensor, clip: float, delta: float) -> Tensor:
     """Huber loss of the worse of the value and its move clipped around the old value.
 

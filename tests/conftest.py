@@ -1,9 +1,13 @@
 """Fixtures of the core's tests."""
 
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from dgpg.record import RunFolder
+
+from . import commands, folders
 from . import dcopf as dcopf_module
 from . import toy as toy_module
 from . import toy_box as toy_box_module
@@ -32,3 +36,22 @@ def toy_simplex() -> ModuleType:
 def dcopf() -> ModuleType:
     """The module tests/dcopf.py."""
     return dcopf_module
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of the command line that tests only read."""
+    run = tmp_path_factory.mktemp("shared") / "run"
+    commands.ok("train", "cloud", *commands.TINY, "--out", run)
+    return run
+
+
+@pytest.fixture
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    """The folder of a run that has not begun."""
+    return RunFolder.create(tmp_path / "run", folders.CONFIG)

@@ -171,6 +171,15 @@ def test_scaled_guidance_has_mean_square_one_under_the_policy(seed: int) -> None
     assert (got.square() * probability).sum(-1).mean().item() == pytest.approx(1, rel=1e-6)
 
 
+def test_scale_direction_by_hand() -> None:
+    u = torch.tensor([[[[3.0, -4.0], [1.0, 0.0], [0.0, 0.0]]]])
+    active = torch.tensor([[[True, True, False]]])
+    # (9 + 16 + 1) / 2 agents; with twice the worth, half the scale
+    torch.testing.assert_close(adv.scale_direction(u, u, active), u / np.sqrt(13))
+    torch.testing.assert_close(adv.scale_direction(u, 2 * u, active), u / np.sqrt(52))
+    assert not adv.scale_direction(0 * u, 0 * u, active & False).any()
+
+
 def test_mix_by_hand() -> None:
     got = adv.mix(torch.tensor([1.0, 2.0]), torch.tensor([5.0, -2.0]), 0.25)
     assert got.tolist() == [2.0, 1.0]

@@ -1,42 +1,18 @@
-"""Convex programs as differentiable functions: values, derivatives, and what is refused."""
+"""Convex programs as differentiable functions: values and derivatives."""
 
 import copy
 import pickle
-import sys
-import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from dgpg.convex import ConvexLayer, require
-from dgpg.errors import PluginError, ProgramError, SolverError
+from dgpg.convex import ConvexLayer
 
-cp: Any = pytest.importorskip("cvxpy", reason="cvxpy (extra 'convex') is not installed")
-pytest.importorskip("cvxpylayers", reason="cvxpylayers (extra 'convex') is not installed")
+from .convex_layers import DENSE, LSQR, OURS, box, cp, f64, simplex
 
-f64 = torch.float64
-
-
-def simplex(n: int = 3, **settings: Any) -> ConvexLayer:
-    """The point of the simplex nearest to p; x = max(p - mu, 0)."""
-    x, p = cp.Variable(n, name="x"), cp.Parameter(n, name="p")
-    problem = cp.Problem(cp.Minimize(0.5 * cp.sum_squares(x - p)), [x >= 0, cp.sum(x) == 1])
-    return ConvexLayer(problem, [p], [x], **settings)
-
-
-def box(**settings: Any) -> ConvexLayer:
-    """min 1/2 |x - q|^2 over low <= x, sum x = total: infeasible where the sum of low exceeds total."""
-    x, q, low, total = (
-        cp.Variable(2),
-        cp.Parameter(2),
-        cp.Parameter(2, name="low"),
-        cp.Parameter(name="total"),
-    )
-    goal = cp.Minimize(0.5 * cp.sum_squares(x - q))
-    return ConvexLayer(cp.Problem(goal, [x >= low, x <= 10, cp.sum(x) == total]), [q, low, total], [x], **settings)
+pytestmark = pytest.mark.filterwarnings("error")
 
 
 def numeric(layer: ConvexLayer, values: list[Tensor], which: int, weight: Tensor, step: float = 1e-2) -> Tensor:
@@ -52,9 +28,6 @@ def numeric(layer: ConvexLayer, values: list[Tensor], which: int, weight: Tensor
     return result
 
 
-LSQR, DENSE, OURS = {"derivative": "lsqr"}, {"derivative": "dense"}, {"solver": "interior-point"}
-
-
 @pytest.fixture(scope="module", params=[LSQR, DENSE, OURS], ids=["lsqr", "dense", "ours"])
 def nearest(request: pytest.FixtureRequest) -> ConvexLayer:
     return simplex(**request.param)
@@ -63,13 +36,6 @@ def nearest(request: pytest.FixtureRequest) -> ConvexLayer:
 @pytest.fixture(scope="module", params=[LSQR, OURS], ids=["clarabel", "ours"])
 def boxed(request: pytest.FixtureRequest) -> ConvexLayer:
     return box(**request.param)
-
-
-@pytest.fixture(autouse=True)
-def warnings_are_errors() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
 
 
 def test_solution_and_gradient_of_a_projection_are_those_by_hand(nearest: ConvexLayer) -> None:
@@ -197,99 +163,6 @@ def test_threads_do_not_change_the_result(boxed: ConvexLayer) -> None:
     assert all(torch.equal(one, two) for one, two in zip(*found, strict=True))
 
 
-@pytest.mark.parametrize("gradient", [False, True])
-def test_an_infeasible_instance_is_named_with_its_constraint(boxed: ConvexLayer, gradient: bool) -> None:
-    low = torch.zeros(2, 3, 2, dtype=f64)
-    low[1, 2] = 4.0  # more than the total
-    q = torch.ones(2, dtype=f64, requires_grad=gradient)
-    with pytest.raises(SolverError, match=r"instance \[1, 2\] of batch \[2, 3\]: ") as error:
-        boxed(q, low, torch.tensor(5.0, dtype=f64))
-    fault = str(error.value)
-    if boxed.solver == "clarabel":
-        assert "violated by" in fault and ("low" in fault or "total" in fault)
-    else:
-        assert "infeasible after" in fault and "no point satisfies" in fault
-
-
-def test_a_single_infeasible_instance_is_refused(boxed: ConvexLayer) -> None:
-    with pytest.raises(SolverError, match="its only instance"):
-        boxed(torch.ones(2), torch.ones(2), torch.tensor(1.0))
-
-
-def test_infeasible_by_an_attribute_of_a_variable() -> None:
-    x, p = cp.Variable(2, bounds=[1, 2]), cp.Parameter(2)
-    layer = ConvexLayer(cp.Problem(cp.Minimize(cp.sum(x)), [x <= p]), [p], [x])
-    torch.testing.assert_close(layer(torch.full((2,), 3.0))[0], torch.ones(2), atol=1e-6, rtol=0)
-    with pytest.raises(SolverError, match=r"1.* <= .* is violated"):
-        layer(torch.full((2,), 0.5))  # the solver returns about 0, which x <= p allows
-
-
-@pytest.mark.parametrize("settings", [LSQR, OURS], ids=["clarabel", "ours"])
-@pytest.mark.parametrize("sense", ["Minimize", "Maximize"])
-def test_an_unbounded_instance_is_refused(sense: str, settings: dict[str, Any]) -> None:
-    x, p, cost = cp.Variable(2), cp.Parameter(2), cp.Parameter(2)
-    layer = ConvexLayer(cp.Problem(getattr(cp, sense)(cost @ x), [x <= p, x[1] >= -1]), [p, cost], [x], **settings)
-    sign = 1.0 if sense == "Maximize" else -1.0
-    good = torch.tensor([1.0, 1.0]) * sign
-    torch.testing.assert_close(layer(torch.ones(2), good)[0], torch.ones(2), atol=1e-6, rtol=0)
-    with pytest.raises(
-        SolverError, match=r"instance \[1\] of batch \[2\]: (twice the solution is better|unbounded after)"
-    ):
-        layer(torch.ones(2), torch.stack([good, -good]))
-
-
-def test_a_solve_cut_short_is_refused() -> None:
-    with pytest.raises(SolverError, match="not converged after 1 iterations"):
-        simplex(50, solver="interior-point", solver_args={"max_iterations": 1})(torch.arange(50.0))
-    with pytest.raises(SolverError, match=r"violated|not finite"):
-        simplex(50, solver_args={"max_iter": 1})(torch.arange(50.0))
-
-
-@pytest.mark.parametrize("settings", [LSQR, OURS], ids=["clarabel", "ours"])
-def test_what_a_parameter_may_not_be_is_refused(settings: dict[str, Any]) -> None:
-    x, p = cp.Variable(), cp.Parameter(nonneg=True, name="price")
-    layer = ConvexLayer(cp.Problem(cp.Minimize(p * cp.square(x - 1)), [x >= 0]), [p], [x], **settings)
-    with pytest.raises(SolverError, match=r"instance \[1\].*'price'.*nonnegative"):
-        layer(torch.tensor([1.0, -1.0]))
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_value_that_is_not_finite_is_refused_by_its_parameter(boxed: ConvexLayer, value: float) -> None:
-    low = torch.zeros(4, 2)
-    low[3, 1] = value
-    with pytest.raises(ValueError, match=rf"parameter 'low' is {value} at \(3, 1\)"):
-        boxed(torch.ones(2), low, torch.tensor(1.0))
-
-
-def test_wrong_shapes_types_and_numbers_of_values_are_refused(boxed: ConvexLayer) -> None:
-    q, low, total = torch.ones(2), torch.zeros(2), torch.tensor(1.0)
-    with pytest.raises(ValueError, match=r"'low' expects .* \(2,\), got torch.float32 of shape \(3,\)"):
-        boxed(q, torch.zeros(3), total)
-    with pytest.raises(ValueError, match=r"'low' expects .* got torch.int64"):
-        boxed(q, torch.zeros(2, dtype=torch.long), total)
-    with pytest.raises(ValueError, match="expected 3 tensors"):
-        boxed(q, low)
-    with pytest.raises(ValueError, match=r"do not broadcast: .*'low' \(2,\), 'total' \(3,\)"):
-        boxed(q, torch.zeros(2, 2), torch.ones(3))
-
-
-def test_a_problem_outside_dpp_is_refused_where_it_breaks() -> None:
-    x, p, r = cp.Variable(2), cp.Parameter(name="p"), cp.Parameter(name="r")
-    with pytest.raises(ValueError, match=r"DPP.*p [@*] r"):
-        ConvexLayer(cp.Problem(cp.Minimize(cp.sum_squares(x)), [cp.sum(x) == p * r]), [p, r], [x])
-    with pytest.raises(ValueError, match="DPP"):
-        ConvexLayer(cp.Problem(cp.Maximize(cp.sum_squares(x)), [x <= p]), [p], [x])
-
-
-def test_parameters_must_be_those_of_the_problem() -> None:
-    x, p, r = cp.Variable(2), cp.Parameter(name="p"), cp.Parameter(name="r")
-    problem = cp.Problem(cp.Minimize(cp.sum_squares(x)), [x >= p])
-    with pytest.raises(ValueError, match=r"parameters are \['p'\], given were \['p', 'r'\]"):
-        ConvexLayer(problem, [p, r], [x])
-    with pytest.raises(ValueError, match="no parameter"):
-        ConvexLayer(cp.Problem(cp.Minimize(cp.sum_squares(x)), [x >= 1]), [], [x])
-
-
 @pytest.mark.parametrize("settings", [LSQR, OURS], ids=["clarabel", "ours"])
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])
 def test_copies_solve_the_same(copied: Any, settings: dict[str, Any]) -> None:
@@ -305,15 +178,6 @@ def test_copies_solve_the_same(copied: Any, settings: dict[str, Any]) -> None:
     torch.testing.assert_close(value.grad, torch.tensor([[1.0, 0.0]]), atol=1e-5, rtol=0)
 
 
-def test_our_solver_refuses_what_is_no_quadratic_program() -> None:
-    x, p = cp.Variable(2), cp.Parameter(2)
-    problem = cp.Problem(cp.Minimize(cp.norm2(x - p) + cp.sum(cp.exp(x))), [x >= 0])
-    with pytest.raises(ProgramError, match="the problem has exponential and second-order cones"):
-        ConvexLayer(problem, [p], [x], **OURS)
-    with pytest.raises(ValueError, match="unknown solver 'interior_point': did you mean 'interior-point'"):
-        ConvexLayer(problem, [p], [x], solver="interior_point")  # type: ignore[arg-type]
-
-
 def test_matrices_in_parameters_have_gradients_in_our_solver() -> None:
     x, a, q, c = cp.Variable(3), cp.Parameter((2, 3)), cp.Parameter(3, nonneg=True), cp.Parameter(3)
     problem = cp.Problem(cp.Minimize(0.5 * q @ cp.square(x) + c @ x), [a @ x <= 1, cp.sum(x) == 1])
@@ -326,12 +190,6 @@ def test_matrices_in_parameters_have_gradients_in_our_solver() -> None:
     (layer(*leaves)[0] * weight).sum().backward()
     for k, leaf in enumerate(leaves):
         torch.testing.assert_close(leaf.grad, numeric(layer, values, k, weight, 1e-4), atol=1e-5, rtol=1e-5)
-
-
-def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "cvxpylayers.torch", None)
-    with pytest.raises(PluginError, match=r"pip install 'dgpg\[convex\]'"):
-        require("cvxpylayers.torch")
 
 
 def test_tighter_tolerances_than_the_solvers_own_keep_derivatives_right() -> None:

@@ -51,6 +51,15 @@ def test_all_action_is_the_expectation_of_the_sampled_loss(seed: int, rows: int,
     torch.testing.assert_close(losses.clipped_all_action(logs, logs_old, u, 0.2).mean(0, keepdim=True), expected / rows)
 
 
+def test_clipped_move_by_hand() -> None:
+    # Along u = 2: 0.5 counts up to 0.2; -0.5 counts in full; along u = -3: 0.5 in full, -0.5 up to 0.2.
+    move = torch.tensor([[0.5, 0.5], [-0.5, -0.5], [0.1, -0.1]], requires_grad=True)
+    loss = losses.clipped_move(torch.tensor([2.0, -3.0]), move, 0.2)
+    torch.testing.assert_close(loss, torch.tensor([-(0.4 - 1.5), -(-1.0 + 0.6), -(0.2 + 0.3)]))
+    loss.sum().backward()
+    assert move.grad is not None and move.grad.tolist() == [[0.0, 3.0], [-2.0, 0.0], [-2.0, 3.0]]
+
+
 def test_all_action_by_hand() -> None:
     # rho = (1.5, 0.5); the first gains and is clipped at 1.2, the second is not clipped.
     logs, old = logs_of(0.75, 0.25).view(1, 2), logs_of(0.5, 0.5).view(1, 2)

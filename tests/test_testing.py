@@ -13,7 +13,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from dgpg.checks.subject import Subject, subject
 from dgpg.errors import ConfigError
-from dgpg.testing import DomainTests, configs, joint_actions, machine_of, settings_of, states, suite
+from dgpg.testing import DomainTests, configs, damaged, joint_actions, machine_of, settings_of, states, suite
 
 from . import broken, broken_simplex, toy, toy_box, toy_simplex
 
@@ -161,6 +161,19 @@ def test_drawn_states_keep_the_weight_of_who_acts(drawn):
     context = decision.context
     expected = context["prior"].sum(-1) + (context["weight"] * context["acting"]).sum(-1)
     torch.testing.assert_close(state.sum((-1, -2)), expected)
+
+
+@given(content=damaged(b"abcdefgh", [b"XY"]))
+def test_damage_is_one_piece_at_one_place(content):
+    before, piece, after = content.partition(b"XY")
+    assert piece and b"abcdefgh".startswith(before) and b"abcdefgh".endswith(after)
+    assert not after or len(before) + len(after) in (8, 7, 3)
+
+
+@pytest.mark.parametrize("wanted", ["abcXYdefgh", "abcXYefgh", "abcXY", "bcdefgh", "a"])
+def test_damage_inserts_replaces_and_cuts_off(wanted):
+    enough = hypothesis_settings(QUICK, max_examples=2000)  # of some 60 outcomes
+    assert find(damaged("abcdefgh", ["", "XY"]), lambda text: text == wanted, settings=enough) == wanted
 
 
 def test_a_subject_can_change_its_configuration():

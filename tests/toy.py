@@ -7,7 +7,6 @@ game is then separable and convex with equal agents, so each of its Nash equilib
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,32 +15,30 @@ from gymnasium import spaces
 from pydantic import Field
 from torch import Tensor
 
-from dgpg import algorithms
-from dgpg.config import RunConfig, Settings
+from dgpg.config import Settings
 from dgpg.models import CostModel, DistanceModel
-from dgpg.random import Streams
-from dgpg.train import Task, Trainer
+from dgpg.train import Trainer
 from dgpg.types import Context, Decision, Influence, Observation, Step
+
+from .toy_env import ToyEnv, small_trainer
 
 SLOPES = (1.0, 2.0, 4.0)
 
 
-class Env:
+class Env(ToyEnv):
     """Environments end early with probability 0.2 a step, else after `horizon` steps."""
 
     cost_unit = "cost of a step"
-    device = torch.device("cpu")
 
     def __init__(
         self, num_envs: int = 4, seed: int = 0, horizon: int = 3, still: bool = False,
         open_share: float = 0.5, ends: float = 0.2,
     ) -> None:  # fmt: skip
-        self.num_envs, self.num_agents, self.horizon, self.still = num_envs, 4, horizon, still
+        super().__init__(num_envs, 4, seed, horizon, still)
         self.open_share, self.ends = 1.0 if still else open_share, ends
         self.slopes = torch.tensor(SLOPES)
         self.weight = torch.ones(4) if still else torch.tensor([1.0, 2.0, 0.5, 1.0])
         agents, routes = self.num_agents, len(SLOPES)
-        self.streams = Streams(seed, num_envs)
         self.observation_space = spaces.Dict(
             {
                 "agent": spaces.Box(-np.inf, np.inf, (agents, agents + 2)),
@@ -52,14 +49,11 @@ class Env:
         )
         self.action_space = spaces.MultiDiscrete([routes] * agents)
 
-    def reset(self) -> Decision:
-        self.t = torch.zeros(self.num_envs, dtype=torch.long)
-        self.noise = self._draw()
-        self.decision = self._decide()
-        return self.decision
-
     def _draw(self) -> Tensor:
         return self.streams.uniform(self.num_agents + 1, len(SLOPES))
+
+    def _ends(self, noise: Tensor) -> Tensor:
+        return noise[:, -1, 0] < self.ends
 
     def _decide(self) -> Decision:
         batch, (agents, routes) = self.num_envs, (self.num_agents, len(SLOPES))
@@ -83,35 +77,7 @@ class Env:
         taken = torch.nn.functional.one_hot(actions, len(SLOPES)) * observation.active.unsqueeze(-1)
         load = prior + (taken * self.weight.unsqueeze(-1)).sum(1)
         local = -(taken * (self.slopes * load).unsqueeze(1)).sum(-1) * self.weight
-        self.t = self.t + 1
-        # Drawn whether needed or not: what environment b draws must not depend on the batch around it.
-        after, restart = self._draw(), self._draw()
-        terminated = torch.zeros_like(self.t, dtype=torch.bool) if self.still else after[:, -1, 0] < self.ends
-        truncated = (self.t == self.horizon) & ~terminated
-        done = terminated | truncated
-        self.noise = after
-        final = self._decide()
-        self.t = self.t.where(~done, 0)
-        self.noise = after.where(~done[:, None, None], restart)
-        self.decision = self._decide()
-        return Step(
-            reward=-0.5 * (self.slopes * load.square()).sum(-1),
-            state=load.unsqueeze(-1),
-            terminated=terminated,
-            truncated=truncated,
-            decision=self.decision,
-            final=final if bool(done.any()) else None,
-            local_reward=local,
-        )
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"t": self.t.clone(), "noise": self.noise.clone(), "streams": self.streams.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> Decision:
-        self.t, self.noise = state["t"].clone(), state["noise"].clone()
-        self.streams.load_state_dict(state["streams"])
-        self.decision = self._decide()
-        return self.decision
+        return self._go_on(-0.5 * (self.slopes * load.square()).sum(-1), load.unsqueeze(-1), local)
 
 
 class RouteCost(CostModel):
@@ -199,10 +165,6 @@ def trainer(
     name: str, *, num_envs: int = 4, seed: int = 0, iterations: int = 6, still: bool = False,
     wrap: Callable[[Env], Any] = lambda env: env, **settings: Any,
 ) -> Trainer:  # fmt: skip
-    """A trainer on the toy; 5 steps an iteration, so that episodes end in the middle of one."""
-    algorithm = replace(algorithms.find(name), tuned={})  # tuning must not move the tests
-    small = {"horizon": 5, "minibatches": 2, "actor_hidden": 8, "critic_hidden": 8}
-    train = algorithms.train_config(algorithm, {}, small | settings, Env().action_space)
-    config = RunConfig(domain="toy", algorithm=name, iterations=iterations, num_envs=num_envs, seed=seed, train=train)
-    env = wrap(Env(num_envs, seed, still=still))
-    return Trainer(config, algorithm, Task(env, RouteCost(), Routes()))
+    """A trainer on this toy."""
+    env = Env(num_envs, seed, still=still)
+    return small_trainer(name, env, RouteCost(), Routes(), seed=seed, iterations=iterations, wrap=wrap, **settings)

@@ -8,7 +8,6 @@ falls behind what is put on it, so the state is no sum over agents; what is miss
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,12 +16,12 @@ from gymnasium import spaces
 from pydantic import Field
 from torch import Tensor
 
-from dgpg import algorithms
-from dgpg.config import RunConfig, Settings
+from dgpg.config import Settings
 from dgpg.models import CostModel
-from dgpg.random import Streams
-from dgpg.train import Task, Trainer
+from dgpg.train import Trainer
 from dgpg.types import Context, Decision, Observation, Step
+
+from .toy_env import ToyEnv, small_trainer
 
 PRICES = (1.0, 2.0, 4.0)
 """Of both resources and of what is missing: a block costs price / 2 times its square."""
@@ -39,15 +38,13 @@ def delivered(actions: Tensor, context: Context) -> Tensor:
     return torch.cat([load, missing], -1).unsqueeze(-1)
 
 
-class Env:
+class Env(ToyEnv):
     """Environments end early with probability 0.2 a step, else after `horizon` steps."""
 
     cost_unit = "cost of a step"
-    device = torch.device("cpu")
 
     def __init__(self, num_envs: int = 4, seed: int = 0, horizon: int = 3, still: bool = False) -> None:
-        self.num_envs, self.num_agents, self.horizon, self.still = num_envs, len(LOW), horizon, still
-        self.streams = Streams(seed, num_envs)
+        super().__init__(num_envs, len(LOW), seed, horizon, still)
         agents = self.num_agents
         self.observation_space = spaces.Dict(
             {
@@ -59,14 +56,11 @@ class Env:
         )
         self.action_space = spaces.Box(np.float32(LOW), np.float32(HIGH))
 
-    def reset(self) -> Decision:
-        self.t = torch.zeros(self.num_envs, dtype=torch.long)
-        self.noise = self._draw()
-        self.decision = self._decide()
-        return self.decision
-
     def _draw(self) -> Tensor:
         return self.streams.uniform(self.num_agents + 3)
+
+    def _ends(self, noise: Tensor) -> Tensor:
+        return noise[:, -1] < 0.2
 
     def _decide(self) -> Decision:
         batch, agents = self.num_envs, self.num_agents
@@ -89,27 +83,7 @@ class Env:
     def step(self, actions: Tensor) -> Step:
         state = self.effect(actions)
         cost = 0.5 * (torch.tensor(PRICES) * state[..., 0].square()).sum(-1)
-        self.t = self.t + 1
-        # Drawn whether needed or not: what environment b draws must not depend on the batch around it.
-        after, restart = self._draw(), self._draw()
-        terminated = torch.zeros_like(self.t, dtype=torch.bool) if self.still else after[:, -1] < 0.2
-        truncated = (self.t == self.horizon) & ~terminated
-        done = terminated | truncated
-        self.noise = after
-        final = self._decide()
-        self.t = self.t.where(~done, 0)
-        self.noise = after.where(~done.unsqueeze(-1), restart)
-        self.decision = self._decide()
-        return Step(-cost, state, terminated, truncated, self.decision, final if bool(done.any()) else None)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"t": self.t.clone(), "noise": self.noise.clone(), "streams": self.streams.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> Decision:
-        self.t, self.noise = state["t"].clone(), state["noise"].clone()
-        self.streams.load_state_dict(state["streams"])
-        self.decision = self._decide()
-        return self.decision
+        return self._go_on(-cost, state)
 
 
 class Cost(CostModel):
@@ -165,9 +139,6 @@ def trainer(
     name: str, *, num_envs: int = 4, seed: int = 0, iterations: int = 6, still: bool = False,
     wrap: Callable[[Env], Any] = lambda env: env, **settings: Any,
 ) -> Trainer:  # fmt: skip
-    """A trainer on this toy; 5 steps an iteration, so that episodes end in the middle of one."""
-    algorithm = replace(algorithms.find(name), tuned={})  # tuning must not move the tests
-    small = {"horizon": 5, "minibatches": 2, "actor_hidden": 8, "critic_hidden": 8}
-    train = algorithms.train_config(algorithm, {}, small | settings, Env().action_space)
-    config = RunConfig(domain="box", algorithm=name, iterations=iterations, num_envs=num_envs, seed=seed, train=train)
-    return Trainer(config, algorithm, Task(wrap(Env(num_envs, seed, still=still)), Cost(), Loads()))
+    """A trainer on this toy."""
+    env = Env(num_envs, seed, still=still)
+    return small_trainer(name, env, Cost(), Loads(), seed=seed, iterations=iterations, wrap=wrap, **settings)

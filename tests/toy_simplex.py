@@ -13,7 +13,6 @@ everybody acts, equal demands, episodes end at the horizon. Loads then are, with
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,13 +21,13 @@ from gymnasium import spaces
 from pydantic import Field
 from torch import Tensor
 
-from dgpg import algorithms
-from dgpg.config import RunConfig, Settings
+from dgpg.config import Settings
 from dgpg.models import CostModel
-from dgpg.random import Streams
 from dgpg.spaces import Simplex
-from dgpg.train import Task, Trainer
+from dgpg.train import Trainer
 from dgpg.types import Context, Decision, Observation, Step
+
+from .toy_env import ToyEnv, small_trainer
 
 FREE = (1.0, 0.0, 0.5)
 SLOPE = (0.0, 1.0, 0.5)
@@ -57,18 +56,16 @@ def loads(actions: Tensor, context: Context) -> Tensor:
     return (context["prior"] + (actions * amount).sum(1)).unsqueeze(-1)
 
 
-class Env:
+class Env(ToyEnv):
     """Environments end early with probability 0.2 a step, else after `horizon` steps."""
 
     cost_unit = "total time of a step"
-    device = torch.device("cpu")
 
     def __init__(
         self, num_envs: int = 4, seed: int = 0, horizon: int = 3, still: bool = False, agents: int = 4,
         start: tuple[float, ...] = (0.0,) * LINKS,
     ) -> None:  # fmt: skip
-        self.num_envs, self.num_agents, self.horizon, self.still = num_envs, agents, horizon, still
-        self.streams = Streams(seed, num_envs)
+        super().__init__(num_envs, agents, seed, horizon, still)
         weight = torch.ones(agents) if still else 1 + torch.arange(agents) % 3
         self.demand = TOTAL * weight / weight.sum()
         self.observation_space = spaces.Dict(
@@ -81,14 +78,11 @@ class Env:
         )
         self.action_space: Any = Simplex(agents, LINKS, np.tile(start, (agents, 1)))
 
-    def reset(self) -> Decision:
-        self.t = torch.zeros(self.num_envs, dtype=torch.long)
-        self.noise = self._draw()
-        self.decision = self._decide()
-        return self.decision
-
     def _draw(self) -> Tensor:
         return self.streams.uniform(self.num_agents + 2, LINKS)
+
+    def _ends(self, noise: Tensor) -> Tensor:
+        return noise[:, -2, 0] < 0.2
 
     def _decide(self) -> Decision:
         batch, agents = self.num_envs, self.num_agents
@@ -113,35 +107,7 @@ class Env:
         state, context = self.effect(actions), self.decision.context
         time = times(state[..., 0])
         local = -context["demand"] * context["acting"] * (actions * time.unsqueeze(1)).sum(-1)
-        self.t = self.t + 1
-        # Drawn whether needed or not: what environment b draws must not depend on the batch around it.
-        after, restart = self._draw(), self._draw()
-        terminated = torch.zeros_like(self.t, dtype=torch.bool) if self.still else after[:, -2, 0] < 0.2
-        truncated = (self.t == self.horizon) & ~terminated
-        done = terminated | truncated
-        self.noise = after
-        final = self._decide()
-        self.t = self.t.where(~done, 0)
-        self.noise = after.where(~done[:, None, None], restart)
-        self.decision = self._decide()
-        return Step(
-            reward=-(state[..., 0] * time).sum(-1),
-            state=state,
-            terminated=terminated,
-            truncated=truncated,
-            decision=self.decision,
-            final=final if bool(done.any()) else None,
-            local_reward=local,
-        )
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"t": self.t.clone(), "noise": self.noise.clone(), "streams": self.streams.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> Decision:
-        self.t, self.noise = state["t"].clone(), state["noise"].clone()
-        self.streams.load_state_dict(state["streams"])
-        self.decision = self._decide()
-        return self.decision
+        return self._go_on(-(state[..., 0] * time).sum(-1), state, local)
 
 
 class Cost(CostModel):
@@ -198,12 +164,6 @@ def trainer(
     name: str, *, num_envs: int = 4, seed: int = 0, iterations: int = 6, still: bool = False, agents: int = 4,
     start: tuple[float, ...] = (0.0,) * LINKS, wrap: Callable[[Env], Any] = lambda env: env, **settings: Any,
 ) -> Trainer:  # fmt: skip
-    """A trainer on this toy; 5 steps an iteration, so that episodes end in the middle of one."""
-    algorithm = replace(algorithms.find(name), tuned={})  # tuning must not move the tests
-    small = {"horizon": 5, "minibatches": 2, "actor_hidden": 8, "critic_hidden": 8}
-    train = algorithms.train_config(algorithm, {}, small | settings, Env().action_space)
-    config = RunConfig(
-        domain="simplex", algorithm=name, iterations=iterations, num_envs=num_envs, seed=seed, train=train
-    )
+    """A trainer on this toy."""
     env = Env(num_envs, seed, still=still, agents=agents, start=start)
-    return Trainer(config, algorithm, Task(wrap(env), Cost(), Loads()))
+    return small_trainer(name, env, Cost(), Loads(), seed=seed, iterations=iterations, wrap=wrap, **settings)

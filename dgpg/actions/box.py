@@ -17,7 +17,7 @@ from torch import Tensor
 from dgpg import advantage, guidance
 from dgpg.actions.distributions import Distribution
 from dgpg.errors import PluginError
-from dgpg.losses import clipped_policy
+from dgpg.losses import clipped_move, clipped_policy
 from dgpg.networks import MlpActor
 from dgpg.protocols import AgentMapping, AnalyticalModel, JointMapping
 from dgpg.sharing import Sharing
@@ -117,8 +117,7 @@ class Box:
         if u is None:
             return sampled
         move = self.distribution.again(policy, policy_old, actions) - actions
-        gain = torch.minimum(u * move, u * move.clamp(-REACH, REACH)).sum(-1)
-        return (1 - alpha) * sampled - alpha * gain
+        return (1 - alpha) * sampled + alpha * clipped_move(u, move, REACH)
 
     @torch.no_grad()
     def guide(
@@ -147,5 +146,4 @@ class Box:
             way = trajectory.actions - self.greedy(trajectory.policy)
             return Guidance(u=advantage.normalise((u * way).sum(-1), active, "batch"))
         u = u * active.unsqueeze(-1)
-        power = u.square().sum() / active.sum().clamp(min=1)
-        return Guidance(u=u / (power.sqrt() + 1e-8))
+        return Guidance(u=advantage.scale_direction(u, u, active))

@@ -36,7 +36,7 @@ from torch import Tensor
 from dgpg import advantage, guidance
 from dgpg.actions.logits import LogitDistribution, allowed, difference
 from dgpg.errors import PluginError
-from dgpg.losses import clipped_policy
+from dgpg.losses import clipped_move, clipped_policy
 from dgpg.networks import MlpActor
 from dgpg.protocols import AgentMapping, AnalyticalModel, JointMapping
 from dgpg.sharing import Sharing
@@ -141,8 +141,7 @@ class Simplex:
         if u is None:
             return sampled
         move = difference(self.distribution.again(policy, policy_old, actions), actions)
-        gain = torch.minimum(u * move, u * move.clamp(-REACH, REACH)).sum(-1)
-        return (1 - alpha) * sampled - alpha * gain
+        return (1 - alpha) * sampled + alpha * clipped_move(u, move, REACH)
 
     @torch.no_grad()
     def guide(
@@ -176,8 +175,7 @@ class Simplex:
         u = split * u if estimator == "pathwise_plain" else _natural(split, able, u)
         # <u, deviation e> is the advantage that u stands for; of size one, as the return's is, alpha weighs alike.
         worth = u * self.distribution.deviation(trajectory.policy)
-        power = worth.square().sum() / active.sum().clamp(min=1)
-        return Guidance(u=u / (power.sqrt() + 1e-8))
+        return Guidance(u=advantage.scale_direction(u, worth, active))
 
 
 def _natural(split: Tensor, able: Tensor, u: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dgpg.checks import CHECKS, Check, CheckFailed, Outcome, Skipped, Subject, run, subject
 from dgpg.testing.machine import EnvironmentMachine, machine_of
-from dgpg.testing.strategies import configs, decisions, joint_actions, settings_of, states
+from dgpg.testing.strategies import configs, damaged, decisions, joint_actions, settings_of, states
 from dgpg.testing.suite import DomainTests
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Skipped",
     "Subject",
     "configs",
+    "damaged",
     "decisions",
     "joint_actions",
     "machine_of",

@@ -1,9 +1,9 @@
-"""Hypothesis strategies of a domain: its configurations, moments of decision, joint actions and states."""
+"""Hypothesis strategies of a domain: its configurations, moments of decision, joint actions, states and files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, AnyStr
 
 import torch
 from hypothesis import strategies as st
@@ -20,6 +20,8 @@ from dgpg.types import Decision
 AROUND = 2.0
 """Numbers are drawn between the default divided by this and multiplied by it, within their bounds."""
 SEEDS = st.integers(0, 2**20)
+CUTS = (0, 1, 5)
+"""Lengths of what is cut out of a damaged file, besides all that follows."""
 
 
 def settings_of(subject: Subject, changes: int = 3) -> st.SearchStrategy[dict[str, Any]]:
@@ -92,3 +94,11 @@ def states(draw: st.DrawFn, subject: Subject) -> tuple[Tensor, Decision]:
     actions = draw(joint_actions(subject, decision))
     with torch.no_grad():
         return state_of(subject.mapping, decision, actions), decision
+
+
+@st.composite
+def damaged(draw: st.DrawFn, content: AnyStr, pieces: Sequence[AnyStr]) -> AnyStr:
+    """The content of a file with one of the pieces somewhere in it, between or instead of what was there."""
+    start: int = draw(st.integers(0, len(content)))
+    end: int = draw(st.sampled_from([*(start + cut for cut in CUTS), len(content)]))
+    return content[:start] + draw(st.sampled_from(pieces)) + content[end:]

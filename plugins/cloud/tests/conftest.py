@@ -1,6 +1,5 @@
 """Fixtures of the cloud plugin's tests."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,23 +7,6 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def data_dir() -> Path:
-    """Folder of the real data; a test that needs it is skipped where it is absent."""
-    checkout = Path(__file__).resolve().parents[3]
-    folder = Path(os.environ.get("DGPG_DATA", checkout.parent / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"no real data in {folder}: set DGPG_DATA to its folder")
-    return folder
-
-
-@pytest.fixture
-def data_file(data_dir: Path) -> Callable[[str], Path]:
-    """Path of a real file by its name in the folder of the cloud data; skips where it is absent."""
-
-    def find(name: str) -> Path:
-        path = data_dir / "cloud" / name
-        if not path.is_file():
-            pytest.skip(f"no real data file {path}")
-        return path
-
-    return find
+def data_file(real_data: Callable[[str], Path]) -> Callable[[str], Path]:
+    """Path of a file or folder of the cloud data; skips where it is absent."""
+    return lambda name: real_data(f"cloud/{name}")

@@ -1,26 +1,17 @@
 """Slices of the Azure VM trace."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dgpg.errors import DataError
 from dgpg_cloud.data import load_jobs
 
+from .files import refused, write
 
-def write(folder: Path, text: str, name: str) -> Path:
-    path = folder / name
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def fails(path: Path, *parts: str) -> None:
-    with pytest.raises(DataError) as caught:
-        load_jobs(path)
-    for part in parts:
-        assert part in str(caught.value)
+fails = partial(refused, load_jobs)
 
 
 @pytest.fixture
@@ -58,16 +49,16 @@ def test_two_azure_partners_are_refused(azure: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "old", "new", "parts"),
     [
-        ("v1.dev.txt", "3600 d,|,a", "3600 d,|,z", ("v1.dev.txt, line 3, VM size", "'z'", "flav_map.txt")),
-        ("v1.dev.txt", "3300", "33x", ("v1.dev.txt, line 2, time", "'33x'")),
-        ("v1.dev.txt", "|,g,|\n", "", ("v1.dev.c4000.txt, line 3, number of durations", "'4'", "3 as in")),
-        ("v1.dev.txt", "3600 d,|,a,|,a,|,g,|\n", "", ("v1.dev.txt, line 2, end of file", "3 as in")),
-        ("v1.dev.c4000.txt", "U2", "U9", ("v1.dev.c4000.txt, line 1, duration", "'U9'", "interval_map")),
-        ("v1.dev.c4000.txt", "3300", "3301", ("v1.dev.c4000.txt, line 2, time", "'3301'", "3300 as in")),
-        ("flav_map.txt", "2,3.5", "0,3.5", ("flav_map.txt, line 2, vcpu", "'0'", "above 0")),
-        ("flav_map.txt", "2,3.5", "2,-1", ("flav_map.txt, line 2, memory_gb", "'-1'")),
-        ("v1.interval_map.txt", "900 2", "nan 2", ("v1.interval_map.txt, line 4, seconds", "'nan'")),
-        ("v1.interval_map.txt", "900 2", "900", ("v1.interval_map.txt, line 4, row", "1 field")),
+        ("v1.dev.txt", "3600 d,|,a", "3600 d,|,z", ("v1.dev.txt:3: VM size", "'z'", "flav_map.txt")),
+        ("v1.dev.txt", "3300", "33x", ("v1.dev.txt:2: time", "'33x'")),
+        ("v1.dev.txt", "|,g,|\n", "", ("v1.dev.c4000.txt:3: number of durations", "'4'", "3 as in")),
+        ("v1.dev.txt", "3600 d,|,a,|,a,|,g,|\n", "", ("v1.dev.txt:2: end of file", "3 as in")),
+        ("v1.dev.c4000.txt", "U2", "U9", ("v1.dev.c4000.txt:1: duration", "'U9'", "interval_map")),
+        ("v1.dev.c4000.txt", "3300", "3301", ("v1.dev.c4000.txt:2: time", "'3301'", "3300 as in")),
+        ("flav_map.txt", "2,3.5", "0,3.5", ("flav_map.txt:2: vcpu", "'0'", "above 0")),
+        ("flav_map.txt", "2,3.5", "2,-1", ("flav_map.txt:2: memory_gb", "'-1'")),
+        ("v1.interval_map.txt", "900 2", "nan 2", ("v1.interval_map.txt:4: seconds", "'nan'")),
+        ("v1.interval_map.txt", "900 2", "900", ("v1.interval_map.txt:4: expected 2 fields, got 1")),
     ],
 )
 def test_a_wrong_azure_file_is_named(azure: Path, name: str, old: str, new: str, parts: tuple[str, ...]) -> None:

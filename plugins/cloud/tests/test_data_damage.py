@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dgpg.errors import DataError
+from dgpg.testing import damaged
 from dgpg_cloud.data import load_jobs, load_machines
 
 FILES = {
@@ -47,12 +48,9 @@ SNIPPETS = [
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_damaged_file_loads_or_is_named(tmp_path: Path, name: str, data: st.DataObject) -> None:
-    content = FILES[name]
-    start = data.draw(st.integers(0, len(content)))
-    end = data.draw(st.sampled_from([start, start + 1, start + 4, len(content)]))
     for other, intact in FILES.items():
         (tmp_path / other).write_bytes(intact)
-    (tmp_path / name).write_bytes(content[:start] + data.draw(st.sampled_from(SNIPPETS)) + content[end:])
+    (tmp_path / name).write_bytes(data.draw(damaged(FILES[name], SNIPPETS)))
     try:
         if name == "nodes.csv":
             machines = load_machines(tmp_path / name)

@@ -10,6 +10,8 @@ from dgpg.errors import DataError
 from dgpg_cloud.data import EC2_DEFAULT, MachineTable, load_machines
 from dgpg_cloud.data.ec2 import speed_of
 
+from .files import refused, write
+
 NODES = "sn,cpu_milli,memory_mib,gpu,model\n"
 EC2 = (
     "instance_type,family,category,generation,vcpu,memory_mib,clock_mhz,cpu_maker,arch,gpu_count,gpu_name,"
@@ -17,17 +19,8 @@ EC2 = (
 )
 
 
-def write(folder: Path, text: str, name: str = "machines.csv") -> Path:
-    path = folder / name
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
 def fails(path: Path, *parts: str) -> None:
-    with pytest.raises(DataError) as caught:
-        load_machines(path)
-    for part in (path.name, *parts):
-        assert part in str(caught.value)
+    refused(load_machines, path, path.name, *parts)
 
 
 def test_openb_nodes_by_hand(tmp_path: Path) -> None:
@@ -42,7 +35,7 @@ def test_openb_nodes_by_hand(tmp_path: Path) -> None:
     # 0.035 USD per vCPU, 0.0033 per GiB, 1 per G2, 0.35 per T4
     expected = [32 * 0.035 + 256 * 0.0033, 96 * 0.035 + 384 * 0.0033 + 8, 8 * 0.035 + 32 * 0.0033 + 0.7]
     np.testing.assert_allclose(table.price, expected)
-    assert table.source == "machines.csv"
+    assert table.source == "table.csv"
     assert "estimated" in table.notes[0] and "G2: 1 USD/h" in table.notes[0]
 
 
@@ -100,18 +93,18 @@ def test_columns_of_different_length_are_refused() -> None:
 @pytest.mark.parametrize(
     ("row", "parts"),
     [
-        ("a,0,1024,0,", ("line 3, cpu_milli", "'0'", "from 1")),
-        ("a,-5,1024,0,", ("line 3, cpu_milli", "'-5'")),
-        ("a,1e13,1024,0,", ("line 3, cpu_milli", "'1e13'")),
-        ("a,1000,-1,0,", ("line 3, memory_mib", "'-1'")),
-        ("a,1000,nan,0,", ("line 3, memory_mib", "'nan'")),
-        ("a,1000,inf,0,", ("line 3, memory_mib", "'inf'")),
-        ("a,1000,lots,0,", ("line 3, memory_mib", "'lots'")),
-        ("a,1000,,0,", ("line 3, memory_mib", "''")),
-        ("a,1000,1024,1.5,T4", ("line 3, gpu", "'1.5'", "whole number")),
-        ("a,1000,1024,1,", ("line 3, model", "''")),
-        ("a,1000", ("line 3, row", "2 fields", "expected 5 fields", "truncated")),
-        ('a,1000,1024,0,"T', ("line 3", "not valid CSV")),
+        ("a,0,1024,0,", (":3: cpu_milli", "'0'", "from 1")),
+        ("a,-5,1024,0,", (":3: cpu_milli", "'-5'")),
+        ("a,1e13,1024,0,", (":3: cpu_milli", "'1e13'")),
+        ("a,1000,-1,0,", (":3: memory_mib", "'-1'")),
+        ("a,1000,nan,0,", (":3: memory_mib", "'nan'")),
+        ("a,1000,inf,0,", (":3: memory_mib", "'inf'")),
+        ("a,1000,lots,0,", (":3: memory_mib", "'lots'")),
+        ("a,1000,,0,", (":3: memory_mib", "''")),
+        ("a,1000,1024,1.5,T4", (":3: gpu", "'1.5'", "whole number")),
+        ("a,1000,1024,1,", (":3: model", "''")),
+        ("a,1000", (":3: expected 5 fields, got 2", "truncated")),
+        ('a,1000,1024,0,"T', (":3: ", "not valid CSV")),
     ],
 )
 def test_a_wrong_node_is_named(tmp_path: Path, row: str, parts: tuple[str, ...]) -> None:
@@ -121,17 +114,17 @@ def test_a_wrong_node_is_named(tmp_path: Path, row: str, parts: tuple[str, ...])
 @pytest.mark.parametrize(("price", "field"), [("0", "'0'"), ("-1", "'-1'"), ("", "''")])
 def test_a_wrong_price_is_named(tmp_path: Path, price: str, field: str) -> None:
     row = f"m7i.large,m7i,m,7,2,8192,3200,intel,amd64,0,,,781,{price}\n"
-    fails(write(tmp_path, EC2 + row), "line 2, price_usd_per_hour", field)
+    fails(write(tmp_path, EC2 + row), ":2: price_usd_per_hour", field)
 
 
 def test_further_wrong_rows_are_counted(tmp_path: Path) -> None:
-    fails(write(tmp_path, NODES + "a,0,1,0,\n" * 13), "line 2", "(and 12 more rows)")
-    fails(write(tmp_path, NODES + "a,0,1,0,\n" * 2), "line 2", "(and 1 more row)")
+    fails(write(tmp_path, NODES + "a,0,1,0,\n" * 13), ":2: ", "(and 12 more rows)")
+    fails(write(tmp_path, NODES + "a,0,1,0,\n" * 2), ":2: ", "(and 1 more row)")
 
 
 def test_an_unknown_format_is_named_with_the_known_ones(tmp_path: Path) -> None:
     path = write(tmp_path, "host,cores\na,3\n")
-    fails(path, "line 1", "unknown format", "'host,cores'", "openb node list", "EC2 catalogue", "cpu_milli")
+    fails(path, ":1: ", "unknown format", "'host,cores'", "openb node list", "EC2 catalogue", "cpu_milli")
 
 
 def test_a_file_that_cannot_be_a_table_is_named(tmp_path: Path) -> None:

@@ -8,24 +8,21 @@ Ramps are left out. Limits of lines enter once they are violated.
 
 from __future__ import annotations
 
-import hashlib
-import os
-import tempfile
 import time
-import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, milp
 from scipy.sparse import csr_array, vstack
 
+from dgpg import cache as store
 from dgpg.errors import DataError, SolverError
 
 from .commitment_program import Program, StartRules, build, flow_rows
 from .network import BoolArray, FloatArray, IntArray, Network, ptdf
 
-__all__ = ["Commitment", "StartRules", "cache_folder", "commit"]
+__all__ = ["Commitment", "StartRules", "commit"]
 
 VERSION = 1
 """Changes with the program, so that a cached result of an older one is not used."""
@@ -76,11 +73,11 @@ def commit(
         available: largest output of the units with a minimum of 0, MW, `[T, N]`; others have their maximum.
         gap: relative gap at which the solver stops.
         time_limit: seconds for one solution; several may be needed until all lines are within their limits.
-        cache: folder of earlier results; `cache_folder()` if None.
+        cache: folder of earlier results; `dgpg.cache.folder("power")` if None.
     """
     load, available = np.asarray(load, np.float64), np.asarray(available, np.float64)
     _check_inputs(network, rules, load, available)
-    folder = cache_folder() if cache is None else cache
+    folder = store.folder("power") if cache is None else cache
     path = folder / f"commitment-{_key(network, rules, load, available, gap)}.npz"
     if (cached := _read(path, (len(load), network.num_units))) is not None:
         return cached
@@ -89,13 +86,8 @@ def commit(
     result = _solve_within_lines(network, program, load, gap, time_limit)
     found = _commitment(network, program, result, len(load), time.monotonic() - began)
     if found.status != STOPPED:  # a faster machine might find more
-        _write(path, found)
+        store.write(path, vars(found))
     return found
-
-
-def cache_folder() -> Path:
-    """Folder for results that take long: dgpg/power in $XDG_CACHE_HOME or ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dgpg" / "power"
 
 
 def _check_inputs(network: Network, rules: StartRules, load: FloatArray, available: FloatArray) -> None:
@@ -178,42 +170,14 @@ def _key(network: Network, rules: StartRules, load: FloatArray, available: Float
         *(network.unit_min, network.unit_max, network.cost_constant, network.cost_linear, network.cost_quadratic),
         *(network.kink, network.kink_slope, rules.min_up, rules.min_down, rules.cost, load, available),
     )
-    digest = hashlib.sha256(f"{VERSION} {gap!r}".encode())
-    for values in arrays:
-        digest.update(f"{values.shape} {values.dtype}".encode())
-        digest.update(np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()[:32]
+    return store.key(f"{VERSION} {gap!r}", arrays)
 
 
 def _read(path: Path, shape: tuple[int, int]) -> Commitment | None:
     """The result in a cache file; None if there is none or it is damaged."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
-            numbers = (float(data["cost"]), float(data["gap"]), float(data["seconds"]))
-            found = Commitment(str(data["status"]), data["on"], data["output"], *numbers)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    data = store.read(path, (field.name for field in fields(Commitment)))
+    wanted = {"on": shape, "output": shape}
+    if data is None or any(values.shape != wanted.get(name, ()) for name, values in data.items()):
         return None
-    return found if found.on.shape == found.output.shape == shape else None
-
-
-def _write(path: Path, found: Commitment) -> None:
-    """Write a cache file as a whole, so that a reader sees all of it or nothing; a folder that is read-only is left."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    except OSError:
-        return
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez_compressed(
-                file,
-                status=np.array(found.status),
-                on=found.on,
-                output=found.output,
-                cost=found.cost,
-                gap=found.gap,
-                seconds=found.seconds,
-            )
-        os.replace(name, path)
-    except OSError:
-        Path(name).unlink(missing_ok=True)
+    numbers = (float(data["cost"]), float(data["gap"]), float(data["seconds"]))
+    return Commitment(str(data["status"]), data["on"], data["output"], *numbers)

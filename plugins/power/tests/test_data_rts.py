@@ -102,19 +102,19 @@ FAULTS: dict[str, tuple[str, str, str, str]] = {
         "wind",
         "2020,1,1,7,6",
         "2020,1,1,7,x",
-        r"wind_days01-21.csv:8: column 'wind': found 'x', expected a number",
+        r"wind_days01-21.csv:8: wind: found 'x', expected a number",
     ),
     "above the maximum": (
         "wind",
         "2020,1,1,7,6",
         "2020,1,1,7,61",
-        r":8: column 'wind': found '61', .* 0 to .* maximum, 60",
+        r":8: wind: found '61', .* 0 to .* maximum, 60",
     ),
     "negative": (
         LOAD,
         "2020,1,1,7,106",
         "2020,1,1,7,-1",
-        r"Load_days01-21.csv:8: column '1': found '-1', expected a number of at",
+        r"Load_days01-21.csv:8: 1: found '-1', expected a number of at",
     ),
     "gap": (
         LOAD,
@@ -127,25 +127,25 @@ FAULTS: dict[str, tuple[str, str, str, str]] = {
         LOAD,
         "2020,1,1,1,100,40\n",
         "",
-        r"Load_.*:2: column 'Period': found '2', expected 1 in the first row",
+        r"Load_.*:2: Period: found '2', expected 1 in the first row",
     ),
     "no last hour": (
         LOAD,
         "2020,2,1,24,171,40\n",
         "",
-        r"Load_.*:72: column 'Period': found '23', expected 24 in the last row",
+        r"Load_.*:72: Period: found '23', expected 24 in the last row",
     ),
     "short": ("rtpv", "2020,2,1,24,5\n", "", r"rtpv_days01-21.csv: 71 hours, expected 72, those of the load"),
     "period": (
         LOAD,
         "2020,1,1,7,",
         "2020,1,1,25,",
-        r"Load_.*:8: column 'Period': found '25', expected a whole number from 1 to 24",
+        r"Load_.*:8: Period: found '25', expected a whole number from 1 to 24",
     ),
     "header": ("hydro", "water", "fire", r"hydro_.*:1: the header has no column water"),
     "cells": ("hydro", "2020,1,1,7,20", "2020,1,1,7", r"hydro_.*:8: expected 5 fields, got 4"),
     "quote": ("hydro", "2020,1,1,7,20", '2020,1,1,7,"20', r"hydro_.*: not valid CSV"),
-    "no rows": ("pv", TABLES["pv"].partition("\n")[2], "", r"pv_days01-21.csv: found no rows below the header"),
+    "no rows": ("pv", TABLES["pv"].partition("\n")[2], "", r"pv_days01-21.csv: found no rows"),
 }
 
 
@@ -161,7 +161,7 @@ def test_a_fault_is_named_with_file_and_line(folder: Path, fault: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("coal,2.2", "coal,-1", r"gen.csv:2: column 'Min Down Time Hr': found '-1', expected a number of at least 0"),
+        ("coal,2.2", "coal,-1", r"gen.csv:2: Min Down Time Hr: found '-1', expected a number of at least 0"),
         ("coal,", "cool,", r"gen.csv: no row for the unit coal of RTS_GMLC.m"),
         ("Min Up Time Hr", "Up", r"gen.csv:1: the header has no column Min Up Time Hr"),
     ],

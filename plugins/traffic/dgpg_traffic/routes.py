@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from dgpg import cache as store
 from dgpg.errors import ConfigError
 
-from . import cache as store
 from .arrays import FloatArray, IntArray
 from .assignment import SYSTEM_OPTIMUM, USER_EQUILIBRIUM
 from .equilibrium import Solution, solve
@@ -50,7 +50,7 @@ def generate(
         network: with its demand.
         most: K.
         levels: of demand, in shares of the network's own.
-        cache: folder of earlier results; `cache.cache_folder()` if None.
+        cache: folder of earlier results; `dgpg.cache.folder("traffic")` if None.
 
     Raises:
         ConfigError: `most` or a level is not above 0.
@@ -59,12 +59,13 @@ def generate(
     if most < 1 or not levels or not min(levels) > 0:
         message = f"most is {most} and levels are {levels}, expected at least 1 route and levels above 0: correct them"
         raise ConfigError(f"{network.name}: routes: {message}")
-    path = (store.cache_folder() if cache is None else cache) / f"routes-{_key(network, most, levels)}.npz"
-    cached = store.read(path)
-    if cached is not None and _fits(network, cached, most):
-        return Routes(cached)
+    folder = store.folder("traffic") if cache is None else cache
+    path = folder / f"routes-{_key(network, most, levels)}.npz"
+    cached = store.read(path, ("values",))
+    if cached is not None and _fits(network, cached["values"], most):
+        return Routes(cached["values"])
     found = _best(network, *_met(network, levels), most)
-    store.write(path, found.links)
+    store.write(path, {"values": found.links})
     return found
 
 
@@ -93,7 +94,9 @@ def _best(network: Network, routes: Routes, share: FloatArray, most: int) -> Rou
 
 
 def _fits(network: Network, links: IntArray, most: int) -> bool:
-    """Does an array have the shape and the range of routes of the network."""
+    """Does an array have the type, the shape and the range of routes of the network."""
+    if links.dtype != np.int64:
+        return False
     shape = links.ndim == 3 and len(links) == network.num_pairs and 1 <= links.shape[1] <= most and links.size > 0
     return bool(shape and links.min() >= -1 and links.max() < network.num_links)
 

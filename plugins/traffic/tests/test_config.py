@@ -75,5 +75,5 @@ def test_a_network_that_comes_along_is_meant_whatever_lies_here(here: Path, name
 
 
 def test_a_home_is_spelt_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/someone")
-    assert settings(network="~/town").network == "/home/someone/town"
+    monkeypatch.setenv("HOME", "/elsewhere/someone")
+    assert settings(network="~/town").network == "/elsewhere/someone/town"

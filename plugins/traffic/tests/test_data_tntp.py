@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dgpg.errors import DataError
+from dgpg.testing import damaged
 from dgpg_traffic.data import load_network, read_flow
 from dgpg_traffic.network import Network, validate
 
@@ -157,11 +158,9 @@ def test_nodes_and_flows_that_do_not_fit(tmp_path: Path) -> None:
 @given(data=st.data())
 def test_a_damaged_file_loads_or_is_named(tmp_path: Path, data: st.DataObject) -> None:
     whole = data.draw(st.sampled_from([NET, TRIPS]))
-    start = data.draw(st.integers(0, len(whole)))
-    end = data.draw(st.sampled_from([start, start + 1, start + 5, len(whole)]))
-    piece = data.draw(st.sampled_from(["", "-", "9" * 20, "nan", "inf", ";", ":", "<", ">", "~", "\n", "Origin", "0"]))
-    damaged = whole[:start] + piece + whole[end:]
-    folder = _write(tmp_path, *((damaged, TRIPS) if whole is NET else (NET, damaged)))
+    pieces = ["", "-", "9" * 20, "nan", "inf", ";", ":", "<", ">", "~", "\n", "Origin", "0"]
+    text = data.draw(damaged(whole, pieces))
+    folder = _write(tmp_path, *((text, TRIPS) if whole is NET else (NET, text)))
     try:
         network = load_network(str(folder))
     except DataError as error:

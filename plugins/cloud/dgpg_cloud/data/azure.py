@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from dgpg.errors import DataError
+from dgpg.text import read_text, wrong
 
 from .tables import FloatArray, JobTable, ordered_jobs
-from .text import count, field_rows, read_text, wrong
+from .text import count, field_rows
 
 BIN_S = 300.0
 """Length of an arrival bin, and resolution of every time in the trace, seconds."""
@@ -86,7 +87,7 @@ def _bins(path: Path, text: str) -> list[Bin]:
         if content.strip():
             time, _, tokens = content.strip().partition(" ")
             if not time.isdecimal():
-                raise wrong(path, line, "time", time, "whole seconds", "fetch the file again")
+                raise wrong(f"{path}:{line}", "time", time, "whole seconds", "fetch the file again")
             bins.append((line, float(time), [t for t in tokens.split(",") if t.strip("| ")]))
     return bins
 
@@ -95,15 +96,15 @@ def _check_aligned(path: Path, arrivals: list[Bin], partner: Path, durations: li
     advice = "the two files do not belong together or one is truncated; fetch both again"
     for (line, time, vms), (other, other_time, tokens) in zip(arrivals, durations, strict=False):
         if time != other_time:
-            raise wrong(partner, other, "time", f"{other_time:.0f}", f"{time:.0f} as in {path.name}", advice)
+            raise wrong(f"{partner}:{other}", "time", f"{other_time:.0f}", f"{time:.0f} as in {path.name}", advice)
         if len(vms) != len(tokens):
-            expected = f"{len(vms)} as in {path.name}, line {line}"
-            raise wrong(partner, other, "number of durations", str(len(tokens)), expected, advice)
+            expected = f"{len(vms)} as in {path.name}:{line}"
+            raise wrong(f"{partner}:{other}", "number of durations", str(len(tokens)), expected, advice)
     if len(arrivals) != len(durations):
         short, long = (arrivals, durations) if len(arrivals) < len(durations) else (durations, arrivals)
         name, other_name = (path, partner.name) if short is arrivals else (partner, path.name)
         found, expected = f"{len(short)} lines", f"{len(long)} as in {other_name}"
-        raise wrong(name, short[-1][0], "end of file", found, expected, advice)
+        raise wrong(f"{name}:{short[-1][0]}", "end of file", found, expected, advice)
 
 
 def _decode(path: Path, bins: list[Bin], codes: dict[str, tuple[float, ...]], field: str, map_name: str) -> FloatArray:
@@ -113,14 +114,15 @@ def _decode(path: Path, bins: list[Bin], codes: dict[str, tuple[float, ...]], fi
     except KeyError as error:
         token = error.args[0]
     line = next(line for line, _, tokens in bins if token in tokens)
-    raise wrong(path, line, field, token, f"a code of {map_name}", "correct it or fetch both files again")
+    raise wrong(f"{path}:{line}", field, token, f"a code of {map_name}", "correct it or fetch both files again")
 
 
 def _flavours(path: Path) -> dict[str, tuple[float, ...]]:
     """Return 1/1000 vCPU and MiB by letter; a line is "vCPU,GB letter"."""
     lines = read_text(path).replace(",", " ").split("\n")
     rows = field_rows(path, lines, ("vcpu", "memory_gb", "letter"))
-    vcpu_milli, memory_mib = np.rint(1000 * rows.numbers("vcpu")), np.rint(1024 * rows.numbers("memory_gb"))
+    vcpu_milli = np.rint(1000 * rows.numbers("vcpu", low=0))
+    memory_mib = np.rint(1024 * rows.numbers("memory_gb", low=0))
     rows.check(vcpu_milli > 0, "vcpu", "a number above 0")
     sizes = zip(vcpu_milli.tolist(), memory_mib.tolist(), strict=True)
     return dict(zip(rows.column("letter"), sizes, strict=True))
@@ -132,7 +134,7 @@ def _durations(path: Path) -> dict[str, tuple[float, ...]]:
     Times in the trace are multiples of 300 s. A VM of 0 s ended in the 300 s it started in: 150 s are used.
     """
     rows = field_rows(path, read_text(path).split("\n"), ("seconds", "bin"))
-    seconds, bins = rows.numbers("seconds"), rows.whole("bin")
+    seconds, bins = rows.numbers("seconds", low=0), rows.whole("bin")
     codes: dict[str, tuple[float, ...]] = {}
     for bin_ in np.unique(bins):
         inside = seconds[bins == bin_]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dgpg.text import Rows
+
 from .tables import FloatArray, MachineTable
-from .text import Rows, count
+from .text import count
 
 COLUMNS = (
     *("instance_type", "vcpu", "memory_mib", "clock_mhz"),
@@ -33,8 +35,8 @@ def ec2_machines(rows: Rows) -> MachineTable:
     vcpu = rows.whole("vcpu", low=1)
     memory_mib = rows.whole("memory_mib", low=1)
     gpus = rows.whole("gpu_count")
-    clock = rows.numbers("clock_mhz")
-    price = rows.numbers("price_usd_per_hour")
+    clock = rows.numbers("clock_mhz", low=0)
+    price = rows.numbers("price_usd_per_hour", low=0)
     rows.check(price > 0, "price_usd_per_hour", "a price above 0")
     gpu_names = rows.column("gpu_name")
     partial = np.array([name != "" for name in gpu_names]) & (gpus == 0)

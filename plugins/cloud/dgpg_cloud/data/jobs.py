@@ -7,12 +7,13 @@ import os
 from pathlib import Path
 
 from dgpg.errors import ConfigError, DataError
+from dgpg.text import csv_rows, read_text
 
 from .azure import azure_jobs, is_azure, is_azure_durations
 from .openb import POD_COLUMNS, openb_jobs
 from .swf import is_swf, swf_jobs
 from .tables import JobTable
-from .text import csv_format, csv_rows, read_text
+from .text import csv_format
 
 __all__ = ["load_jobs"]
 
@@ -44,4 +45,4 @@ def load_jobs(path: str | os.PathLike[str], memory_mib_per_vcpu: float = 4096.0)
     if is_azure(text):
         return azure_jobs(path, text)
     csv_format(path, text, {"openb pod list (CSV)": POD_COLUMNS}, _OTHERS)
-    return openb_jobs(csv_rows(path, text))
+    return openb_jobs(csv_rows(path, text=text))

@@ -6,10 +6,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from dgpg.text import Rows, csv_rows, read_text
+
 from . import ec2, openb
 from .ec2 import EC2_DEFAULT
 from .tables import MachineTable
-from .text import Rows, csv_format, csv_rows, read_text
+from .text import csv_format
 
 __all__ = ["EC2_DEFAULT", "load_machines"]
 
@@ -28,4 +30,4 @@ def load_machines(path: str | os.PathLike[str]) -> MachineTable:
     """
     path = Path(path)
     text = read_text(path)
-    return _LOADERS[csv_format(path, text, _COLUMNS)](csv_rows(path, text))
+    return _LOADERS[csv_format(path, text, _COLUMNS)](csv_rows(path, text=text))

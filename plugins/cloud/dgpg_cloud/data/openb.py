@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from dgpg.text import Rows
+
 from .tables import BoolArray, FloatArray, IntArray, JobTable, MachineTable, ordered_jobs
-from .text import Rows, count
+from .text import count
 
 NODE_COLUMNS = ("sn", "cpu_milli", "memory_mib", "gpu", "model")
 POD_COLUMNS = (
@@ -68,9 +70,9 @@ def openb_jobs(rows: Rows) -> JobTable:
     """
     vcpu_milli = rows.whole("cpu_milli", low=1)
     memory_mib = rows.whole("memory_mib")
-    submit = rows.numbers("creation_time")
-    deleted = rows.numbers("deletion_time")
-    duration = deleted - rows.numbers("scheduled_time", blank=True)
+    submit = rows.numbers("creation_time", low=0)
+    deleted = rows.numbers("deletion_time", low=0)
+    duration = deleted - rows.numbers("scheduled_time", low=0, blank=np.nan)
     rows.check(~(duration < 0), "deletion_time", "a time not before the scheduled_time of the row")
     keep = duration > 0
     return ordered_jobs(

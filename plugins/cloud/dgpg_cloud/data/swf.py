@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from dgpg.text import Rows
+
 from .tables import BoolArray, FloatArray, JobTable, ordered_jobs
-from .text import Rows, count, field_rows
+from .text import count, field_rows
 
 FIELDS = (
     *("job", "submit", "wait", "run", "processors", "cpu_time", "used_memory", "requested_processors"),
@@ -36,7 +38,7 @@ def swf_jobs(path: Path, text: str, memory_mib_per_vcpu: float) -> JobTable:
     unknown, jobs with run time 0 (cancelled before they started), and lines that repeat part of a job.
     """
     rows = field_rows(path, text.split("\n"), FIELDS, comment=";")
-    submit, run = rows.numbers("submit"), _known(rows, "run")
+    submit, run = rows.numbers("submit", low=0), _known(rows, "run")
     processors, memory = _processors(rows, run), _memory_mib(rows)
     skipped = _skipped(rows, run, processors)
     keep = ~np.logical_or.reduce(list(skipped.values()))

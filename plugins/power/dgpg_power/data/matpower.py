@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dgpg.errors import DataError
+from dgpg.text import read_text
 
 from .case import Case, Matrix
-from .text import read_text
 
 _QUOTED = r"""'(?:[^']|'')*'|"[^"]*\""""
 _CODE = re.compile(rf"""(?:{_QUOTED}|[^%'"])*""")

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from dgpg.errors import DataError, unknown
+from dgpg.text import Rows, csv_rows
 
 from ..network import FloatArray, Network
-from .text import Rows, csv_rows
+from .series import numbers
 
 LEAST = 3
 """Moments that a log must have."""
@@ -40,18 +41,18 @@ def read_moments(path: Path, network: Network) -> Moments:
     loaded = np.flatnonzero(network.load)
     loads = tuple(f"load_{network.bus_number[b]}" for b in loaded)
     outputs = tuple(f"output_{name}" for name in network.unit_name)
-    rows = csv_rows(path, ())
+    rows = csv_rows(path)
     _check_header(f"{path}:1", rows.header, network.name, loads, outputs)
     if len(rows) < LEAST:
         found = "1 moment" if len(rows) == 1 else f"{len(rows)} moments"
         raise DataError(f"{path}: found {found}, expected at least {LEAST}, better hundreds: log more")
-    load, output = np.zeros((len(rows), network.num_buses)), rows.numbers(outputs)
-    load[:, loaded] = rows.numbers(loads)
+    load, output = np.zeros((len(rows), network.num_buses)), numbers(rows, outputs)
+    load[:, loaded] = numbers(rows, loads)
     for column, b in zip(loads, loaded, strict=True):
         if network.load[b] > 0:
             rows.check(load[:, b] >= 0, column, "a load of at least 0 MW")
     _check_outputs(rows, network, outputs, load, output)
-    return Moments(load, output, rows.numbers(("price",))[:, 0] if "price" in rows.header else None)
+    return Moments(load, output, numbers(rows, ("price",))[:, 0] if "price" in rows.header else None)
 
 
 def _check_header(
@@ -90,4 +91,4 @@ def _check_outputs(
     for row in np.flatnonzero(np.abs(given - total) > 10 * LOOSE * np.abs(total))[:1]:
         found = f"outputs add up to {given[row]:.6g} MW and loads to {total[row]:.6g} MW"
         problem = f"{found}, expected the same but for losses: check the units of both"
-        raise DataError(f"{rows.path}:{rows.line[row]}: {problem}")
+        raise DataError(f"{rows.at(row)}: {problem}")

@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from dgpg.errors import DataError
+from dgpg.text import csv_rows
 
 from ..commitment import StartRules
 from ..network import BoolArray, FloatArray, IntArray, Network
 from .build import GEN_BUS, STATUS, to_network
 from .case import Case, Matrix, positions
 from .matpower import read_matpower
-from .series import Series, hours, series_values
-from .text import csv_rows
+from .series import Series, hours, numbers, series_values
 
 CASE = "RTS_GMLC.m"
 DISPATCHED = ("thermal", "wind", "pv")
@@ -98,7 +98,7 @@ def _start_cost(case: Case, network: Network) -> FloatArray:
 def _rules(path: Path, network: Network, start_cost: FloatArray) -> tuple[FloatArray, StartRules]:
     """Ramps in MW per hour `[N]`, and the start rules with times rounded up to whole hours."""
     rows = csv_rows(path, ("GEN UID", *RULES))
-    values = rows.numbers(RULES)
+    values = numbers(rows, RULES)
     for at, field in enumerate(RULES):
         rows.check(values[:, at] >= 0, field, "a number of at least 0")
     row = {name: at for at, name in enumerate(rows.column("GEN UID"))}

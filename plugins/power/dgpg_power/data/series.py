@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from dgpg.errors import DataError
+from dgpg.text import Rows
 
 from ..network import FloatArray, IntArray
-from .text import Rows
 
 CLOCK = ("Year", "Month", "Day", "Period")
+LIMIT = 1e9
+"""Largest number accepted in a table: beyond it a file is damaged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +48,17 @@ class Series:
         return Series(self.month[kept], self.day[kept], self.hour[kept], self.load[kept], self.available[kept])
 
 
+def numbers(rows: Rows, fields: tuple[str, ...]) -> FloatArray:
+    """Fields as numbers, `[rows, fields]`."""
+    values = np.empty((len(rows), len(fields)))
+    for at, field in enumerate(fields):
+        values[:, at] = rows.numbers(field, -LIMIT, LIMIT)
+    return values
+
+
 def hours(rows: Rows, like: IntArray | None = None) -> IntArray:
     """Year, month, day and period (1 to 24) of each row, `[H, 4]`; DataError for a gap or other hours than `like`."""
-    values = rows.numbers(CLOCK)
+    values = numbers(rows, CLOCK)
     low, high = (1, 1, 1, 1), (9999, 12, 31, 24)
     for at, field in enumerate(CLOCK):
         good = (values[:, at] >= low[at]) & (values[:, at] <= high[at]) & (values[:, at] == np.floor(values[:, at]))
@@ -80,13 +90,14 @@ def _check_gaps(rows: Rows, clock: IntArray) -> None:
 
 def _wrong_hour(rows: Rows, row: int, clock: IntArray, expected: str) -> DataError:
     found = "/".join(map(str, clock[row]))
-    where = f"{rows.path}:{rows.line[row]}"
-    return DataError(f"{where}: Year/Month/Day/Period: found {found}, expected {expected}: a gap; fetch the file again")
+    return DataError(
+        f"{rows.at(row)}: Year/Month/Day/Period: found {found}, expected {expected}: a gap; fetch the file again"
+    )
 
 
 def series_values(rows: Rows, fields: tuple[str, ...], most: FloatArray | None = None) -> FloatArray:
     """Values of at least 0 and at most `most` of each field, `[H, fields]`."""
-    values = rows.numbers(fields)
+    values = numbers(rows, fields)
     for at, field in enumerate(fields):
         top = np.inf if most is None else most[at]
         expected = "a number of at least 0" if most is None else f"a number from 0 to the unit's maximum, {top:g}"

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from dgpg.errors import DataError
+from dgpg.text import number, read_text, whole
 
 from ..arrays import FloatArray, IntArray
 from ..network import Network, validate
 from .constant import constant_times
-from .text import LIMIT, number, read_text, whole
 
 NET, TRIPS, NODE = "_net.tntp", "_trips.tntp", "_node.tntp"
 _TAG = re.compile(r"<([^<>]+)>(.*)")
@@ -90,7 +90,7 @@ def read_flow(path: Path, network: Network) -> FloatArray:
         at = f"{path}:{index}"
         if len(cells) < 3:
             raise DataError(f"{at}: expected from, to and volume, got {len(cells)} fields: fetch the file again")
-        ends = whole(at, "from", cells[0], 0, int(LIMIT)), whole(at, "to", cells[1], 0, int(LIMIT))
+        ends = whole(at, "from", cells[0], 0), whole(at, "to", cells[1], 0)
         if ends not in position:
             raise DataError(f"{at}: {network.name} has no link {ends[0]} to {ends[1]}: is it of another network?")
         flow[position[ends]] = number(at, "volume", cells[2])

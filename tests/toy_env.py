@@ -1,0 +1,92 @@
+"""What the toys have in common: a clock, chance, the ends of episodes, saved states, and a trainer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dgpg import algorithms
+from dgpg.config import RunConfig
+from dgpg.protocols import AgentMapping, AnalyticalModel, JointMapping
+from dgpg.random import Streams
+from dgpg.train import Task, Trainer
+from dgpg.types import Decision, Step
+
+
+class ToyEnv(ABC):
+    """A moment follows from the clock and from uniform numbers; episodes end early by chance, else at the horizon."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, num_envs: int, num_agents: int, seed: int, horizon: int, still: bool) -> None:
+        self.num_envs, self.num_agents, self.horizon, self.still = num_envs, num_agents, horizon, still
+        self.streams = Streams(seed, num_envs)
+
+    @abstractmethod
+    def _draw(self) -> Tensor:
+        """The uniform numbers of a moment, `[B, ...]`."""
+
+    @abstractmethod
+    def _decide(self) -> Decision:
+        """What `t` and `noise` mean to the agents."""
+
+    @abstractmethod
+    def _ends(self, noise: Tensor) -> Tensor:
+        """Which environments end early, `[B]`, by what was drawn for the moment after."""
+
+    def reset(self) -> Decision:
+        self.t = torch.zeros(self.num_envs, dtype=torch.long)
+        self.noise = self._draw()
+        self.decision = self._decide()
+        return self.decision
+
+    def _go_on(self, reward: Tensor, state: Tensor, local_reward: Tensor | None = None) -> Step:
+        """The step with this outcome, and the moment after it."""
+        self.t = self.t + 1
+        # Drawn whether needed or not: what environment b draws must not depend on the batch around it.
+        after, restart = self._draw(), self._draw()
+        terminated = self._ends(after) & (not self.still)
+        truncated = (self.t == self.horizon) & ~terminated
+        done = terminated | truncated
+        self.noise = after
+        final = self._decide()
+        self.t = self.t.where(~done, 0)
+        self.noise = after.where(~done.view(-1, *[1] * (after.ndim - 1)), restart)
+        self.decision = self._decide()
+        return Step(
+            reward=reward,
+            state=state,
+            terminated=terminated,
+            truncated=truncated,
+            decision=self.decision,
+            final=final if bool(done.any()) else None,
+            local_reward=local_reward,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"t": self.t.clone(), "noise": self.noise.clone(), "streams": self.streams.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> Decision:
+        self.t, self.noise = state["t"].clone(), state["noise"].clone()
+        self.streams.load_state_dict(state["streams"])
+        self.decision = self._decide()
+        return self.decision
+
+
+def small_trainer(
+    name: str, env: Any, model: AnalyticalModel, mapping: AgentMapping | JointMapping, *, seed: int, iterations: int,
+    wrap: Callable[[Any], Any], **settings: Any,
+) -> Trainer:  # fmt: skip
+    """A trainer on a toy; 5 steps an iteration, so that episodes end in the middle of one."""
+    algorithm = replace(algorithms.find(name), tuned={})  # tuning must not move the tests
+    small = {"horizon": 5, "minibatches": 2, "actor_hidden": 8, "critic_hidden": 8}
+    train = algorithms.train_config(algorithm, {}, small | settings, env.action_space)
+    config = RunConfig(
+        domain="toy", algorithm=name, iterations=iterations, num_envs=env.num_envs, seed=seed, train=train
+    )
+    return Trainer(config, algorithm, Task(wrap(env), model, mapping))
