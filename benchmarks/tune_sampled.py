@@ -1,7 +1,6 @@
 """The search that chose how the sampled algorithms train on power and traffic: the same candidates for each, one seed.
 
     python benchmarks/tune_sampled.py --domain power --marks 30 100
-    python benchmarks/tune_sampled.py --domain power --round second --marks 30 100
     python benchmarks/tune_sampled.py --domain traffic --marks 100 300
 
 Power: case118_ieee__api at level C, exact, 24 hours of 171 environments an iteration. Traffic: the
@@ -26,21 +25,27 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "power": power.EXACT | {"network": power.network("case118_ieee__api"), "observation": "C"},
     "traffic": {"network": "grid"},
 }
+NOW = {"gamma": 0.0, "lambda_": 0.0}
+DISCOUNTS = (NOW, {"gamma": 0.5, "lambda_": 0.9}, {"gamma": 0.95, "lambda_": 0.9})
 ENVIRONMENTS, EPISODES = {"power": 171, "traffic": 64}, {"power": 48, "traffic": 24}
-BEST = {"power": {"actor_lr": 3e-3}, "traffic": {}}
-"""Of the first round, which the second changes one thing of."""
-ROUNDS = {
-    "first": [
-        {"actor_lr": lr, "gamma": gamma, "lambda_": lambda_}
-        for gamma, lambda_ in ((0.0, 0.0), (0.5, 0.9), (0.95, 0.9))
-        for lr in (5e-4, 1e-3, 3e-3)
-    ],
-    "second": [
-        {"actor_lr": 1e-2}, {"clip": 0.1}, {"entropy": 0.0}, {"epochs": 4}, {"minibatches": 32},
-        {"distribution": "beta"},
-    ],
-}  # fmt: skip
-"""Candidates: first the step and the discount, then one change at a time of what was best, 15 in all."""
+POWER = [
+    *({"actor_lr": lr, **discount} for discount in DISCOUNTS for lr in (5e-4, 1e-3, 3e-3)),
+    {"actor_lr": 1e-2, **NOW},
+    *(
+        {"actor_lr": 3e-3, **NOW, **change}
+        for change in ({"clip": 0.1}, {"entropy": 0.0}, {"epochs": 4}, {"minibatches": 32}, {"distribution": "beta"})
+    ),
+]
+"""Fifteen: the step and the discount, then one change at a time of what was best for mappo and ippo."""
+TRAFFIC = [
+    *({"actor_lr": lr, **NOW} for lr in (1e-3, 3e-3, 1e-2, 3e-2)),
+    *({"actor_lr": 1e-2, **discount} for discount in DISCOUNTS[1:]),
+    *(
+        {"actor_lr": 1e-2, **NOW, **change}
+        for change in ({"clip": 0.1}, {"entropy": 0.0}, {"epochs": 4}, {"minibatches": 8})
+    ),
+]
+CANDIDATES = {"power": POWER, "traffic": TRAFFIC}
 
 
 def measured(plan: launch.Plan, policy: Policy) -> Episodes:
@@ -60,17 +65,15 @@ def main() -> None:
     """One JSON line a candidate and algorithm."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--domain", choices=tuple(SETTINGS), default="power")
-    parser.add_argument("--round", choices=tuple(ROUNDS), default="first")
     parser.add_argument("--algorithms", nargs="+", default=["mappo", "ippo", "ippo-local"])
     parser.add_argument("--marks", type=int, nargs="+", default=[30, 100])
     args = parser.parse_args()
     optimum = None
     for algorithm in args.algorithms:
-        for candidate in ROUNDS[args.round]:
-            train = {"threads": 1, **(BEST[args.domain] if args.round == "second" else {}), **candidate}
+        for candidate in CANDIDATES[args.domain]:
             values = {
                 "settings": SETTINGS[args.domain], "device": "cpu", "algorithm": algorithm,
-                "iterations": max(args.marks), "num_envs": ENVIRONMENTS[args.domain], "train": train,
+                "iterations": max(args.marks), "num_envs": ENVIRONMENTS[args.domain], "train": {"threads": 1, **candidate},
             }  # fmt: skip
             try:
                 plan = launch.resolve(args.domain, values)

@@ -18,15 +18,13 @@ from dgpg_power.instance import build, grid_of
 from dgpg_power.mapping import DispatchMapping
 from dgpg_power.models import CostPotential
 
-TUNED: dict[str, dict[str, Any]] = {
-    "dg-pg": {
-        "iterations": 3000,
-        "num_envs": 256,
-        "train": {
-            "horizon": 1, "parameters": "independent", "distribution": "mean", "alpha": {"start": 1.0, "end": 1.0},
-            "epochs": 1, "minibatches": 1, "actor_hidden": 64, "actor_lr": 2e-3, "lr_end": 0.02, "entropy": 0.0,
-            "checkpoint_every": 500,
-        },
+TUNED: dict[str, Any] = {
+    "iterations": 3000,
+    "num_envs": 256,
+    "train": {
+        "horizon": 1, "parameters": "independent", "distribution": "mean", "alpha": {"start": 1.0, "end": 1.0},
+        "epochs": 1, "minibatches": 1, "actor_hidden": 64, "actor_lr": 2e-3, "lr_end": 0.02, "entropy": 0.0,
+        "checkpoint_every": 500,
     },
 }  # fmt: skip
 """What dg-pg was tuned to: many small steps, each on moments of other days."""
@@ -34,13 +32,17 @@ SAMPLED: dict[str, Any] = {
     "iterations": 300,
     "num_envs": 32,
     "train": {
-        "parameters": "independent", "actor_hidden": 64, "actor_lr": 1e-3, "lr_end": 0.02,
+        "parameters": "independent", "distribution": "beta", "actor_hidden": 64, "actor_lr": 3e-3, "lr_end": 0.02,
         "gamma": 0.0, "lambda_": 0.0,
     },
 }  # fmt: skip
-"""What the algorithms without guidance were tuned to: seven candidates on case118, see docs/results.md.
+"""What the algorithms without guidance were tuned to: fifteen candidates each on case118, benchmarks/tune_sampled.py.
 
 A dispatch hardly changes what comes after it, so a return beyond its own step is noise."""
+LOCAL: dict[str, Any] = SAMPLED | {
+    "train": SAMPLED["train"] | {"distribution": "gaussian", "actor_lr": 1e-3, "gamma": 0.5, "lambda_": 0.9},
+}
+"""The same for agents paid their own cost, who diverge with more."""
 
 
 class PowerDomain:
@@ -100,7 +102,7 @@ class PowerDomain:
 
     def training(self, algorithm: str) -> Mapping[str, Any]:
         """Tuned settings."""
-        tuned: Mapping[str, Any] = TUNED.get(algorithm, SAMPLED)
+        tuned: Mapping[str, Any] = {"dg-pg": TUNED, "ippo-local": LOCAL}.get(algorithm, SAMPLED)
         return tuned
 
     def describe(self, config: settings.Config) -> Sequence[str]:

@@ -15,6 +15,11 @@ class TestDistance(DomainTests):
     settings: ClassVar = {"queues": False}
 
 
+class TestDistanceByCvxpylayers(DomainTests):
+    domain = "traffic"
+    model = "traffic.system-optimum-cvx"
+
+
 class TestSelfishPotential(DomainTests):
     domain = "traffic"
     model = "traffic.user-equilibrium"
