@@ -10,7 +10,7 @@ import torch
 from dgpg.config import validate
 from dgpg.errors import ConfigError, DataError
 from dgpg_power.config import Config
-from dgpg_power.domain import SAMPLED, TUNED, domain
+from dgpg_power.domain import LOCAL, SAMPLED, TUNED, domain
 from dgpg_power.instance import NAMED, build
 from dgpg_power.network import bridges, lodf
 
@@ -130,5 +130,7 @@ def test_the_domain_makes_parts_that_fit() -> None:
     assert domain.analytical_model(config).potential(state, context).shape == (2,)
     assert domain.describe(config) == build(config).notes
     assert [rule.name for rule in domain.baselines(config)][-1] == "dc-opf"
-    assert domain.training("dg-pg") == TUNED["dg-pg"]
-    assert all(domain.training(name) == SAMPLED for name in ("mappo", "ippo", "ippo-local"))
+    assert domain.training("dg-pg") == TUNED
+    assert (
+        all(domain.training(name) == SAMPLED for name in ("mappo", "ippo")) and domain.training("ippo-local") == LOCAL
+    )

@@ -18,15 +18,13 @@ from .instance import SAME, build
 from .mapping import FlowMapping
 from .models import TotalTime, marginal_cost
 
-TUNED: dict[str, dict[str, Any]] = {
-    "dg-pg": {
-        "iterations": 2000,
-        "num_envs": 64,
-        "train": {
-            "estimator": "pathwise_plain", "horizon": 1, "parameters": "independent", "distribution": "mean",
-            "alpha": {"start": 1.0, "end": 1.0}, "epochs": 1, "minibatches": 1, "actor_hidden": 32, "actor_lr": 3e-3,
-            "lr_end": 0.02, "entropy": 0.0, "max_grad_norm": 10.0, "checkpoint_every": 500, "threads": 1,
-        },
+TUNED: dict[str, Any] = {
+    "iterations": 2000,
+    "num_envs": 64,
+    "train": {
+        "estimator": "pathwise_plain", "horizon": 1, "parameters": "independent", "distribution": "mean",
+        "alpha": {"start": 1.0, "end": 1.0}, "epochs": 1, "minibatches": 1, "actor_hidden": 32, "actor_lr": 3e-3,
+        "lr_end": 0.02, "entropy": 0.0, "max_grad_norm": 10.0, "checkpoint_every": 500, "threads": 1,
     },
 }  # fmt: skip
 """What dg-pg was tuned to, on demand that varies: from splits that are nearly right the plain gradient ends lower than
@@ -39,6 +37,7 @@ SAMPLED: dict[str, Any] = {
         "lr_end": 0.02, "gamma": 0.0, "lambda_": 0.0, "checkpoint_every": 500, "threads": 1,
     },
 }  # fmt: skip
+"""What the algorithms without guidance were tuned to: ten candidates each on the default, benchmarks/tune_sampled.py."""
 
 
 class TrafficDomain:
@@ -66,6 +65,14 @@ class TrafficDomain:
         """Rules of drivers and operators, and equilibrium and optimum with full information."""
         return baselines(config)
 
+    def judge(
+        self, config: settings.Config, policies: Mapping[str, Policy], episodes: int, seed: int
+    ) -> Sequence[Mapping[str, float | str]]:
+        """Trips of the busiest period in UXsim, whose queues are physical."""
+        from .judge import judge  # needed by few
+
+        return judge(config, policies, episodes, seed)
+
     def figures(
         self, config: settings.Config, policies: Mapping[str, Policy], folder: Path, seed: int
     ) -> Sequence[Path]:
@@ -82,8 +89,7 @@ class TrafficDomain:
 
     def training(self, algorithm: str) -> Mapping[str, Any]:
         """Tuned settings."""
-        tuned: Mapping[str, Any] = TUNED.get(algorithm, SAMPLED)
-        return tuned
+        return TUNED if algorithm == "dg-pg" else SAMPLED
 
     def describe(self, config: settings.Config) -> Sequence[str]:
         """Sizes, routes, the rule of queues, and what was left out of the network."""
