@@ -73,7 +73,8 @@ def main() -> None:
         for candidate in CANDIDATES[args.domain]:
             values = {
                 "settings": SETTINGS[args.domain], "device": "cpu", "algorithm": algorithm,
-                "iterations": max(args.marks), "num_envs": ENVIRONMENTS[args.domain], "train": {"threads": 1, **candidate},
+                "iterations": max(args.marks), "num_envs": ENVIRONMENTS[args.domain],
+                "train": {"threads": 1, **candidate},
             }  # fmt: skip
             try:
                 plan = launch.resolve(args.domain, values)

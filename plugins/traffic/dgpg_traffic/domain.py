@@ -37,7 +37,7 @@ SAMPLED: dict[str, Any] = {
         "lr_end": 0.02, "gamma": 0.0, "lambda_": 0.0, "checkpoint_every": 500, "threads": 1,
     },
 }  # fmt: skip
-"""What the algorithms without guidance were tuned to: ten candidates each on the default, benchmarks/tune_sampled.py."""
+"""What the algorithms without guidance were tuned to: ten candidates each on `grid`, benchmarks/tune_sampled.py."""
 
 
 class TrafficDomain:

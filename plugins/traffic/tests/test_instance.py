@@ -185,5 +185,5 @@ def test_the_domain_makes_parts_that_fit() -> None:
     assert domain.analytical_model(config).potential(state, context).shape == (2,)
     assert domain.describe(config) == build(config).notes
     assert [rule.name for rule in domain.baselines(config)][-1] == "system-optimum"
-    assert domain.training("dg-pg") == TUNED["dg-pg"]
+    assert domain.training("dg-pg") == TUNED
     assert all(domain.training(name) == SAMPLED for name in ("mappo", "ippo", "ippo-local"))
