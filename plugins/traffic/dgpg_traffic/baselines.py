@@ -97,7 +97,7 @@ def usual_day(instance: Instance) -> Tensor:
         flow = roads.flow(splits, level * base, residual)
         found.append(splits[0])
         if config.queues:
-            residual = residual_queue(flow, capacity, config.queue.share, config.queue.threshold)
+            residual = residual_queue(flow, capacity, config.residual.share, config.residual.threshold)
     return torch.stack(found)
 
 

@@ -41,7 +41,7 @@ class Demand(Settings):
     )
 
 
-class Queues(Settings):
+class Residual(Settings):
     """What a period leaves for the next, r' = share (x - threshold capacity)+; vehicles are not conserved."""
 
     share: float = Field(0.5, ge=0, lt=1, description="rho: part of the excess that is still there a period later")
@@ -80,7 +80,7 @@ class Config(Settings):
     )
     seed: int = Field(0, ge=0, description="seed of the instance: demand from which features are scaled")
     demand: Demand = Demand()
-    queue: Queues = Queues()
+    residual: Residual = Residual()
     incidents: Incidents = Incidents()
     models: Models = Models()
     trained: Config | None = Field(

@@ -98,7 +98,7 @@ class TrafficEnv:
         config = self.instance.config
         if not config.queues:
             return torch.zeros_like(flow)
-        return residual_queue(flow, capacity, config.queue.share, config.queue.threshold)
+        return residual_queue(flow, capacity, config.residual.share, config.residual.threshold)
 
     def state_dict(self) -> dict[str, Any]:
         """Exact state: streams, demand and capacities, last period."""

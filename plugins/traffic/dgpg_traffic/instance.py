@@ -167,9 +167,9 @@ def _notes(config: Config, network: Network, routes: Routes) -> tuple[str, ...]:
     count: NDArray[np.int64] = routes.exists.sum(1)
     size = f"{network.name}: {network.num_pairs} pairs, {network.num_links} links, {network.demand.sum():,.0f} vehicles"
     chosen = f"up to {count.max()} routes a pair, {count.mean():.1f} on average, {(count == 1).sum()} pairs have one"
-    queue = config.queue
+    residual = config.residual
     carried = (
-        f"{queue.share:g} of the flow above {queue.threshold:g} capacities is there a period later; vehicles are not "
-        "conserved" if config.queues else "periods are static problems"
+        f"{residual.share:g} of the flow above {residual.threshold:g} capacities is there a period later; vehicles are "
+        "not conserved" if config.queues else "periods are static problems"
     )  # fmt: skip
     return (size, chosen, carried, *network.notes)

@@ -21,7 +21,7 @@ def test_the_table_of_settings_is_that_of_the_configuration() -> None:
     page, rows = PAGE.read_text(encoding="utf-8"), script["rows"]("traffic")
     assert script["render"]("traffic", page) == page, "run: python docs/scripts/settings.py"
     named = [row.split("`")[1] for row in rows]
-    assert {"network", "demand.scale", "queues", "queue.threshold"} <= set(named) and len(named) == len(set(named))
+    assert {"network", "demand.scale", "queues", "residual.threshold"} <= set(named) and len(named) == len(set(named))
     assert set(script["LEFT_OUT"]) == set(Config.model_fields) - {name.split(".")[0] for name in named}
     assert set(script["UNIT"]["traffic"]) <= set(named), "a unit of a setting that is no more"
 

@@ -44,7 +44,7 @@ def replayed(env: TrafficEnv, actions: Tensor) -> tuple[np.ndarray, np.ndarray, 
     own = np.zeros(demand.shape)
     for n, k, links in used:
         own[:, n] += demand[:, n] * splits[:, n, k] * time[:, links].sum(-1)
-    left = config.queue.share * np.maximum(flow - config.queue.threshold * capacity, 0)
+    left = config.residual.share * np.maximum(flow - config.residual.threshold * capacity, 0)
     return flow, time, left if config.queues else 0 * left, own
 
 
@@ -53,7 +53,7 @@ def replayed(env: TrafficEnv, actions: Tensor) -> tuple[np.ndarray, np.ndarray, 
     [
         {},
         {"queues": False, "agents_per_pair": 3},
-        {"queue": {"share": 0.9, "threshold": 1.2}} | INCIDENTS,
+        {"residual": {"share": 0.9, "threshold": 1.2}} | INCIDENTS,
         {"network": "grid"} | INCIDENTS,
     ],
 )
@@ -117,7 +117,7 @@ def test_agents_of_a_pair_that_split_as_one_change_nothing(seed: int, per_pair: 
 
 @pytest.mark.parametrize("name", ["braess", "grid"])
 def test_queues_stay_bounded(name: str) -> None:
-    env = started(network=name, horizon=20, demand={"scale": 3.0, "noise": 0.3}, queue={"share": 0.8}, **INCIDENTS)
+    env = started(network=name, horizon=20, demand={"scale": 3.0, "noise": 0.3}, residual={"share": 0.8}, **INCIDENTS)
     worst = torch.zeros(env.num_envs, env.instance.network.num_links)
     draw = torch.Generator().manual_seed(0)
     for _ in range(19):
