@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os.path import expanduser
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,7 +18,7 @@ def _absolute(name: str) -> str:
     """A run must find its files from any directory it is resumed or evaluated in."""
     if name in NAMES:
         return name
-    path = Path(name).expanduser()
+    path = Path(expanduser(name))  # unlike Path.expanduser, leaves the home of nobody for load_network to name
     file = path.suffix or len(path.parts) > 1 or path.exists() or Path(f"{path}{NET}").is_file()
     return str(path.absolute()) if file else name
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dgpg.config import validate
-from dgpg.errors import ConfigError
+from dgpg.errors import ConfigError, DataError
 from dgpg_traffic.config import Config
 from dgpg_traffic.data import NAMES, load_network
 
@@ -77,3 +77,8 @@ def test_a_network_that_comes_along_is_meant_whatever_lies_here(here: Path, name
 def test_a_home_is_spelt_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/elsewhere/someone")
     assert settings(network="~/town").network == "/elsewhere/someone/town"
+
+
+def test_the_home_of_nobody_is_a_network_that_is_not_there() -> None:
+    with pytest.raises(DataError, match=r"unknown network '.*~no-such-user/town'"):
+        load_network(settings(network="~no-such-user/town").network)
