@@ -73,7 +73,7 @@ class Config(Settings):
     agents_per_pair: int = Field(
         1, ge=1, le=1000, description="agents that share a pair's vehicles alike: one alone is a monopolist"
     )
-    horizon: int = Field(12, ge=1, description="periods of an episode, a day")
+    horizon: int = Field(24, ge=1, description="periods of an episode, a day")
     queues: bool = Field(True, description="carry excess flow to the next period; without, periods are static problems")
     start: Splits = Field(
         "user-equilibrium",
