@@ -32,4 +32,5 @@ def box(**settings: Any) -> ConvexLayer:
     return ConvexLayer(cp.Problem(goal, [x >= low, x <= 10, cp.sum(x) == total]), [q, low, total], [x], **settings)
 
 
-LSQR, DENSE, OURS = {"derivative": "lsqr"}, {"derivative": "dense"}, {"solver": "interior-point"}
+LSQR, LSMR, DENSE = ({"derivative": name} for name in ("lsqr", "lsmr", "dense"))
+OURS = {"solver": "interior-point"}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dgpg.convex import ConvexLayer
 
-from .convex_layers import DENSE, LSQR, OURS, box, cp, f64, simplex
+from .convex_layers import DENSE, LSMR, LSQR, OURS, box, cp, f64, simplex
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -28,7 +28,7 @@ def numeric(layer: ConvexLayer, values: list[Tensor], which: int, weight: Tensor
     return result
 
 
-@pytest.fixture(scope="module", params=[LSQR, DENSE, OURS], ids=["lsqr", "dense", "ours"])
+@pytest.fixture(scope="module", params=[LSQR, LSMR, DENSE, OURS], ids=["lsqr", "lsmr", "dense", "ours"])
 def nearest(request: pytest.FixtureRequest) -> ConvexLayer:
     return simplex(**request.param)
 

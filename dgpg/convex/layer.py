@@ -65,8 +65,9 @@ class ConvexLayer:
         parameters: All its parameters, in the order of the call.
         variables: What a call returns: its variables, or dual variables (shadow prices) of its constraints.
         derivative: Of Clarabel's solution. "lsqr" is iterative, fast, and silently wrong on badly conditioned
-            programs (bus-angle DC power flow: by up to 1600 %). "dense" is exact and cubic in the program's
-            size. Test against finite differences at the real size.
+            programs (bus-angle DC power flow: by up to 1600 %). "lsmr" is iterative to a smaller residual:
+            where powers are minimised it was right to 1e-4 where "lsqr" was 7 % off. "dense" is exact and cubic
+            in the program's size. Test against finite differences at the real size.
         tolerance: Largest violation of a constraint by Clarabel, relative to the largest magnitude among its own
             constants and parameters (at least 1).
         solver: "clarabel" or "interior-point".
@@ -84,7 +85,7 @@ class ConvexLayer:
         parameters: Sequence[cp.Parameter],
         variables: Sequence[cp.Variable],
         *,
-        derivative: Literal["lsqr", "dense"] = "lsqr",
+        derivative: Literal["lsqr", "lsmr", "dense"] = "lsqr",
         tolerance: float = 1e-5,
         solver: Literal["clarabel", "interior-point"] = "clarabel",
         solver_args: dict[str, Any] | None = None,
