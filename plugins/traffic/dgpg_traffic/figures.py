@@ -144,10 +144,12 @@ def _links(
     from matplotlib.collections import LineCollection, PolyCollection
 
     streets = place[np.stack([network.tail, network.head], 1)]
-    axes.add_collection(LineCollection(streets, colors=UNLOADED, linewidths=0.8, zorder=1))
+    axes.add_collection(LineCollection(list(streets), colors=UNLOADED, linewidths=0.8, zorder=1))
     order = np.argsort(share, kind="stable")  # the widest on top where bands meet
     corners = bands(network, place, share)[order]
-    shade = PolyCollection(corners, array=load[order], cmap=colours, edgecolors="#808080", linewidths=0.25, zorder=2)
+    shade = PolyCollection(
+        list(corners), array=load[order], cmap=colours, edgecolors="#808080", linewidths=0.25, zorder=2
+    )
     shade.set_clim(*limits)
     axes.add_collection(shade)
     axes.scatter(*place.T, s=8, color="#333333", zorder=3)
