@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.sparse.csgraph import shortest_path
 
 from dgpg.errors import ConfigError
-from dgpg.figures import COLOURS, Axes, Figure, blank, save
+from dgpg.figures import COLOURS, Axes, blank, save
 from dgpg.protocols import Policy
 
 from .arrays import FloatArray
-from .assignment import SYSTEM_OPTIMUM
+from .assignment import SYSTEM_OPTIMUM, USER_EQUILIBRIUM
 from .config import Config
 from .instance import build
 from .network import Network
@@ -24,11 +25,12 @@ DAYS = 8
 """Episodes that are drawn."""
 TOO_SLOW = 1.5
 """Rules whose trips take this many times the optimum's are left out of the day: they would flatten it."""
-ASIDE = 0.006
-"""How far a link is drawn to the right of the line between its nodes, share of the map: each direction has its own."""
-WIDEST = 5.0
-"""Of a link, points."""
-OTHERS = ("#e69f00", "#009e73", "#cc79a7", "#56b4e9")
+WIDEST = 0.035
+"""Of a link, share of the map's longer side; less where links are short."""
+UNLOADED = "#d0d0d0"
+COLOUR = {OPTIMUM: COLOURS["oracle"], USER_EQUILIBRIUM.name: "#d55e00"}
+"""Of rows that every figure has; the policy's is that of `dgpg.figures`."""
+OTHERS = ("#e69f00", "#cc79a7", "#56b4e9", "#f0e442")
 """Of Okabe and Ito's palette, which all kinds of colour vision can tell apart."""
 
 
@@ -56,21 +58,38 @@ def roads(path: Path, network: Network, replays: Mapping[str, Replay]) -> Path:
     """Flow over capacity of each link under two policies, mean over all periods, and the difference."""
     (name, shown), (_, best) = replays.items()
     place, note = places(network)
-    figure, panels = blank(14, 1.4 + 3.8 * float(place[:, 1].max()), columns=3)
-    loads = [loading(x) for x in (shown, best)]
-    top = float(max(load.max() for load in loads))
-    apart = loads[0] - loads[1]
+    figure, panels = blank(14, 1.9 + 4.3 * float(place[:, 1].max()), columns=3)
+    flows, loads = ([of(x) for x in (shown, best)] for of in (mean_flow, loading))
+    most, top = (max(float(x.max()) for x in both) for both in (flows, loads))
+    trips = [float(x.travel_time.mean()) for x in (shown, best)]
+    for axes, flow, load in zip(panels, flows, loads, strict=False):
+        shade = _links(axes, network, place, load, flow / max(most, 1e-9), "viridis_r", (0.0, top))
+    bar = figure.colorbar(shade, ax=panels[:2], location="bottom", shrink=0.5, aspect=40, label="flow over capacity")
+    if top > 1:
+        bar.ax.axvline(1, color="black", linewidth=1.5)
+    moved, apart = np.abs(flows[0] - flows[1]), loads[0] - loads[1]
     reach = max(float(np.abs(apart).max()), 1e-6)
-    width = WIDEST * np.sqrt(best.flow.mean((0, 1)) / best.flow.mean((0, 1)).max())
-    for axes, title, load in zip(panels, (name, OPTIMUM), loads, strict=False):
-        shade = _links(axes, network, place, load, width, "viridis_r", (0.0, top))
-        axes.set_title(title)
-    figure.colorbar(shade, ax=panels[:2], label="flow over capacity, mean")
-    shade = _links(axes := panels[2], network, place, apart, width, "RdBu_r", (-reach, reach))
-    axes.set_title(f"{name} less {OPTIMUM}")
-    figure.colorbar(shade, ax=axes, label="difference, capacities")
-    figure.supxlabel(f"{network.name}: width as the optimum's flow{note}", fontsize=9, color="#555555")
+    shade = _links(panels[2], network, place, apart, moved / max(moved.max(), 1e-9), "RdBu_r", (-reach, reach))
+    figure.colorbar(shade, ax=panels[2], location="bottom", aspect=20, label="difference in flow over capacity")
+    panels[0].set_title(f"{name}\nmean travel time {trips[0]:.4g}, {100 * (trips[0] / trips[1] - 1):+.2g} %")
+    panels[1].set_title(f"{OPTIMUM}\nmean travel time {trips[1]:.4g}")
+    panels[2].set_title(f"{name} less {OPTIMUM}\nwidest: {_rounded(float(moved.max()))} vehicles a period")
+    caption = (
+        f"{network.name}, mean of {DAYS} days; directions at the right of their street, as wide as their flow{note}"
+    )
+    figure.supxlabel(caption, fontsize=9, color="#555555")
     return save(figure, path)
+
+
+def _rounded(x: float) -> str:
+    """Whole vehicles, or three digits of few."""
+    return f"{x:,.0f}" if x >= 100 else f"{x:.3g}"
+
+
+def mean_flow(shown: Replay) -> FloatArray:
+    """Vehicles a period, mean over periods and days, `[L]`."""
+    found: FloatArray = shown.flow.mean((0, 1))
+    return found
 
 
 def loading(shown: Replay) -> FloatArray:
@@ -101,48 +120,75 @@ def places(network: Network) -> tuple[FloatArray, str]:
     return found, note
 
 
-def _links(
-    axes: Axes, network: Network, place: FloatArray, load: FloatArray, width: FloatArray, colours: str,
-    limits: tuple[float, float],
-) -> Figure:  # fmt: skip
-    """Every link as a line beside that of its other direction; what a colour bar needs."""
-    from matplotlib.collections import LineCollection
+def bands(network: Network, place: FloatArray, share: FloatArray) -> FloatArray:
+    """Corners of each link's band, `[L, 4, 2]`, at the right of the line between its nodes, where traffic keeps right.
 
-    ends = np.stack([place[network.tail], place[network.head]], 1)
-    along = ends[:, 1] - ends[:, 0]
-    size = np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), 1e-9)
-    right = ASIDE * np.stack([along[:, 1], -along[:, 0]], -1) / size
-    shade = LineCollection(ends + right[:, None], array=load, cmap=colours, linewidths=np.maximum(width, 0.8))
+    Args:
+        network: the links.
+        place: of nodes, `[V, 2]`.
+        share: width of each band, share of the widest, `[L]`.
+    """
+    start, end = place[network.tail], place[network.head]
+    along = end - start
+    size = np.linalg.norm(along, axis=-1, keepdims=True)
+    right = np.stack([along[:, 1], -along[:, 0]], -1) / np.maximum(size, 1e-9)
+    aside = min(WIDEST, 0.25 * float(np.median(size))) * share[:, None] * right
+    return np.stack([start, end, end + aside, start + aside], 1)
+
+
+def _links(
+    axes: Axes, network: Network, place: FloatArray, load: FloatArray, share: FloatArray, colours: str,
+    limits: tuple[float, float],
+) -> Any:  # fmt: skip
+    """Every link as a band on the grey line of its street; what a colour bar needs."""
+    from matplotlib.collections import LineCollection, PolyCollection
+
+    streets = place[np.stack([network.tail, network.head], 1)]
+    axes.add_collection(LineCollection(list(streets), colors=UNLOADED, linewidths=0.8, zorder=1))
+    order = np.argsort(share, kind="stable")  # the widest on top where bands meet
+    corners = bands(network, place, share)[order]
+    shade = PolyCollection(
+        list(corners), array=load[order], cmap=colours, edgecolors="#808080", linewidths=0.25, zorder=2
+    )
     shade.set_clim(*limits)
     axes.add_collection(shade)
-    axes.scatter(*place.T, s=12, color="#333333", zorder=3)
-    axes.set(aspect="equal", xlim=(-0.04, 1.04), ylim=(-0.04, float(place[:, 1].max()) + 0.04))
+    axes.scatter(*place.T, s=8, color="#333333", zorder=3)
+    wide, high = place.max(0)
+    axes.set(aspect="equal", xlim=(-0.05, wide + 0.05), ylim=(-0.05, high + 0.05))
     axes.axis("off")
     return shade
 
 
 def day(path: Path, replays: Mapping[str, Replay]) -> Path:
-    """Travel time of a vehicle by the period of the day, over the optimum's."""
-    figure, (plain, over) = blank(11, 4.2, columns=2)
-    best = by_period(replays[OPTIMUM])
-    first, colours = next(iter(replays)), iter(OTHERS)
-    for name, shown in replays.items():
-        time = by_period(shown)
-        if time.mean() > TOO_SLOW * best.mean():
-            continue
-        known = {first: COLOURS["policy"], OPTIMUM: COLOURS["oracle"]}
-        colour = known.get(name) or next(colours)
+    """Travel time of a vehicle by the period of the day, and how far it is above the optimum's."""
+    figure, (plain, over) = blank(12, 4.2, columns=2)
+    best, kept = by_period(replays[OPTIMUM]), shown_rules(replays)
+    first, others = kept[0], iter(OTHERS)
+    for name in kept:
+        time = by_period(replays[name])
+        colour = COLOURS["policy"] if name == first else COLOUR.get(name) or next(others, "#000000")
         hours = 24 * (np.arange(len(time)) + 0.5) / len(time)
-        plain.plot(hours, time, color=colour, label=name, marker=".")
-        if name != OPTIMUM:
-            over.plot(hours, 100 * (time / best - 1), color=colour, label=name, marker=".")
-    plain.set(xlabel="hour", ylabel="travel time of a vehicle, the network's unit", xlim=(0, 24), title="over the day")
-    over.set(xlabel="hour", ylabel="%", xlim=(0, 24), title=f"above {OPTIMUM}")
-    over.axhline(0, color=COLOURS["oracle"], linewidth=1)
+        style: dict[str, Any] = {"color": colour, "marker": ".", "zorder": 3 if name == first else 2}
+        style["linestyle"] = "--" if name in COLOUR else "-"
+        plain.plot(hours, time, label=f"{name} (knows all demand)" if name in COLOUR else name, **style)
+        over.plot(hours, 100 * (time / best - 1), **style)
+    plain.set(ylabel="travel time, the network's unit of time", title="travel time of a vehicle that enters")
+    over.set(ylabel="%", title=f"above {OPTIMUM}")
     for axes in (plain, over):
-        axes.set_xticks(range(0, 25, 4))
-    plain.legend(frameon=False)
+        axes.set(xlabel="hour of the day", xlim=(0, 24), xticks=range(0, 25, 4))
+    figure.legend(loc="outside right center", frameon=False)
+    left_out = [name for name in replays if name not in kept]
+    if left_out:
+        note = f"left out, more than {TOO_SLOW:g} times the optimum's time: {', '.join(left_out)}"
+        figure.supxlabel(note, fontsize=9, color="#555555")
     return save(figure, path)
+
+
+def shown_rules(replays: Mapping[str, Replay]) -> list[str]:
+    """The policy, the oracles, and the rules whose trips do not take `TOO_SLOW` times the optimum's."""
+    most = TOO_SLOW * replays[OPTIMUM].travel_time.mean()
+    first = next(iter(replays))
+    return [name for name, x in replays.items() if name == first or name in COLOUR or x.travel_time.mean() <= most]
 
 
 def by_period(shown: Replay) -> FloatArray:

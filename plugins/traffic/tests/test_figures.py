@@ -1,6 +1,7 @@
 """Figures of a policy beside the optimum: what they show, and that they show it the same each time."""
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,3 +78,42 @@ def test_coordinates_of_the_source_keep_their_proportions() -> None:
     assert note == "" and place.min() == 0 and np.ptp(place, 0).max() == 1
     scale = np.ptp(network.place, 0) / np.ptp(place, 0)
     assert scale[0] == pytest.approx(scale[1])
+
+
+def test_bands_lie_at_the_right_of_their_street_as_wide_as_their_share() -> None:
+    network = load_network("grid")
+    place, _ = figures.places(network)
+    share = np.linspace(0, 1, network.num_links)
+    corners = figures.bands(network, place, share)
+    along, aside = corners[:, 1] - corners[:, 0], corners[:, 3] - corners[:, 0]
+    right = aside[:, 0] * along[:, 1] - aside[:, 1] * along[:, 0]
+    assert right[0] == 0 and (right[1:] > 0).all()
+    width = np.linalg.norm(aside, axis=-1)
+    assert width == pytest.approx(share * width[-1]) and 0 < width[-1] <= figures.WIDEST
+    assert (corners[:, 0] == place[network.tail]).all() and (corners[:, 1] == place[network.head]).all()
+
+
+def test_two_directions_of_a_street_do_not_cover_each_other() -> None:
+    network = load_network("grid")
+    place, _ = figures.places(network)
+    there = {(int(a), int(b)): k for k, (a, b) in enumerate(zip(network.tail, network.head, strict=True))}
+    corners = figures.bands(network, place, np.ones(network.num_links))
+    both = [(k, there[b, a]) for (a, b), k in there.items() if (b, a) in there]
+    assert both
+    for one, other in both:
+        assert (corners[one, 3] - corners[one, 0]) @ (corners[other, 3] - corners[other, 0]) < 0
+
+
+def test_rules_that_are_far_too_slow_are_left_out_and_oracles_are_not() -> None:
+    times = {"dg-pg": 9.0, "shortest": 4.0, "logit": 2.9, "user-equilibrium": 8.0, "system-optimum": 2.0}
+    one = replay(config(), rules()["logit"], 1, seed=0)
+    replays = {name: replace(one, travel_time=np.full((6, 1), time)) for name, time in times.items()}
+    assert figures.shown_rules(replays) == ["dg-pg", "logit", "user-equilibrium", "system-optimum"]
+
+
+def test_flows_and_loads_are_means_over_all_periods_and_days() -> None:
+    shown = replay(config(), rules()["logit"], 3, seed=1)
+    assert (shown.capacity.min(), shown.capacity.max()) == pytest.approx((0.6, 1.0))  # incidents
+    flow, load = shown.flow[..., 0], shown.flow[..., 0] / shown.capacity[..., 0]
+    assert figures.mean_flow(shown)[0] == pytest.approx(flow.mean())
+    assert figures.loading(shown)[0] == pytest.approx(load.mean()) and load.mean() > flow.mean()
