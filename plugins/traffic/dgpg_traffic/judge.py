@@ -21,14 +21,19 @@ from .arrays import FloatArray, IntArray
 from .assignment import USER_EQUILIBRIUM
 from .config import Config
 from .instance import Instance, build
+from .network import Network
 from .replay import Replay, replay
 
-PLATOON = 5
-"""Vehicles that UXsim moves together."""
 DAYS = 2
 """Most days that are driven: one takes seconds, and more where roads jam."""
+PLATOON = 5
+"""Vehicles that UXsim moves together."""
 PLATOONS = 2000
-"""Released in a period: flows and capacities are multiplied alike to make it so, which changes no queue."""
+"""Released in a period: flows and capacities are multiplied alike to make it so.
+
+It changes no queue at a point. A link has a lane at least, so one of little capacity has room for more vehicles than
+it should; with room in proportion to capacity Sioux Falls is gridlocked at any splits.
+"""
 PERIOD = 3600.0
 """Seconds in which the vehicles of a period set out."""
 LIMIT = 4 * PERIOD
@@ -37,8 +42,16 @@ SECONDS = 60.0
 """Of the network's unit of time: it is taken for a minute."""
 SPEED = 20.0
 """Of free flow, m/s; lengths follow from free-flow times."""
+JAM = 0.2
+"""Vehicles a metre on one lane that stands."""
 LANE = 0.8
-"""Vehicles a second that one lane can carry at most."""
+"""Vehicles a second that one lane can carry at most, of speed, jam density and a reaction time of 1 s."""
+ROOM = 2.0
+"""Flow that a link's lanes carry over what its end lets out, as at a signal: without, there is no room for a queue."""
+MOST = 2 * PLATOONS * PLATOON / PERIOD
+"""Vehicles a second above which a capacity is none: all of them on one link are half of it."""
+RAMP = 5.0
+"""Seconds on each of the two ramps of a trip, one step of UXsim; not counted as travel."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +69,9 @@ def judge(
 ) -> Sequence[Mapping[str, float | str]]:
     """One row a policy: the busiest period of at most two days, from empty roads, with the policy's splits.
 
-    A link lets through its capacity and no more, incidents included. Delay functions are another picture of it: they
-    allow flows above capacity (2.5 times in the optimum of Sioux Falls) and charge for flows below it.
+    A link lets out its capacity and no more, incidents included; who waits, waits on it. Delay functions are another
+    picture of it: they allow flows above capacity (2.5 times in the optimum of Sioux Falls) and charge for flows below
+    it. Where they are steep in flow alone, as on braess, capacity is a parameter and times say little: compare.
 
     Raises:
         ConfigError: uxsim is not installed, or the equilibrium is not among the policies.
@@ -67,10 +81,10 @@ def judge(
         raise ConfigError(f"policies = {list(policies)}: {expected}")
     _uxsim()
     instance = build(config)
-    driven = {}
+    days, driven = min(episodes, DAYS), {}
     for name, policy in policies.items():
-        shown = replay(config, policy, min(episodes, DAYS), seed)
-        driven[name] = [drive(instance, shown, day) for day in range(shown.demand.shape[1])]
+        shown = replay(config, policy, days, seed)
+        driven[name] = [drive(instance, shown, day) for day in range(days)]
     usual = _mean_time(driven[USER_EQUILIBRIUM.name])
     return [
         {
@@ -89,20 +103,21 @@ def drive(instance: Instance, shown: Replay, day: int) -> Drive:
     vehicles = shown.demand[t, day, :, None] * shown.splits[t, day]
     scale = PLATOONS * PLATOON / vehicles.sum()
     world = make_world(instance, scale * shown.capacity[t, day])
-    links = instance.routes.links
+    links, head = instance.routes.links, instance.network.head
     for agent, slot, start in departures(scale * vehicles / PLATOON):
         route = links[agent // instance.config.agents_per_pair, slot]
-        names = [str(link) for link in route[route >= 0]]
-        tail, head = instance.network.tail[route[0]], instance.network.head[int(names[-1])]
-        world.addVehicle(f"n{tail}", f"n{head}", start).enforce_route(names)
+        route = route[route >= 0]
+        on, off = f"on{route[0]}", f"off{head[route[-1]]}"
+        world.addVehicle(on, off, start).enforce_route([on, *map(str, route), off])
     world.exec_simulation()
     trips = [(one.state == "end", one.departure_time, one.arrival_time) for one in world.VEHICLES.values()]
     arrived, begun, ended = np.array(trips, np.float64).T
-    return Drive((np.where(arrived > 0, ended * world.DELTAT, LIMIT) - begun * world.DELTAT) / 60, arrived)
+    seconds = np.where(arrived > 0, ended * world.DELTAT - 2 * RAMP, LIMIT) - begun * world.DELTAT
+    return Drive(seconds / 60, arrived)
 
 
 def make_world(instance: Instance, capacity: FloatArray) -> Any:
-    """UXsim's world of the network, each link with so much capacity, vehicles an hour `[L]`."""
+    """UXsim's world of the network, each link with so much capacity, vehicles an hour `[L]`, and ramps."""
     network = instance.network
     # UXsim draws colours only from its own generator; routes are given, so nothing else is left to chance.
     world = _uxsim().World(
@@ -111,16 +126,33 @@ def make_world(instance: Instance, capacity: FloatArray) -> Any:
     )  # fmt: skip
     for node in range(network.num_nodes):
         world.addNode(f"n{node}", 0, 0)
-    rate = capacity / 3600
-    lanes = np.maximum(np.ceil(rate / LANE), 1).astype(int)
+    rate = np.minimum(capacity / 3600, MOST)
+    lanes = np.maximum(np.ceil(ROOM * rate / LANE), 1).astype(int)
     length = np.maximum(network.free_time * SECONDS, PLATOON) * SPEED
     for link in range(network.num_links):
         world.addLink(
             str(link), f"n{network.tail[link]}", f"n{network.head[link]}", length=float(length[link]),
-            free_flow_speed=SPEED, number_of_lanes=int(lanes[link]), jam_density_per_lane=0.2,
-            capacity_in=float(rate[link]),  # its capacity_out does not hold for those whose trip ends there
+            free_flow_speed=SPEED, number_of_lanes=int(lanes[link]), jam_density_per_lane=JAM,
+            capacity_out=float(rate[link]),
         )  # fmt: skip
+    _add_ramps(world, network)
     return world
+
+
+def _add_ramps(world: Any, network: Network) -> None:
+    """A way on to each link and a way off at each node, `on{link}` and `off{node}`, wide and one step long.
+
+    UXsim lets vehicles out of a node in order of departure, so that one that waits for a full link would hold up those
+    who set out for others; and its capacity_out does not hold for those whose trip ends on the link.
+    """
+    lanes = int(np.ceil(MOST / LANE))
+    wide = {"length": RAMP * SPEED, "free_flow_speed": SPEED, "number_of_lanes": lanes, "jam_density_per_lane": JAM}
+    for link, tail in enumerate(network.tail):
+        world.addNode(f"on{link}", 0, 0)
+        world.addLink(f"on{link}", f"on{link}", f"n{tail}", **wide)
+    for node in range(network.num_nodes):
+        world.addNode(f"off{node}", 0, 0)
+        world.addLink(f"off{node}", f"n{node}", f"off{node}", **wide)
 
 
 def departures(platoons: FloatArray) -> list[tuple[int, int, float]]:

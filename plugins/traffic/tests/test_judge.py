@@ -19,6 +19,13 @@ from .made import STATIC, settings
 
 pytest.importorskip("uxsim", reason="uxsim is not installed: pip install 'dgpg-plugin-traffic[judge]'")
 
+
+@pytest.fixture(autouse=True)
+def fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fifth of the platoons, for speed."""
+    monkeypatch.setattr(judge, "PLATOONS", 1000)
+
+
 NET = """<NUMBER OF ZONES> 3
 <NUMBER OF NODES> 3
 <FIRST THRU NODE> 1
@@ -36,17 +43,44 @@ Origin 1
 """
 
 
-def road(folder: Path, capacity: float) -> tuple[Instance, Replay]:
-    """2000 vehicles an hour over 4 minutes of a wide link and 6 of one with some capacity."""
-    (folder / "road_net.tntp").write_text(NET.format(capacity=capacity))
-    (folder / "road_trips.tntp").write_text(TRIPS)
+FORK = """<NUMBER OF ZONES> 3
+<NUMBER OF NODES> 4
+<FIRST THRU NODE> 1
+<NUMBER OF LINKS> {links}
+<END OF METADATA>
+~ init term capacity length time b power speed toll type ;
+"""
+FORK_TRIPS = """<NUMBER OF ZONES> 3
+<TOTAL OD FLOW> 2000
+<END OF METADATA>
+Origin 1
+2 : 1000; 3 : 1000;
+"""
+
+
+def loaded(folder: Path, net: str, trips: str) -> tuple[Instance, Replay]:
+    """A network of these files, all on the shortest routes."""
+    (folder / "road_net.tntp").write_text(net)
+    (folder / "road_trips.tntp").write_text(trips)
     config = Config.model_validate({"network": str(folder / "road"), "horizon": 1} | STATIC)
     rule = next(rule for rule in domain.baselines(config) if rule.name == "shortest")
     return build(config), replay(config, rule, 1, 0)
 
 
-def test_on_empty_roads_trips_take_their_free_flow_time(tmp_path: Path) -> None:
-    found = judge.drive(*road(tmp_path, 8000), day=0)
+def road(folder: Path, capacity: float) -> tuple[Instance, Replay]:
+    """2000 vehicles an hour over 4 minutes of a wide link and 6 of one with some capacity."""
+    return loaded(folder, NET.format(capacity=capacity), TRIPS)
+
+
+def fork(folder: Path, *links: str) -> tuple[Instance, Replay]:
+    """1000 vehicles an hour from 1 to 2 and to 3, over links with tail, head, capacity, length and minutes."""
+    rows = "".join(f"{link} 0.15 4 0 0 1 ;\n" for link in links)
+    return loaded(folder, FORK.format(links=len(links)) + rows, FORK_TRIPS)
+
+
+@pytest.mark.parametrize("capacity", [8000, 1e12])
+def test_on_empty_roads_trips_take_their_free_flow_time(tmp_path: Path, capacity: float) -> None:
+    found = judge.drive(*road(tmp_path, capacity), day=0)
     assert found.arrived.all() and len(found.time) == judge.PLATOONS
     assert found.time.mean() == pytest.approx(10, rel=0.03)
 
@@ -57,6 +91,29 @@ def test_at_a_bottleneck_trips_wait_as_in_a_point_queue(tmp_path: Path, capacity
     found = judge.drive(*road(tmp_path, capacity), day=0)
     assert found.arrived.all()
     assert found.time.mean() - 10 == pytest.approx(60 * (2000 / capacity - 1) / 2, rel=0.1)
+
+
+def test_who_waits_to_set_out_holds_up_none_who_goes_elsewhere(tmp_path: Path) -> None:
+    """To 3 the mean waits 30 minutes as in a point queue, to 2 nobody does; the link to 3 has no room for them all."""
+    found = judge.drive(*fork(tmp_path, "1 2 9000 1 4", "1 3 500 1 4"), day=0)
+    assert found.arrived.all()
+    assert found.time.mean() == pytest.approx(4 + 30 / 2, rel=0.05)
+
+
+def test_who_waits_does_so_on_the_link_that_is_full(tmp_path: Path) -> None:
+    """To 3 the mean waits 7.5 minutes behind node 4, to 2 nobody does."""
+    found = judge.drive(*fork(tmp_path, "1 4 9000 1 4", "4 2 9000 1 4", "4 3 800 1 4"), day=0)
+    assert found.arrived.all()
+    assert found.time.mean() == pytest.approx(8 + 7.5 / 2, rel=0.05)
+
+
+def test_the_optimum_of_braess_is_faster_than_its_equilibrium_in_queues_too() -> None:
+    config = settings(network="braess", horizon=1, **STATIC)
+    means = {}
+    for rule in domain.baselines(config):
+        if rule.name in ("user-equilibrium", "system-optimum"):
+            means[rule.name] = judge.drive(build(config), replay(config, rule, 1, 0), 0).time.mean()
+    assert means["system-optimum"] < 0.95 * means["user-equilibrium"]
 
 
 def test_every_vehicle_of_a_route_drives_it_and_no_other() -> None:
