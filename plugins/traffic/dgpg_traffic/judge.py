@@ -38,6 +38,8 @@ PERIOD = 3600.0
 """Seconds in which the vehicles of a period set out."""
 LIMIT = 4 * PERIOD
 """Seconds after which those who are still on the road are counted as they are."""
+GLANCE = 300.0
+"""Seconds after which it is looked whether all have arrived: empty roads take as long to compute as full ones."""
 SECONDS = 60.0
 """Of the network's unit of time: it is taken for a minute."""
 SPEED = 20.0
@@ -109,7 +111,8 @@ def drive(instance: Instance, shown: Replay, day: int) -> Drive:
         route = route[route >= 0]
         on, off = f"on{route[0]}", f"off{head[route[-1]]}"
         world.addVehicle(on, off, start).enforce_route([on, *map(str, route), off])
-    world.exec_simulation()
+    while world.VEHICLES_LIVING and world.check_simulation_ongoing():
+        world.exec_simulation(duration_t2=GLANCE)
     trips = [(one.state == "end", one.departure_time, one.arrival_time) for one in world.VEHICLES.values()]
     arrived, begun, ended = np.array(trips, np.float64).T
     seconds = np.where(arrived > 0, ended * world.DELTAT - 2 * RAMP, LIMIT) - begun * world.DELTAT
@@ -119,7 +122,7 @@ def drive(instance: Instance, shown: Replay, day: int) -> Drive:
 def make_world(instance: Instance, capacity: FloatArray) -> Any:
     """UXsim's world of the network, each link with so much capacity, vehicles an hour `[L]`, and ramps."""
     network = instance.network
-    # UXsim draws colours only from its own generator; routes are given, so nothing else is left to chance.
+    # Routes are given; UXsim's own generator, seeded here, decides who goes first where links merge.
     world = _uxsim().World(
         name=network.name, deltan=PLATOON, tmax=LIMIT, random_seed=0, print_mode=0, save_mode=0, show_mode=0,
         show_progress=0, vehicle_logging_timestep_interval=-1, duo_update_time=10 * LIMIT,

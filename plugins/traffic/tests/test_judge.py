@@ -143,7 +143,7 @@ class TestDomain:
         np.random.seed(3)
         random.seed(3)
         before = np.random.get_state()[1].copy(), random.getstate()  # type: ignore[index]
-        first, again = (domain.judge(self.config, self.rules("shortest", "user-equilibrium"), 2, 0) for _ in range(2))
+        first, again = (domain.judge(self.config, self.rules("shortest", "user-equilibrium"), 1, 0) for _ in range(2))
         assert first == again
         assert (np.random.get_state()[1] == before[0]).all() and random.getstate() == before[1]  # type: ignore[index]
         rows = {row["name"]: row for row in first}
