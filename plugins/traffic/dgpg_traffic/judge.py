@@ -1,7 +1,7 @@
 """An independent judge: splits driven through UXsim, a mesoscopic simulator in which queues are physical.
 
 T. Seo, UXsim: lightweight mesoscopic traffic flow simulator in pure Python, 2023 (extra `judge`). It knows nothing of
-delay functions: vehicles follow each other (Newell 2002), wait where more arrive than a link lets in, and full links
+delay functions: vehicles follow each other (Newell 2002), wait where more arrive than a link lets out, and full links
 block those behind. So it judges whether the model's picture of who should drive where survives another physics.
 """
 
