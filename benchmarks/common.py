@@ -94,18 +94,20 @@ def train_and_measure(
 def follow(plan: launch.Plan, marks: Sequence[int], measure: Callable[[Policy], Any]) -> dict[str, Any]:
     """Train in memory; what `measure` finds of the greedy policy at each mark (iterations), and what it took.
 
-    The last mark is the total number of iterations.
+    At mark 0 the policy is untrained; the last mark is the total number of iterations.
     """
     torch.set_num_threads(plan.run.train.threads or 1)
     launch.keep_memory()
     trainer = Trainer(plan.run, find(plan.run.algorithm), plan.task)
     found: dict[int, Any] = {}
     updates: dict[int, int] = {}
-    for iteration in range(1, max(marks) + 1):
-        metrics = trainer.iterate()
+    train = plan.run.train
+    for iteration in range(max(marks) + 1):
+        if iteration:
+            trainer.iterate()
         if iteration in marks:
             found[iteration] = measure(NetworkPolicy(trainer.actor, trainer.kind, "greedy"))
-            updates[iteration] = int(metrics["updates"])
+            updates[iteration] = iteration * train.epochs * train.minibatches
     return {"found": found, "updates": updates, "wall_s": trainer.wall_s}
 
 

@@ -6,14 +6,13 @@
 Excess: cost of the greedy policy over that of the row `system-optimum`, which knows demand and incidents, on the same
 days, less one. `--static` is the published problem: demand that never varies, no queues, policies that begin on the
 shortest routes. A network is a prefix under DGPG_DATA (traffic/tntp), or any that the domain knows. `--measure` are
-settings of the evaluation alone.
+settings of the evaluation alone. At mark 0 a policy is untrained.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ from dgpg.protocols import Policy
 STATIC = {"demand": {"profile": "flat", "noise": 0.0}, "queues": False, "horizon": 1, "start": "shortest"}
 CPU = torch.device("cpu")
 DATA = Path(os.environ.get("DGPG_DATA", Path(__file__).parents[2] / "shared" / "data")) / "traffic" / "tntp"
-OPTIMUM, EQUILIBRIUM = "system-optimum", "user-equilibrium"
+OPTIMUM = "system-optimum"
 
 
 def network(name: str) -> str:
@@ -52,8 +51,8 @@ def learn(
     return follow(plan, marks, measure)
 
 
-def main() -> None:
-    """One JSON line a cell and one row of the table."""
+def arguments() -> argparse.Namespace:
+    """Of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", default=["grid"])
     parser.add_argument("--algorithms", nargs="+", default=["dg-pg"])
@@ -65,14 +64,38 @@ def main() -> None:
     parser.add_argument("--tuning", action="store_true", help="measure days that no published figure uses")
     parser.add_argument("--set", nargs="*", default=[], help="more settings, as for dgpg train: a.b=v, train.x=v")
     parser.add_argument("--measure", nargs="*", default=[], help="more evaluations: demand.scale=0.6 ...")
-    args = parser.parse_args()
-    more = parse_overrides(args.set)
-    arrivals = TUNING_ARRIVALS if args.tuning else ARRIVALS
+    return parser.parse_args()
+
+
+def measured_rules(domain: Any, configs: dict[str, Any], name: str, episodes: int, arrivals: int) -> list[Episodes]:
+    """Print every rule under each configuration; the optima."""
+    optima = []
+    for where, config in configs.items():
+        rules = {rule.name: play(domain, config, rule, episodes, arrivals, CPU) for rule in domain.baselines(config)}
+        optima.append(rules[OPTIMUM])
+        for rule, found in rules.items():
+            above, taken = excess(found, rules[OPTIMUM]), found.measures["travel_time"].mean()
+            print(f"{name} ({where}): {rule} excess {above:.3f} %, time {taken:.4f}", flush=True)
+    return optima
+
+
+def show(title: str, results: Sequence[dict[str, Any]], marks: Sequence[int], at: int) -> None:
+    """A row of the table: mean over seeds at each mark under configuration `at`, and the seeds at the last."""
+    curve = {m: round(float(np.mean([r["found"][m][at] for r in results])), 4) for m in marks}
+    seeds = [round(r["found"][max(marks)][at], 4) for r in results]
+    updates, wall = results[0]["updates"][max(marks)], np.mean([r["wall_s"] for r in results])
+    print(f"{title} excess {curve} %, seeds {seeds}, {updates} updates, training {wall:.1f} s", flush=True)
+
+
+def main() -> None:
+    """One JSON line a cell and one row of the table."""
+    args = arguments()
+    more, arrivals = parse_overrides(args.set), TUNING_ARRIVALS if args.tuning else ARRIVALS
     train = more.pop("train", {})
     top = {name: more.pop(name) for name in ("num_envs",) if name in more}
     for name in args.networks:
         settings = merge(merge(STATIC if args.static else {}, more), {"network": network(name)})
-        found: list[dict[str, Episodes]] = []
+        optima: list[Episodes] = []
         for algorithm in args.algorithms:
             values = {
                 "settings": settings, "device": "cpu", "algorithm": algorithm, "model": args.model,
@@ -80,32 +103,14 @@ def main() -> None:
             }  # fmt: skip
             plans = [launch.resolve("traffic", {**values, "seed": seed}) for seed in range(args.seeds)]
             domain, trained = plans[0].domain, plans[0].config
-            others = [launch.evaluated_in(domain, trained, parse_overrides([pair])) for pair in args.measure]
-            configs = [trained, *others]
-            if not found:
-                for where, config in zip(["trained", *args.measure], configs, strict=True):
-                    rules = {
-                        rule.name: play(domain, config, rule, args.episodes, arrivals, CPU)
-                        for rule in domain.baselines(config)
-                    }
-                    found.append(rules)
-                    for rule, episodes in rules.items():
-                        above, time_ = excess(episodes, rules[OPTIMUM]), episodes.measures["travel_time"].mean()
-                        print(f"{name} ({where}): {rule} excess {above:.3f} %, time {time_:.4f}", flush=True)
-            start = time.perf_counter()
-            optima = [rules[OPTIMUM] for rules in found]
-            results = [learn(plan, configs, args.marks, optima, arrivals) for plan in plans]
+            configs = {"trained": trained} | {
+                pair: launch.evaluated_in(domain, trained, parse_overrides([pair])) for pair in args.measure
+            }
+            optima = optima or measured_rules(domain, configs, name, args.episodes, arrivals)
+            results = [learn(plan, list(configs.values()), args.marks, optima, arrivals) for plan in plans]
             emit({"network": name, "settings": more, "algorithm": algorithm, "model": args.model, "runs": results})
-            for j, where in enumerate(["trained", *args.measure]):
-                curve = {m: round(float(np.mean([r["found"][m][j] for r in results])), 4) for m in args.marks}
-                last = max(args.marks)
-                seeds = [round(r["found"][last][j], 4) for r in results]
-                print(
-                    f"{name} ({where}): {algorithm} excess {curve} %, seeds {seeds}, {results[0]['updates'][last]} "
-                    f"updates, training {np.mean([r['wall_s'] for r in results]):.1f} s, with measuring "
-                    f"{(time.perf_counter() - start) / args.seeds:.0f} s",
-                    flush=True,
-                )
+            for at, where in enumerate(configs):
+                show(f"{name} ({where}): {algorithm}", results, args.marks, at)
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from dgpg.errors import DgpgError
+from dgpg.errors import ConfigError, DgpgError
 from dgpg.evaluate import Row, policies
 from dgpg.launch import Trained
-from dgpg.protocols import SupportsFigures
+from dgpg.protocols import Policy, SupportsFigures
 from dgpg.record import RunFolder, write_atomic
 
 Figure: TypeAlias = Any
@@ -80,6 +80,21 @@ def save(figure: Figure, path: Path) -> Path:
 
     write_atomic(path, write)
     return path
+
+
+def held_against(policies: Mapping[str, Policy], optimum: str) -> str:
+    """Name of the policy to draw, the first of `policies`, beside that of the domain's `optimum`.
+
+    Raises:
+        ConfigError: the optimum is not among them, or nothing else is.
+    """
+    name = next(iter(policies), optimum)
+    if optimum not in policies or name == optimum:
+        raise ConfigError(
+            f"policies = {list(policies)}: expected the policy to draw first and {optimum} to hold it against; "
+            "take the latter from domain.baselines(config)"
+        )
+    return name
 
 
 def evaluation(path: Path, log: Sequence[Mapping[str, float]], unit: str, rows: Sequence[Row]) -> Path:

@@ -21,6 +21,17 @@ def test_the_command_line_page_is_current():
     assert shown.stdout == (ROOT / "docs/cli.md").read_text(), "run: python docs/scripts/cli_help.py"
 
 
+@pytest.mark.parametrize("name", ["power", "traffic"])
+def test_the_tables_of_settings_are_current(name: str) -> None:
+    script, page = runpy.run_path(str(ROOT / "docs/scripts/settings.py")), ROOT / "docs" / f"{name}.md"
+    assert script["render"](name, page.read_text()) == page.read_text(), "run: python docs/scripts/settings.py"
+    named = [row.split("`")[1] for row in script["rows"](name)]
+    assert len(named) == len(set(named)) > 10
+    fields = set(script["CONFIG"][name].model_fields)
+    assert fields - {setting.split(".")[0] for setting in named} == set(script["LEFT_OUT"])
+    assert set(script["UNIT"][name]) <= set(named), "a unit of a setting that is no more"
+
+
 def examples(page):
     return re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
 

@@ -15,8 +15,9 @@ from dgpg import actions, random
 from dgpg.actions.logits import LOGITS
 from dgpg.actions.simplex import Simplex
 from dgpg.errors import PluginError
+from dgpg.models import CostModel
 from dgpg.rollout import collect
-from dgpg.types import Trajectory, map_tensors
+from dgpg.types import Context, Trajectory, map_tensors
 
 
 @pytest.fixture
@@ -113,6 +114,33 @@ def test_a_choice_that_never_has_a_share_can_come_back(toy_simplex: ModuleType) 
     assert u is not None
     way = torch.tensor([3.0, 0.0, 3.5])  # marginal costs 1, 4, 0.5
     torch.testing.assert_close(u[0, 0, 0], way / way.norm())
+
+
+class Prices(CostModel):
+    """The links cost 1, 2 and 3 a unit, whatever is on them."""
+
+    def block_potential(self, block: Tensor, index: Tensor, context: Context) -> Tensor:
+        return block[..., 0] * (1.0 + index)
+
+
+@pytest.mark.parametrize(
+    ("start", "signs"),
+    [
+        ((0.0, -12.0, -12.0), (0, 0)),  # all on the cheapest: the others, a share of 6e-6 each, are left alone
+        ((0.0, -8.0, -8.0), (-1, -1)),  # a share of 3e-4 is in use
+        ((-12.0, -12.0, 0.0), (1, 0)),  # all on the dearest: the second, too, comes back
+    ],
+)
+def test_an_abandoned_choice_comes_back_but_goes_no_further_down(
+    toy_simplex: ModuleType, start: tuple[float, ...], signs: tuple[int, ...]
+) -> None:
+    env = toy_simplex.Env(1, still=True, agents=1, start=start)
+    kind = actions.kind_of(env.action_space, "mean")
+    actor = actions.make_actor(env, kind, "shared", 8, 0)
+    trajectory, _ = collect(env, kind, actor, env.reset(), torch.zeros(1, 1, 1, 3))
+    u = kind.guide("pathwise", Prices(), toy_simplex.Loads(), trajectory, 0.9, False).u
+    assert u is not None
+    assert tuple(u[0, 0, 0, 1:].where(u[0, 0, 0, 1:].abs() > 1e-3, 0.0).sign().tolist()) == signs
 
 
 def test_guidance_by_hand(toy_simplex: ModuleType) -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dgpg.errors import ConfigError
-from dgpg.figures import COLOURS, Axes, blank, save
+from dgpg.figures import COLOURS, Axes, blank, held_against, save
 from dgpg.protocols import Policy
 from dgpg_power.config import Config
 from dgpg_power.instance import build
@@ -46,12 +45,7 @@ def draw(config: Config, policies: Mapping[str, Policy], folder: Path, seed: int
     Raises:
         ConfigError: `policies` has no `dc-opf`, or nothing beside it.
     """
-    name = next(iter(policies), OPTIMUM)
-    if OPTIMUM not in policies or name == OPTIMUM:
-        raise ConfigError(
-            f"policies = {list(policies)}: expected the policy to draw first and {OPTIMUM} to hold it against; "
-            "take the latter from domain.baselines(config)"
-        )
+    name = held_against(policies, OPTIMUM)
     network = build(config).network
     replays = {key: replay(config, policies[key], EPISODES, seed) for key in (name, OPTIMUM)}
     drawn = [dispatch(folder / "dispatch.svg", network, replays)]

@@ -1,13 +1,11 @@
-"""What docs/power.md says of settings, logs and measures is what the plugin has."""
+"""What docs/power.md says of logs and measures is what the plugin has."""
 
 import re
-import runpy
 from pathlib import Path
 
 import pytest
 import torch
 
-from dgpg_power.config import Config
 from dgpg_power.data import load_network
 from dgpg_power.data.moments import LOOSE, read_moments
 
@@ -16,16 +14,6 @@ from .made import environment, random_actions
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 PAGE = DOCS / "power.md"
 pytestmark = pytest.mark.skipif(not PAGE.exists(), reason=f"no {PAGE.name}: the plugin is installed without its docs")
-
-
-def test_the_table_of_settings_is_that_of_the_configuration() -> None:
-    script = runpy.run_path(str(DOCS / "scripts" / "settings.py"))
-    page, rows = PAGE.read_text(encoding="utf-8"), script["rows"]("power")
-    assert script["render"]("power", page) == page, "run: python docs/scripts/settings.py"
-    named = [row.split("`")[1] for row in rows]
-    assert {"network", "load.days", "prices.overload", "models.premium"} <= set(named) and len(named) == len(set(named))
-    assert set(script["LEFT_OUT"]) == set(Config.model_fields) - {name.split(".")[0] for name in named}
-    assert set(script["UNIT"]["power"]) <= set(named), "a unit of a setting that is no more"
 
 
 def test_the_sample_log_can_be_read(tmp_path: Path) -> None:

@@ -35,6 +35,8 @@ class TrafficEnv:
         self.num_agents, self.horizon = instance.num_agents, instance.config.horizon
         self.roads = instance.roads(device)
         self.sight = make_sight(instance, device)
+        usual = instance.by_agent(np.array(instance.network.demand))  # not the sight's, which may be of a training
+        self.usual = torch.as_tensor(usual, dtype=torch.float32, device=device)
         self.streams = random.Streams(seed, num_envs)
         agents, slots = self.roads.incidence.shape
         self.observation_space = spaces.Dict(
@@ -51,7 +53,7 @@ class TrafficEnv:
         """New days; the period before was the usual one under the first splits."""
         self.t = 0
         self.tape: Tape = tape([draw(g, self.instance) for g in self.streams.generators], self.device)
-        demand = self.sight.demand * self.sight.usual[self.tape.period[0] - 1].unsqueeze(-1)
+        demand = self.usual * self.sight.usual[self.tape.period[0] - 1].unsqueeze(-1)
         nothing = torch.zeros_like(self.tape.capacity[0])
         first = torch.as_tensor(self.instance.first, dtype=torch.float32, device=self.device)
         flow = self.roads.flow(first.expand(self.num_envs, -1, -1), demand, nothing)

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse.csgraph import shortest_path
 
-from dgpg.errors import ConfigError
-from dgpg.figures import COLOURS, Axes, blank, save
+from dgpg.figures import COLOURS, Axes, blank, held_against, save
 from dgpg.protocols import Policy
 
 from .arrays import FloatArray
@@ -40,12 +39,7 @@ def draw(config: Config, policies: Mapping[str, Policy], folder: Path, seed: int
     Raises:
         ConfigError: `policies` has no `system-optimum`, or nothing beside it.
     """
-    name = next(iter(policies), OPTIMUM)
-    if OPTIMUM not in policies or name == OPTIMUM:
-        raise ConfigError(
-            f"policies = {list(policies)}: expected the policy to draw first and {OPTIMUM} to hold it against; "
-            "take the latter from domain.baselines(config)"
-        )
+    name = held_against(policies, OPTIMUM)
     network = build(config).network
     replays = {key: replay(config, policy, DAYS, seed) for key, policy in policies.items()}
     return [

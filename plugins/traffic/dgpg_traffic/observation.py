@@ -18,7 +18,7 @@ from .roads import Roads
 AGENT, CHOICE = 6, 2
 """Numbers of features of an agent and of each of its routes."""
 BOUND = 4.0
-"""Features are bent to within this many deviations: roads that jam are a hundred deviations off."""
+"""Features are bent to within this many deviations: roads that jam are very many off."""
 LEVEL = 0.2
 """Unit of the usual demand as a feature: a third of the daily profile's range."""
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from dgpg.types import Step
 from dgpg_traffic.env import TrafficEnv
 
-from .made import STATIC, environment, random_splits, randomly
+from .made import STATIC, built, environment, random_splits, randomly, settings
 
 INCIDENTS: dict[str, Any] = {"incidents": {"probability": 0.2, "capacity": 0.5, "periods": 2}}
 
@@ -46,6 +46,15 @@ def replayed(env: TrafficEnv, actions: Tensor) -> tuple[np.ndarray, np.ndarray, 
         own[:, n] += demand[:, n] * splits[:, n, k] * time[:, links].sum(-1)
     left = config.residual.share * np.maximum(flow - config.residual.threshold * capacity, 0)
     return flow, time, left if config.queues else 0 * left, own
+
+
+def test_the_period_before_an_episode_is_the_usual_one_of_its_own_network() -> None:
+    """Not of the training's, which scales the features alone."""
+    trained = settings(demand={"scale": 1.0})
+    env = environment(2, demand={"scale": 0.5}, trained=trained.model_dump())
+    env.reset()
+    usual = built().profile[env.tape.period[0] - 1]
+    np.testing.assert_allclose(env.past.demand[:, 0], 0.5 * 6 * usual, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
