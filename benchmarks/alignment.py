@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from dgpg import alignment, launch, registry
+from dgpg.algorithms import Task
 from dgpg.protocols import AnalyticalModel
-from dgpg.train import Task
 
 
 def _permuted(table: Tensor, resources: int) -> Tensor:

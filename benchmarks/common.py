@@ -80,7 +80,7 @@ def train_and_measure(
     metrics: dict[str, float] = {}
 
     def measure(mode: Any) -> float:
-        policy = NetworkPolicy(trainer.actor, trainer.kind, mode)
+        policy = NetworkPolicy(trainer.team, mode)
         costs = episode_costs(plan.domain, plan.config, policy, episodes, arrivals, torch.device("cpu"))
         return float(costs.mean())
 
@@ -106,7 +106,7 @@ def follow(plan: launch.Plan, marks: Sequence[int], measure: Callable[[Policy], 
         if iteration:
             trainer.iterate()
         if iteration in marks:
-            found[iteration] = measure(NetworkPolicy(trainer.actor, trainer.kind, "greedy"))
+            found[iteration] = measure(NetworkPolicy(trainer.team, "greedy"))
             updates[iteration] = iteration * train.epochs * train.minibatches
     return {"found": found, "updates": updates, "wall_s": trainer.wall_s}
 

@@ -179,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = {"network": network(options.case), "load": {"high": HIGHEST}}
     plan = launch.resolve("power", {"settings": settings, "device": "cpu"})
     trainer = Trainer(plan.run, find(plan.run.algorithm), plan.task)
-    policy = NetworkPolicy(trainer.actor, trainer.kind, "greedy")
+    policy = NetworkPolicy(trainer.team, "greedy")
     print(f"{options.case}: {len(grid.pmin)} units; ms a decision for the batch; {AGAINST} / method; cost over HiGHS'")
     heads = "".join(f"{name:>{width}}" for name, width in HEADS.items())
     print(f"{'batch':>6}  {'method':22}{heads}")

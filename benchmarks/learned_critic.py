@@ -18,12 +18,12 @@ from common import ARRIVALS, emit, heuristics
 from torch import Tensor, nn
 
 from dgpg import launch, random
-from dgpg.algorithms import find
+from dgpg.algorithms import Task, find
 from dgpg.evaluate import NetworkPolicy, episode_costs
 from dgpg.models import CostModel
 from dgpg.protocols import AgentMapping
 from dgpg.sharing import Shared
-from dgpg.train import Task, Trainer
+from dgpg.train import Trainer
 from dgpg.types import Context, Guidance, Trajectory, flatten
 
 HIDDEN, EMBEDDING = 64, 4
@@ -131,7 +131,7 @@ def curve(settings: dict[str, Any], gamma: float, seed: int) -> dict[int, float]
     for iteration in range(1, max(MARKS) + 1):
         trainer.iterate()
         if iteration in MARKS:
-            policy = NetworkPolicy(trainer.actor, trainer.kind, "stochastic")
+            policy = NetworkPolicy(trainer.team, "stochastic")
             found[iteration] = float(episode_costs(plan.domain, plan.config, policy, 64, ARRIVALS, env.device).mean())
     return found
 

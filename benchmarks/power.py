@@ -25,6 +25,7 @@ from dgpg import launch
 from dgpg.config import merge, parse_overrides
 from dgpg.evaluate import Episodes, play
 from dgpg.protocols import Policy, SupportsRole
+from dgpg.trained import evaluated_in
 
 EXACT = {"mismatch": {"losses": False, "forecast_error": 0.0, "outages": 0.0}}
 EPISODES = 48
@@ -97,7 +98,7 @@ def main() -> None:
                     "iterations": max(args.marks), "train": train, **top,
                 }  # fmt: skip
                 plans = [launch.resolve("power", {**values, "seed": seed}) for seed in range(args.seeds)]
-                config = launch.evaluated_in(plans[0].domain, plans[0].config, measured)
+                config = evaluated_in(plans[0].domain, plans[0].config, measured)
                 if not shown:
                     found = rules(plans[0], config)
                     optimum = found["optimum"]

@@ -25,9 +25,9 @@ from torch import Tensor
 
 from dgpg import guidance, launch, random
 from dgpg.actions import categorical
-from dgpg.algorithms import find
+from dgpg.algorithms import Task, find
 from dgpg.networks import ScoringActor
-from dgpg.train import Task, Trainer
+from dgpg.train import Trainer
 
 HORIZONS = (1, 16)
 GAMMA = 0.95

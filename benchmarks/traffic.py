@@ -25,6 +25,7 @@ from dgpg import launch
 from dgpg.config import merge, parse_overrides
 from dgpg.evaluate import Episodes, play
 from dgpg.protocols import Policy
+from dgpg.trained import evaluated_in
 
 STATIC = {"demand": {"profile": "flat", "noise": 0.0}, "queues": False, "horizon": 1, "start": "shortest"}
 CPU = torch.device("cpu")
@@ -104,7 +105,7 @@ def main() -> None:
             plans = [launch.resolve("traffic", {**values, "seed": seed}) for seed in range(args.seeds)]
             domain, trained = plans[0].domain, plans[0].config
             configs = {"trained": trained} | {
-                pair: launch.evaluated_in(domain, trained, parse_overrides([pair])) for pair in args.measure
+                pair: evaluated_in(domain, trained, parse_overrides([pair])) for pair in args.measure
             }
             optima = optima or measured_rules(domain, configs, name, args.episodes, arrivals)
             results = [learn(plan, list(configs.values()), args.marks, optima, arrivals) for plan in plans]

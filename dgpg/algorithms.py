@@ -1,4 +1,4 @@
-"""The algorithms: one trainer, different parts. Each is a row, not a loop."""
+"""The algorithms: one trainer, different task. Each is a row, not a loop."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from typing import Any, Literal
 
 from gymnasium import spaces
 
-from dgpg.actions import default_distribution, kind_of
-from dgpg.config import TrainConfig, merge, validate
+from dgpg.actions import ActionKind, default_distribution, kind_of, make_actor
+from dgpg.config import CoordinationConfig, RunConfig, TrainConfig, merge, validate
+from dgpg.coordination import Rounds, Team
+from dgpg.descent import MirrorDescent
 from dgpg.errors import ConfigError, unknown
+from dgpg.protocols import AgentMapping, AnalyticalModel, Environment, JointMapping
+from dgpg.types import Decision
 
 
 @dataclass(frozen=True)
@@ -23,10 +27,21 @@ class Algorithm:
     reward: Literal["shared", "local"] = "shared"
     """`local` pays each agent its own cost, where the domain offers one."""
     guided: bool = False
+    actor: Literal["network", "descent"] = "network"
+    """`descent` fits two numbers a round instead of a network (`dgpg.descent`)."""
     tuned: Mapping[str, Any] = field(default_factory=dict)
     """Departures from `TrainConfig`'s defaults; the same candidates for each algorithm (benchmarks/tune.py)."""
     independent: Mapping[str, Any] = field(default_factory=dict)
     """Departures on top of these where each agent has a network of its own."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What there is to learn: the parts a domain made for one configuration."""
+
+    env: Environment
+    model: AnalyticalModel
+    mapping: AgentMapping | JointMapping
 
 
 ALGORITHMS = {
@@ -45,6 +60,13 @@ ALGORITHMS = {
             critic="local",
             reward="local",
             tuned={"actor_lr": 1e-2, "gamma": 0.9, "lambda_": 0.5},
+        ),
+        Algorithm(
+            "mirror-descent",
+            critic="central",
+            guided=True,
+            actor="descent",
+            tuned={"actor_lr": 3e-2, "alpha": {"start": 1.0, "end": 1.0}},
         ),
     )
 }
@@ -74,6 +96,8 @@ def train_config(
     alone = algorithm.guided and config.alpha.guidance_alone
     if config.distribution is None:
         chosen = default_distribution(space, alone, config.estimator)
+        if algorithm.actor == "descent" and not isinstance(space, spaces.MultiDiscrete):
+            chosen = "mean"
         config = config.model_copy(update={"distribution": chosen})
     estimators = kind_of(space, config.distribution).ESTIMATORS
     if config.estimator is None:
@@ -88,3 +112,33 @@ def train_config(
     if config.estimator not in ("all_action", "exact") and config.guidance_scale != "none":
         raise ConfigError(f"train.guidance_scale = influence: the estimator {config.estimator} has no scale; use none")
     return config
+
+
+def coordination_config(algorithm: Algorithm, settings: Mapping[str, Any]) -> CoordinationConfig:
+    """Rounds of intent; none by default, three for an algorithm that is nothing without them."""
+    descends = algorithm.actor == "descent"
+    config = validate(CoordinationConfig, merge({"rounds": 3} if descends else {}, settings), "coordination")
+    if descends and not config.rounds:
+        raise ConfigError(f"coordination.rounds = 0: algorithm {algorithm.name} is nothing but rounds; use at least 1")
+    return config
+
+
+def make_team(run: RunConfig, algorithm: Algorithm, task: Task, kind: ActionKind, decision: Decision) -> Team:
+    """The agents of a run, untrained.
+
+    Args:
+        run: its settings.
+        algorithm: network or descent.
+        task: environment, model and mapping.
+        kind: of actions.
+        decision: any moment, to see how long messages are; only looked at where there are rounds.
+    """
+    train, wanted = run.train, run.coordination
+    if not wanted.rounds:
+        return Team(kind, make_actor(task.env, kind, train.parameters, train.actor_hidden, run.seed))
+    rounds = Rounds(wanted.rounds, task.model, task.mapping, wanted.detached)
+    size = kind.intents(task.model, task.mapping, decision).size
+    if algorithm.actor == "descent":
+        shape = () if isinstance(task.env.action_space, spaces.MultiDiscrete) else (1,)
+        return Team(kind, MirrorDescent(size, wanted.rounds, shape).to(task.env.device), rounds)
+    return Team(kind, make_actor(task.env, kind, train.parameters, train.actor_hidden, run.seed, size), rounds)

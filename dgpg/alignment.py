@@ -27,8 +27,8 @@ from torch import Tensor
 from dgpg import random
 from dgpg.actions import kind_of, make_actor
 from dgpg.advantage import centre
+from dgpg.algorithms import Task
 from dgpg.protocols import AnalyticalModel, Environment, SupportsBlockPotential
-from dgpg.train import Task
 from dgpg.tries import Choices, Moment, Numbers, rows, tries_of
 from dgpg.types import Context
 

@@ -23,7 +23,7 @@ app = typer.Typer(
 )
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="a.b=v", help="A setting of the domain, or of the trainer as train.x=v."),
+    typer.Option("--set", metavar="a.b=v", help="A setting of the domain; train.x=v and coordination.x=v of those."),
 ]
 DomainSets = Annotated[list[str] | None, typer.Option("--set", metavar="a.b=v", help="A setting of the domain.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
@@ -72,7 +72,9 @@ def check(
 @app.command()
 def train(
     domain: Annotated[str | None, typer.Argument(help="Name of a domain, see `dgpg domains`.")] = None,
-    algorithm: Annotated[str | None, typer.Option(help="dg-pg (default), mappo, ippo or ippo-local.")] = None,
+    algorithm: Annotated[
+        str | None, typer.Option(help="dg-pg (default), mappo, ippo, ippo-local, mirror-descent.")
+    ] = None,
     iterations: Annotated[int | None, typer.Option(help="Total that schedules are laid over; 40.")] = None,
     num_envs: Annotated[int | None, typer.Option(help="Parallel environments; 8 (1000 agents: 2).")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random; 0.")] = None,
@@ -124,7 +126,7 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure a policy against its untrained self and every baseline on the same arrivals."""
-    report.evaluation(run, episodes, seed, _domain_only(sets or [], "an evaluation"), judge, as_json)
+    report.evaluation(run, episodes, seed, _domain_only(sets or [], "an evaluation", ("train",)), judge, as_json)
 
 
 @app.command()
@@ -156,21 +158,21 @@ def calibrate(
 def _asked(domain: str | None, named: dict[str, Any], file: Path | None, sets: list[str]) -> dict[str, Any]:
     """What the user said, in the shape of RunConfig: the file, then --set, then options."""
     values = read_file(file) if file else {}
-    known = {"domain", "settings", "train", *named}
+    known = {"domain", "settings", "train", "coordination", *named}
     for key in values:
         if key not in known:
             raise ConfigError(f"--config {file}: {unknown('field', key, known)}")
     overrides = parse_overrides(sets)
-    trainer = overrides.pop("train", {})
-    parts = {"settings": overrides, "train": trainer}
+    parts = {name: overrides.pop(name, {}) for name in ("train", "coordination")} | {"settings": overrides}
     values = merge(values, {key: part for key, part in parts.items() if part != {}})
     return values | {key: value for key, value in {**named, "domain": domain}.items() if value is not None}
 
 
-def _domain_only(sets: list[str], what: str) -> dict[str, Any]:
+def _domain_only(sets: list[str], what: str, refused: tuple[str, ...] = ("train", "coordination")) -> dict[str, Any]:
     overrides = parse_overrides(sets)
-    if "train" in overrides:
-        raise ConfigError(f"--set train.*: {what} does not train; only the domain's settings change")
+    for name in refused:
+        if name in overrides:
+            raise ConfigError(f"--set {name}.*: {what} does not train; only the domain's settings change")
     return overrides
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from dgpg.differences import differences
 from dgpg.errors import RunError
 from dgpg.evaluate import NetworkPolicy, cost_unit, episode_costs, interval
-from dgpg.launch import Trained, open_trained
 from dgpg.protocols import SupportsViews
 from dgpg.record import RunFolder
+from dgpg.trained import Trained, open_trained
 
 EFFORT = ("iteration", "episodes", "env_steps", "agent_steps", "updates", "wall_s")
 
@@ -37,7 +37,7 @@ def compare_runs(paths: Sequence[Path], episodes: int, seed: int) -> dict[str, A
             )
     runs, groups = [], dict[str, list[Any]]()
     for path, trained in zip(paths, opened, strict=True):
-        policy = NetworkPolicy(trained.actor, trained.kind, "stochastic")
+        policy = NetworkPolicy(trained.team, "stochastic")
         costs = episode_costs(trained.domain, trained.config, policy, episodes, seed, trained.device)
         log = [line for line in RunFolder(path).read_log() if line["iteration"] <= trained.iteration]
         effort = {name: log[-1][name] for name in EFFORT} if log else dict.fromkeys(EFFORT, 0)

@@ -82,6 +82,22 @@ class TrainConfig(Settings):
     checkpoint_every: int = Field(5, ge=1, description="iterations between checkpoints")
 
 
+class CoordinationConfig(Settings):
+    """Intent rounds, see `dgpg.coordination`."""
+
+    rounds: int = Field(0, ge=0, le=100, description="times that agents announce their policies before they act")
+    detached: bool = Field(False, description="whether no gradient flows through messages: faster, a little worse")
+
+
+class ChannelConfig(Settings):
+    """Rounds where a policy acts, and what is wrong with its messages there."""
+
+    rounds: int | None = Field(None, ge=0, le=100, description="rounds; those of the training by default")
+    deaf: float = Field(0.0, ge=0, le=1, description="share of agents that hear nothing in a step")
+    noise: float = Field(0.0, ge=0, le=10, description="relative error of every sum, a standard deviation")
+    late: bool = Field(False, description="whether messages come one round late")
+
+
 class RunConfig(Settings):
     """A resolved run, as `config.json` holds it: everything needed to repeat it."""
 
@@ -93,6 +109,7 @@ class RunConfig(Settings):
     seed: int = Field(0, ge=0, lt=2**48)
     device: Literal["cpu", "cuda"] = "cpu"
     train: TrainConfig = TrainConfig()
+    coordination: CoordinationConfig = CoordinationConfig()
     settings: dict[str, Any] = Field(default_factory=dict, description="the domain's own configuration")
 
 

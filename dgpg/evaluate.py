@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from scipy.stats import bootstrap
 from torch import Tensor
 
-from dgpg import guidance, random
-from dgpg.actions import ActionKind
+from dgpg import random
+from dgpg.coordination import Team
 from dgpg.errors import ConfigError
-from dgpg.launch import Trained, on_device
-from dgpg.networks import Actor
+from dgpg.launch import on_device
 from dgpg.protocols import (
     AgentMapping,
     AnalyticalModel,
@@ -25,14 +24,19 @@ from dgpg.protocols import (
     Information,
     Policy,
     SupportsBaselines,
+    SupportsBlockPotential,
     SupportsJudge,
     SupportsOwnConfig,
     SupportsRole,
 )
+from dgpg.rules import BiggestFirst, GreedyPotential
+from dgpg.trained import Trained
 from dgpg.types import Decision
 
 Kind = Literal["policy", "baseline", "oracle", "untrained"]
 Mode = Literal["stochastic", "greedy"]
+GROUPS: tuple[Information, ...] = ("same", "sums", "more")
+"""What policies see, in the order of the table."""
 BATCH = 16
 """Episodes run together; results do not depend on it."""
 
@@ -70,37 +74,15 @@ class Episodes:
 
 @dataclass(frozen=True)
 class NetworkPolicy:
-    """A trained or untrained actor, sampled or at its most probable choice."""
+    """A trained or untrained team, sampled or at its most probable choice."""
 
-    actor: Actor
-    kind: ActionKind
+    team: Team
     mode: Mode
 
     def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
         """Joint action `[B, N]` or `[B, N, A]`."""
-        kind, seen = self.kind, decision.observation
-        policy = kind.parameters(self.actor.outputs(seen), seen.mask)
+        kind, policy = self.team.kind, self.team.policy(decision, noise)
         return kind.to_env(kind.sample(policy, noise) if self.mode == "stochastic" else kind.greedy(policy))
-
-
-@dataclass(frozen=True)
-class GreedyPotential:
-    """The rule that needs no learning: least marginal potential of the state before anyone acts."""
-
-    model: AnalyticalModel
-    mapping: AgentMapping
-    name: str = "greedy-potential"
-    information: Information = "same"
-
-    def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
-        """Joint action `[B, N]`; the first choice where several are equal."""
-        seen, context = decision.observation, decision.context
-        influence = self.mapping.influence(seen, context)
-        nobody = torch.zeros_like(seen.active)
-        rise = guidance.marginal_potential(
-            self.model, self.mapping.base_state(context), context, influence, nobody.long(), nobody
-        )
-        return rise.masked_fill(~seen.mask, torch.inf).argmin(-1)
 
 
 @torch.no_grad()
@@ -146,31 +128,36 @@ def row(name: str, kind: Kind, information: Information, mode: Mode | None, foun
     return Row(name, kind, information, mode, float(found.cost.mean()), interval(found.cost), len(found.cost), measures)
 
 
-def network_rows(name: str, kind: Kind, actor: Actor, trained: Trained, episodes: int, seed: int) -> list[Row]:
+def network_rows(name: str, kind: Kind, team: Team, trained: Trained, episodes: int, seed: int) -> list[Row]:
     """The network sampled and greedy."""
     modes: tuple[Mode, Mode] = ("stochastic", "greedy")
     rows = []
     for mode in modes:
-        policy = NetworkPolicy(actor, trained.kind, mode)
+        policy = NetworkPolicy(team, mode)
         found = play(trained.domain, trained.config, policy, episodes, seed, trained.device)
-        rows.append(row(name, kind, "same", mode, found))
+        rows.append(row(name, kind, "same" if team.rounds is None else "sums", mode, found))
     return rows
 
 
 def baseline_rows(
-    domain: Domain, config: Any, model: AnalyticalModel, episodes: int, seed: int, device: torch.device
+    domain: Domain, config: Any, model: AnalyticalModel, episodes: int, seed: int, device: torch.device, rounds: int = 0
 ) -> list[Row]:
-    """The domain's rules and, for choices, greedy-potential: cheapest first within each group of information."""
+    """The domain's rules and, for choices, those that follow the model: cheapest first within each group.
+
+    Where policies have rounds to agree in, the rule that takes turns within as many rounds is beside them.
+    """
     rules: list[Any] = list(domain.baselines(config)) if isinstance(domain, SupportsBaselines) else []
     mapping = on_device(domain.agent_mapping(config), device)
     if isinstance(mapping, AgentMapping):
         rules.append(GreedyPotential(model, mapping))
+        if rounds and isinstance(model, SupportsBlockPotential):
+            rules.append(BiggestFirst(model, mapping, rounds))
     rows = []
     for rule in rules:
         own = rule.config if isinstance(rule, SupportsOwnConfig) else config
         role = rule.role if isinstance(rule, SupportsRole) else "baseline"
         rows.append(row(rule.name, role, rule.information, None, play(domain, own, rule, episodes, seed, device)))
-    return sorted(rows, key=lambda r: (r.information != "same", r.cost))
+    return sorted(rows, key=lambda r: (GROUPS.index(r.information), r.cost))
 
 
 def cost_unit(trained: Trained) -> str:
@@ -181,9 +168,10 @@ def cost_unit(trained: Trained) -> str:
 
 def evaluate_run(trained: Trained, episodes: int, seed: int) -> tuple[str, list[Row]]:
     """The unit, and rows of the policy, its untrained self and every baseline."""
-    rows = network_rows(trained.run.algorithm, "policy", trained.actor, trained, episodes, seed)
+    count = trained.team.rounds.count if trained.team.rounds is not None else 0
+    rows = network_rows(trained.run.algorithm, "policy", trained.team, trained, episodes, seed)
     rows += network_rows("untrained", "untrained", trained.untrained, trained, episodes, seed)
-    rows += baseline_rows(trained.domain, trained.config, trained.model, episodes, seed, trained.device)
+    rows += baseline_rows(trained.domain, trained.config, trained.model, episodes, seed, trained.device, count)
     return cost_unit(trained), rows
 
 
@@ -196,8 +184,7 @@ def judge_of(trained: Trained) -> SupportsJudge:
 
 def policies(trained: Trained) -> dict[str, Policy]:
     """On the CPU, the trained policy at its most probable choice first, then the domain's rules, by name."""
-    actor = deepcopy(trained.actor).cpu()
-    found: dict[str, Policy] = {trained.run.algorithm: NetworkPolicy(actor, trained.kind, "greedy")}
+    found: dict[str, Policy] = {trained.run.algorithm: NetworkPolicy(_on_cpu(trained.team), "greedy")}
     for rule in trained.domain.baselines(trained.config) if isinstance(trained.domain, SupportsBaselines) else ():
         if not isinstance(rule, SupportsOwnConfig):  # a variant of the instance is another system
             found[rule.name] = rule
@@ -207,3 +194,12 @@ def policies(trained: Trained) -> dict[str, Policy]:
 def judge_run(trained: Trained, episodes: int, seed: int) -> Sequence[Mapping[str, float | str]]:
     """Rows of the independent simulator: the policy at its most probable choice and the domain's rules."""
     return judge_of(trained).judge(trained.config, policies(trained), episodes, seed)
+
+
+def _on_cpu(team: Team) -> Team:
+    rounds = team.rounds
+    if rounds is not None:
+        cpu = torch.device("cpu")
+        model, mapping = on_device(deepcopy(rounds.model), cpu), on_device(deepcopy(rounds.mapping), cpu)
+        rounds = replace(rounds, model=model, mapping=mapping)
+    return replace(team, actor=deepcopy(team.actor).cpu(), rounds=rounds)

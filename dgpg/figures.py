@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from dgpg.errors import ConfigError, DgpgError
 from dgpg.evaluate import Row, policies
-from dgpg.launch import Trained
 from dgpg.protocols import Policy, SupportsFigures
 from dgpg.record import RunFolder, write_atomic
+from dgpg.trained import Trained
 
 Figure: TypeAlias = Any
 """`matplotlib.figure.Figure`; matplotlib ships no types and may be absent."""

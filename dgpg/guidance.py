@@ -43,8 +43,13 @@ def marginal_potential(
     """
     if not isinstance(model, SupportsBlockPotential):
         return linear_potential(model, state, context, influence)
-    index = influence.index.flatten(1)
     without = gather_blocks(state, influence.index) - own_part(influence, actions, active)
+    return rise(model, without, influence, context)
+
+
+def rise(model: SupportsBlockPotential, without: Tensor, influence: Influence, context: Context) -> Tensor:
+    """phi(x_-i + z_i(k)) - phi(x_-i), `[B, N, K]`, of x_-i at the blocks that choice k touches, `[B, N, K, P, m]`."""
+    index = influence.index.flatten(1)
     both = torch.cat([without + influence.value, without], 1).flatten(1, 3)
     cost = model.block_potential(both, torch.cat([index, index], 1), context)
     with_choice, without_choice = cost.chunk(2, 1)
@@ -66,19 +71,24 @@ def slope(model: AnalyticalModel, mapping: JointMapping, state: Tensor, actions:
 
     grad phi is taken at the state that the actions led to, which the mapping may know only roughly.
     """
-    gradient = _gradient(model, state, context)
+    gradient, again = _gradient(model, state, context), _differentiable(actions)
     with torch.enable_grad():
-        a = actions.detach().requires_grad_()
-        (found,) = torch.autograd.grad(mapping.state(a, context), a, gradient)
+        a = actions if again else actions.detach().requires_grad_()
+        (found,) = torch.autograd.grad(mapping.state(a, context), a, gradient, create_graph=again)
     return found
 
 
 def _gradient(model: AnalyticalModel, state: Tensor, context: Context) -> Tensor:
-    """grad phi(x), `[B, G, m]`."""
+    """grad phi(x), `[B, G, m]`; itself differentiable in a state that asks for it."""
+    again = _differentiable(state)
     with torch.enable_grad():
-        x = state.detach().requires_grad_()
-        (found,) = torch.autograd.grad(model.potential(x, context).sum(), x)
+        x = state if again else state.detach().requires_grad_()
+        (found,) = torch.autograd.grad(model.potential(x, context).sum(), x, create_graph=again)
     return found
+
+
+def _differentiable(x: Tensor) -> bool:
+    return torch.is_grad_enabled() and x.requires_grad
 
 
 def expected_state(base: Tensor, influence: Influence, probability: Tensor) -> Tensor:

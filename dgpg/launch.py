@@ -11,29 +11,24 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from gymnasium.spaces import MultiDiscrete
 from pydantic import BaseModel
 
 from dgpg import random, registry
-from dgpg.actions import ActionKind, kind_of, make_actor
-from dgpg.algorithms import find, train_config
-from dgpg.config import RunConfig, merge, validate
+from dgpg.algorithms import Task, coordination_config, find, train_config
+from dgpg.config import RunConfig, validate
 from dgpg.differences import OPTIONS, changes, option
-from dgpg.errors import ConfigError, DgpgError, DivergenceError, RunError
-from dgpg.networks import Actor
+from dgpg.errors import ConfigError, DivergenceError, RunError
 from dgpg.protocols import (
     AgentMapping,
     AnalyticalModel,
     Domain,
-    Environment,
     JointMapping,
     SupportsBlockPotential,
     SupportsDescription,
     SupportsTraining,
-    SupportsTransfer,
 )
 from dgpg.record import RunFolder
-from dgpg.train import Metrics, Task, Trainer
+from dgpg.train import Metrics, Trainer
 
 Part = TypeVar("Part")
 MANY_AGENTS = 1000
@@ -95,6 +90,7 @@ def resolve(domain_name: str, values: Mapping[str, Any]) -> Plan:
             "train.estimator = control_variate: the model has no block_potential, so what an agent's own "
             "action did cannot be taken out exactly; use potential_based, or a model that is a sum over blocks"
         )
+    coordination = coordination_config(algorithm, values.get("coordination", {}))
     num_envs = values.get("num_envs") or tuned.get("num_envs") or (8 if probe.num_agents < MANY_AGENTS else 2)
     if train.threads is None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -112,6 +108,7 @@ def resolve(domain_name: str, values: Mapping[str, Any]) -> Plan:
             "num_envs": num_envs,
             "device": device.type,
             "train": train.model_dump(),
+            "coordination": coordination.model_dump(),
             "settings": config.model_dump(mode="json"),
         },
         "",
@@ -219,70 +216,3 @@ def train(trainer: Trainer, folder: RunFolder, stop_after: int | None, report: C
         ) from None
     finally:
         folder.close()
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A run opened for evaluation, perhaps in another setting than it was trained in."""
-
-    run: RunConfig
-    domain: Domain
-    config: BaseModel
-    model: AnalyticalModel
-    kind: ActionKind
-    actor: Actor
-    untrained: Actor
-    iteration: int
-
-    @property
-    def device(self) -> torch.device:
-        """Where the policy is."""
-        return next(self.actor.parameters()).device
-
-
-def evaluated_in(domain: Domain, trained: Any, overrides: Mapping[str, Any]) -> Any:
-    """The settings `trained` of a run with some changed, features keeping the meaning that they had in the run."""
-    wished = domain_config(domain, merge(trained.model_dump(mode="json"), overrides))
-    if wished == trained or not isinstance(domain, SupportsTransfer):
-        return wished
-    return domain.transfer(trained, wished)
-
-
-def _kind(run: RunConfig, domain: Domain, own: Any, config: Any, env: Environment) -> ActionKind:
-    """What the outputs of a run's policy stand for in an environment of `config`: what they did in training.
-
-    Its own settings `own` gave them bounds or a start. Choices have neither; where the number of agents, or of numbers
-    an agent, is another, the environment's own are all there is.
-    """
-    space = env.action_space
-    if config != own and not isinstance(space, MultiDiscrete):
-        try:
-            offered = domain.make_env(own, 1, env.device, 0).action_space
-        except DgpgError as error:
-            raise RunError(
-                "what the policy's outputs stand for is known from the settings it was trained in, and these can no "
-                f"longer be built; put back what is missing: {error}"
-            ) from None
-        space = offered if offered.shape == space.shape else space
-    return kind_of(space, run.train.distribution)
-
-
-def open_trained(path: Path, overrides: Mapping[str, Any]) -> Trained:
-    """The policy of a run's newest checkpoint; `overrides` change the domain's settings for evaluation."""
-    folder, run = RunFolder.open(path)
-    domain = registry.load_domain(run.domain)
-    own = domain_config(domain, run.settings)
-    config = evaluated_in(domain, own, overrides)
-    device = device_of("cuda" if run.device == "cuda" and torch.cuda.is_available() else "cpu")
-    model, _ = load_model(run.domain, domain, config, run.model)
-    env = domain.make_env(config, 1, device, 0)
-    state = folder.load(device)
-    kind = _kind(run, domain, own, config, env)
-    actor, untrained = (make_actor(env, kind, run.train.parameters, run.train.actor_hidden, run.seed) for _ in range(2))
-    try:
-        actor.load_state_dict(state["actor"])
-    except (KeyError, RuntimeError) as error:
-        why = str(error).splitlines()[-1].strip()
-        raise RunError(f"the policy of {path} does not fit these settings: {why}") from None
-    iteration = int(state["counters"]["iteration"])
-    return Trained(run, domain, config, on_device(model, device), kind, actor, untrained, iteration)

@@ -40,13 +40,40 @@ def _layers(sizes: Sequence[int], sharing: Sharing, seed: torch.Generator) -> li
     return layers
 
 
+class Hearing(nn.Module):
+    """Messages, raw, as inputs of order one: asinh of each number over its size in the first moment heard."""
+
+    scale: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.zeros(features))
+
+    @property
+    def ready(self) -> bool:
+        """Whether sizes are known."""
+        return bool(self.scale.any())
+
+    def measure(self, message: Tensor, mask: Tensor) -> None:
+        """Take the root mean square of messages `[B, N, K, M]` where `mask` `[B, N, K]` allows; 1 of zeros."""
+        heard = message[mask]
+        size = heard.square().mean(0).sqrt()
+        self.scale.copy_(torch.where(size > 0, size, 1.0))
+
+    def forward(self, message: Tensor) -> Tensor:
+        """`[..., M]`, same shape."""
+        return torch.asinh(message / self.scale)
+
+
 class ScoringActor(nn.Module):
     """Scores each choice by itself from its own features and the agent's: logits `[..., K]`.
 
-    The agent's part of the first layer is computed once, not once a choice.
+    The agent's part of the first layer is computed once, not once a choice; that of features once, not once a round.
     """
 
-    def __init__(self, agent: int, choice: int, hidden: int, sharing: Sharing, seed: torch.Generator) -> None:
+    def __init__(
+        self, agent: int, choice: int, hidden: int, sharing: Sharing, seed: torch.Generator, messages: int = 0
+    ) -> None:
         super().__init__()
         self.sharing = sharing
         self.agent_norm = input_norm(agent)
@@ -55,6 +82,9 @@ class ScoringActor(nn.Module):
         self.choice_in = sharing.layer(choice, hidden, math.sqrt(2), seed)
         self.middle = sharing.layer(hidden, hidden, math.sqrt(2), seed)
         self.score = sharing.layer(hidden, 1, 0.01, seed)
+        if messages:
+            self.hearing = Hearing(messages)
+            self.message_in = sharing.layer(messages, hidden, math.sqrt(2), seed)
 
     def features(self, agent: Tensor, choices: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised inputs; they hold no parameters, so one pass serves a whole update phase."""
@@ -67,9 +97,15 @@ class ScoringActor(nn.Module):
 
     def hidden(self, agent: Tensor, choices: Tensor) -> Tensor:
         """What the last layer scores, `[..., K, hidden]`, from normalised features."""
+        return self._last(self._first(agent, choices))
+
+    def _first(self, agent: Tensor, choices: Tensor) -> Tensor:
         own = self.agent_in(agent).unsqueeze(-2)
-        first = (self.choice_in(choices) + own).relu_()
-        last: Tensor = self.middle(first).relu_()
+        first: Tensor = self.choice_in(choices) + own
+        return first
+
+    def _last(self, first: Tensor) -> Tensor:
+        last: Tensor = self.middle(first.relu_()).relu_()
         return last
 
     def outputs(self, observation: Observation) -> Tensor:
@@ -77,6 +113,17 @@ class ScoringActor(nn.Module):
         active = observation.active
         agent, choices = (self.sharing.rows(x, active) for x in (observation.agent, observation.choices))
         return self.sharing.spread(self(*self.features(agent, choices)), active)
+
+    def encode(self, observation: Observation) -> Tensor:
+        """What of the first layer no message changes, as rows `[..., K, hidden]`."""
+        active = observation.active
+        agent, choices = (self.sharing.rows(x, active) for x in (observation.agent, observation.choices))
+        return self._first(*self.features(agent, choices))
+
+    def decode(self, encoded: Tensor, message: Tensor, active: Tensor, turn: int) -> Tensor:
+        """Logits `[B, N, K]` after a message `[B, N, K, M]`, raw; the same network in every turn."""
+        heard = self.message_in(self.sharing.rows(self.hearing(message), active))
+        return self.sharing.spread(self.score(self._last(encoded + heard)).squeeze(-1), active)
 
 
 class MlpActor(nn.Module):
@@ -87,13 +134,17 @@ class MlpActor(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, actions: int, width: int, hidden: int, sharing: Sharing, seed: torch.Generator
-    ) -> None:
+        self, inputs: int, actions: int, width: int, hidden: int, sharing: Sharing, seed: torch.Generator,
+        messages: tuple[int, int] = (0, 0),
+    ) -> None:  # fmt: skip
         super().__init__()
         self.sharing, self.shape = sharing, (actions, width)
         sizes = [inputs, hidden, hidden]
         self.layers = nn.Sequential(*_layers(sizes, sharing, seed))
         self.last = sharing.layer(hidden, actions * width, 0.01, seed)
+        if all(messages):
+            self.hearing = Hearing(messages[1])
+            self.message_in = sharing.layer(messages[0] * messages[1], hidden, math.sqrt(2), seed)
 
     def features(self, agent: Tensor, choices: Tensor) -> tuple[Tensor, Tensor]:
         """One row of an agent's features and all of its choices', `[..., F + K C]`, in the place of the agent's."""
@@ -101,19 +152,34 @@ class MlpActor(nn.Module):
 
     def forward(self, agent: Tensor, choices: Tensor) -> Tensor:
         """`[..., A, P]` from such rows."""
-        raw: Tensor = self.last(self.hidden(agent, choices))
-        return raw.view(*raw.shape[:-1], *self.shape)
+        return self._shaped(self.last(self.hidden(agent, choices)))
 
     def hidden(self, agent: Tensor, choices: Tensor) -> Tensor:
         """What the last layer maps, `[..., hidden]`."""
         last: Tensor = self.layers(agent)
         return last
 
+    def _shaped(self, raw: Tensor) -> Tensor:
+        return raw.view(*raw.shape[:-1], *self.shape)
+
     def outputs(self, observation: Observation) -> Tensor:
         """`[B, N, A, P]`; where there is nothing to decide they mean nothing."""
         active = observation.active
         agent, choices = (self.sharing.rows(x, active) for x in (observation.agent, observation.choices))
         return self.sharing.spread(self(*self.features(agent, choices)), active)
+
+    def encode(self, observation: Observation) -> Tensor:
+        """What of the first layer no message changes, as rows `[..., hidden]`."""
+        active = observation.active
+        agent, choices = (self.sharing.rows(x, active) for x in (observation.agent, observation.choices))
+        first: Tensor = self.layers[0](self.features(agent, choices)[0])
+        return first
+
+    def decode(self, encoded: Tensor, message: Tensor, active: Tensor, turn: int) -> Tensor:
+        """`[B, N, A, P]` after a message `[B, N, A, M]`, raw; the same network in every turn."""
+        heard = self.message_in(self.sharing.rows(self.hearing(message).flatten(-2), active))
+        raw = self.last(self.layers[1:](encoded + heard))
+        return self.sharing.spread(self._shaped(raw), active)
 
 
 Actor = ScoringActor | MlpActor

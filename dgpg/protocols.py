@@ -21,7 +21,7 @@ API_VERSION = 1
 """Version of this contract. A plugin declares it as `api_version`: another number is refused at load, and
 `dgpg check` asks for one."""
 
-Information = Literal["same", "more"]
+Information = Literal["same", "sums", "more"]
 Role = Literal["baseline", "oracle"]
 
 
@@ -143,7 +143,8 @@ class Baseline(Policy, Protocol):
 
     @property
     def information(self) -> Information:
-        """`same`: sees what an agent sees, decides at the same moment. `more`: anything else."""
+        """`same`: sees what an agent sees, decides at the same moment; `sums`: hears in rounds what all intend, added
+        up (`dgpg.coordination`); `more`: anything else."""
         ...
 
 

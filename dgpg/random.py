@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 from torch import Tensor
 
+GOLDEN = -0x61C8864680B583EB
+"""2^64 over the golden ratio, as a signed number."""
+
 
 def derive(seed: int, *keys: str | int) -> int:
     """A 48-bit seed for one purpose, independent of the seeds for other purposes.
@@ -37,6 +40,22 @@ def autoregressive(innovation: NDArray[np.float64], memory: float) -> NDArray[np
     fresh = np.sqrt(1 - memory**2)
     x: NDArray[np.float64] = lfilter([fresh], [1.0, -memory], innovation, axis=0, zi=(1 - fresh) * innovation[:1])[0]
     return x
+
+
+def more(uniform: Tensor, count: int, purpose: int) -> Tensor:
+    """`count` further uniform numbers from each of `uniform` `[...]`, `[..., count]`: a hash of its 24 bits.
+
+    SplitMix64 (Steele, Lea and Flood 2014), multiples of 2^-24 again. Another `purpose` gives other numbers.
+    """
+
+    def mixed(z: Tensor, shift: int) -> Tensor:
+        return z ^ ((z >> shift) & ((1 << (64 - shift)) - 1))  # >> copies the sign, of which the mask is rid
+
+    place = torch.arange(1, count + 1, device=uniform.device) + (purpose << 32)
+    z = ((uniform.double() * 2**24).long() << 24).unsqueeze(-1) + place * GOLDEN
+    z = mixed(z, 30) * -0x40A7B892E31B1A47
+    z = mixed(z, 27) * -0x6B2FB644ECCEEE15
+    return ((mixed(z, 31) >> 40) & (2**24 - 1)).float() / 2**24
 
 
 class Streams:

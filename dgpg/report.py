@@ -20,11 +20,13 @@ from dgpg import figures
 from dgpg.alignment import Alignment
 from dgpg.checks import Outcome
 from dgpg.compare import compare_runs
+from dgpg.config import ChannelConfig, validate
 from dgpg.evaluate import evaluate_run, judge_of, judge_run
-from dgpg.launch import Plan, open_trained
+from dgpg.launch import Plan
 from dgpg.record import RunFolder
 from dgpg.registry import Entry
 from dgpg.train import Metrics, Trainer
+from dgpg.trained import open_trained
 
 console = Console()
 if not console.is_terminal:
@@ -121,9 +123,10 @@ def closing(folder: RunFolder, trainer: Trainer) -> None:
     console.print(f"iteration {trainer.iteration} saved; next: {next_step}", soft_wrap=True, highlight=False)
 
 
-def evaluation(path: Path, episodes: int, seed: int, overrides: Mapping[str, Any], judge: bool, as_json: bool) -> None:
+def evaluation(path: Path, episodes: int, seed: int, overrides: dict[str, Any], judge: bool, as_json: bool) -> None:
     """Table of all rows, one of the independent simulator if asked for, and figures; or one JSON object."""
-    trained = open_trained(path, overrides)
+    channel = validate(ChannelConfig, overrides.pop("coordination", {}), "coordination")
+    trained = open_trained(path, overrides, channel)
     if judge:
         judge_of(trained)  # refuse before minutes of measuring
     unit, rows = evaluate_run(trained, episodes, seed)

@@ -5,27 +5,23 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dgpg.actions import ActionKind
-from dgpg.networks import Actor
+from dgpg.coordination import Team
 from dgpg.protocols import Environment
 from dgpg.types import Decision, Step, Trajectory, stack
 
 
 @torch.no_grad()
-def collect(
-    env: Environment, kind: ActionKind, actor: Actor, decision: Decision, noise: Tensor
-) -> tuple[Trajectory, Decision]:
-    """T steps from `decision` on, T given by `noise` `[B, T, N, *kind.DRAWS]`; returns also where they led."""
+def collect(env: Environment, team: Team, decision: Decision, noise: Tensor) -> tuple[Trajectory, Decision]:
+    """T steps from `decision` on, T given by `noise` `[B, T, N, *DRAWS]`; returns also where they led."""
     decisions: list[Decision] = []
     steps: list[Step] = []
     actions: list[Tensor] = []
     policies: list[Tensor] = []
     for noise_t in noise.unbind(1):
-        observation = decision.observation
-        policies.append(kind.parameters(actor.outputs(observation), observation.mask))
-        actions.append(kind.sample(policies[-1], noise_t))
+        policies.append(team.policy(decision))
+        actions.append(team.kind.sample(policies[-1], noise_t))
         decisions.append(decision)
-        steps.append(env.step(kind.to_env(actions[-1])))
+        steps.append(env.step(team.kind.to_env(actions[-1])))
         decision = steps[-1].decision
     return _trajectory(decisions, actions, policies, steps, decision), decision
 

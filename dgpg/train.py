@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,28 +14,19 @@ from torch import Tensor, nn
 
 from dgpg import advantage as adv
 from dgpg import random
-from dgpg.actions import kind_of, make_actor
-from dgpg.algorithms import Algorithm
+from dgpg.actions import kind_of
+from dgpg.algorithms import Algorithm, Task, make_team
 from dgpg.config import RunConfig
+from dgpg.coordination import Team
 from dgpg.errors import ConfigError, DivergenceError
 from dgpg.losses import explained_variance
-from dgpg.networks import Actor, make_critic, values
+from dgpg.networks import make_critic, values
 from dgpg.normalise import ValueNormaliser
-from dgpg.protocols import AgentMapping, AnalyticalModel, Environment, JointMapping
 from dgpg.rollout import collect
-from dgpg.types import Guidance, Observation, Trajectory
-from dgpg.update import PolicyBatch, ValueBatch, update_policy, update_value
+from dgpg.types import Guidance, Observation, Trajectory, flatten, map_tensors
+from dgpg.update import JointBatch, PolicyBatch, Rows, ValueBatch, update_policy, update_value
 
 Metrics = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Task:
-    """What there is to learn: the parts a domain made for one configuration."""
-
-    env: Environment
-    model: AnalyticalModel
-    mapping: AgentMapping | JointMapping
 
 
 class Trainer:
@@ -44,16 +35,17 @@ class Trainer:
     def __init__(self, config: RunConfig, algorithm: Algorithm, task: Task) -> None:
         self.config, self.algorithm, self.task = config, algorithm, task
         train, env = config.train, task.env
-        self.kind = kind_of(env.action_space, train.distribution)
         self.horizon = train.horizon or env.horizon
-        self.actor = make_actor(env, self.kind, train.parameters, train.actor_hidden, config.seed)
+        self.decision = env.reset()
+        kind = kind_of(env.action_space, train.distribution)
+        self.team = make_team(config, algorithm, task, kind, self.decision)
+        self.kind, self.actor = kind, self.team.actor
         self.critic = make_critic(env, algorithm.critic, train.parameters, train.critic_hidden, config.seed)
         self.actor_optimiser = torch.optim.Adam(self.actor.parameters(), train.actor_lr, eps=1e-5)
         self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), train.critic_lr, eps=1e-5)
         self.normaliser = ValueNormaliser().to(env.device)
         self.streams = random.Streams(random.derive(config.seed, "actions"), env.num_envs)
         self.shuffle = random.generator(random.derive(config.seed, "minibatches"))
-        self.decision = env.reset()
         self.iteration, self.episodes, self.wall_s = 0, 0, 0.0
         self.coefficient = 0.0
         """Of the control variate, from the iteration before: one from the same actions would bias the gradient."""
@@ -72,7 +64,7 @@ class Trainer:
         with self._timed("rollout"):
             env = self.task.env
             noise = self.streams.uniform(self.horizon, env.num_agents, *self.kind.DRAWS).to(env.device)
-            trajectory, self.decision = collect(env, self.kind, self.actor, self.decision, noise)
+            trajectory, self.decision = collect(env, self.team, self.decision, noise)
         guidance = Guidance()
         if alpha > 0:
             with self._timed("guidance"):
@@ -113,8 +105,8 @@ class Trainer:
         }
         if u is not None and u.dim() == normal.dim():
             normal, u = adv.mix(normal, u, alpha), None
-        batch = policy_batch(self.actor, trajectory, normal, u)
-        logged |= update_policy(self.kind, self.actor, self.actor_optimiser, batch, alpha, train, self.shuffle)
+        batch = policy_batch(self.team, trajectory, normal, u)
+        logged |= update_policy(self.team, self.actor_optimiser, batch, alpha, train, self.shuffle)
         logged |= update_value(self.critic, self.critic_optimiser, learnt, train, self.shuffle)
         return logged
 
@@ -124,8 +116,8 @@ class Trainer:
         logged = {"guidance_part": _size(u, active)}
         one_each = u.dim() == active.dim()
         advantage = u if one_each else torch.zeros_like(active, dtype=u.dtype)
-        batch = policy_batch(self.actor, trajectory, advantage, None if one_each else u)
-        return logged | update_policy(self.kind, self.actor, self.actor_optimiser, batch, 1.0, train, self.shuffle)
+        batch = policy_batch(self.team, trajectory, advantage, None if one_each else u)
+        return logged | update_policy(self.team, self.actor_optimiser, batch, 1.0, train, self.shuffle)
 
     @torch.no_grad()
     def _returns(self, trajectory: Trajectory) -> tuple[ValueBatch, Tensor, Tensor]:
@@ -241,22 +233,15 @@ def _size(signal: Tensor, active: Tensor) -> Tensor:
     return signal[active].abs().mean() if bool(active.any()) else torch.zeros(())
 
 
-def policy_batch(actor: Actor, trajectory: Trajectory, advantage: Tensor, u: Tensor | None) -> PolicyBatch:
-    """Rows for the networks, as the actor's sharing lays them out."""
-    observation = trajectory.decision.observation
-    active = observation.active
+def policy_batch(team: Team, trajectory: Trajectory, advantage: Tensor, u: Tensor | None) -> PolicyBatch | JointBatch:
+    """What a policy is updated from: rows of agents, or, where agents hear of each other, whole moments."""
+    told = Rows(trajectory.actions, trajectory.policy, advantage, u, trajectory.decision.observation.active)
+    if team.rounds is not None:
+        return JointBatch(flatten(trajectory.decision), flatten(told))
+    observation, active = trajectory.decision.observation, told.active
 
     def rows(x: Tensor) -> Tensor:
-        return actor.sharing.rows(x, active)
+        return team.actor.sharing.rows(x, active)
 
-    agent, choices = actor.features(rows(observation.agent), rows(observation.choices))
-    return PolicyBatch(
-        agent=agent,
-        choices=choices,
-        mask=rows(observation.mask),
-        actions=rows(trajectory.actions),
-        policy=rows(trajectory.policy),
-        advantage=rows(advantage),
-        u=None if u is None else rows(u),
-        active=rows(active),
-    )
+    agent, choices = team.actor.features(rows(observation.agent), rows(observation.choices))
+    return PolicyBatch(agent, choices, rows(observation.mask), map_tensors(rows, told))

@@ -9,19 +9,18 @@ import torch
 from torch import Tensor
 
 from dgpg import losses
-from dgpg.actions import ActionKind
 from dgpg.config import TrainConfig
+from dgpg.coordination import Team
+from dgpg.descent import MirrorDescent
 from dgpg.networks import Actor, Critic
-from dgpg.types import map_tensors
+from dgpg.types import Decision, map_tensors
 
 
 @dataclass(frozen=True)
-class PolicyBatch:
-    """Rows of agents as `dgpg.sharing` lays them out, `[M, ...]` or `[N, S, ...]`; features normalised."""
+class Rows:
+    """What the loss asks of each row besides the policy: of agents as `dgpg.sharing` lays them out, `[M, ...]` or
+    `[N, S, ...]`, or of moments, `[S, N, ...]`."""
 
-    agent: Tensor
-    choices: Tensor
-    mask: Tensor
     actions: Tensor
     policy: Tensor
     """When the action was drawn, see `Trajectory.policy`."""
@@ -30,11 +29,52 @@ class PolicyBatch:
     """Guidance of every choice, `[..., K]`, or along each dimension of the action, `[..., A]`; None if `advantage`
     holds it already."""
     active: Tensor
-    """Rows that take part, `[M]` or `[N, S]`."""
+    """Rows that take part."""
+
+
+@dataclass(frozen=True)
+class PolicyBatch:
+    """Rows of agents that decide by themselves; features normalised."""
+
+    agent: Tensor
+    choices: Tensor
+    mask: Tensor
+    rows: Rows
+
+    def __len__(self) -> int:
+        return self.mask.shape[self.rows.active.dim() - 1]
 
     def select(self, rows: Tensor) -> PolicyBatch:
         """The given rows, M or S."""
-        return map_tensors(lambda x: x.index_select(self.active.dim() - 1, rows), self)
+        return map_tensors(lambda x: x.index_select(self.rows.active.dim() - 1, rows), self)
+
+    def policy(self, team: Team) -> tuple[Tensor, Rows]:
+        """Policies under the parameters being trained, and what they are compared with."""
+        return team.kind.parameters(team.actor(self.agent, self.choices), self.mask), self.rows
+
+
+@dataclass(frozen=True)
+class JointBatch:
+    """Moments with all agents together, for policies that hear of each other."""
+
+    decision: Decision
+    rows: Rows
+
+    def __len__(self) -> int:
+        return len(self.rows.active)
+
+    def select(self, rows: Tensor) -> JointBatch:
+        """The given moments."""
+        return map_tensors(lambda x: x.index_select(0, rows), self)
+
+    def policy(self, team: Team) -> tuple[Tensor, Rows]:
+        """As of a `PolicyBatch`, rows laid out by the actor's sharing."""
+        active = self.rows.active
+
+        def rows(x: Tensor) -> Tensor:
+            return team.actor.sharing.rows(x, active)
+
+        return rows(team.policy(self.decision)), map_tensors(rows, self.rows)
 
 
 @dataclass(frozen=True)
@@ -58,24 +98,23 @@ def minibatches(rows: int, config: TrainConfig, seed: torch.Generator) -> Iterat
 
 
 def update_policy(
-    kind: ActionKind,
-    actor: Actor,
+    team: Team,
     optimiser: torch.optim.Optimizer,
-    batch: PolicyBatch,
+    batch: PolicyBatch | JointBatch,
     alpha: float,
     config: TrainConfig,
     seed: torch.Generator,
 ) -> dict[str, Tensor]:
     """Adam steps on the clipped policy loss; returns means over the steps."""
     logged: list[Tensor] = []
-    for rows in minibatches(batch.active.shape[-1], config, seed):
-        if len(rows) == 0:
+    kind = team.kind
+    for chosen in minibatches(len(batch), config, seed):
+        if len(chosen) == 0:
             continue
-        part = batch.select(rows.to(batch.actions.device))
-        policy = kind.parameters(actor(part.agent, part.choices), part.mask)
+        policy, part = batch.select(chosen.to(batch.rows.actions.device)).policy(team)
         rows_loss = kind.policy_loss(policy, part.policy, part.actions, part.advantage, part.u, alpha, config.clip)
         loss, entropy = (losses.mean_by_network(x, part.active) for x in (rows_loss, kind.entropy(policy)))
-        norm = _descend((loss - config.entropy * entropy).sum(), actor, optimiser, config.max_grad_norm)
+        norm = _descend((loss - config.entropy * entropy).sum(), team.actor, optimiser, config.max_grad_norm)
         with torch.no_grad():
             new, before = (kind.log_prob(x, part.actions) for x in (policy, part.policy))
             clipped = ((new - before).exp() - 1).abs() > config.clip
@@ -105,7 +144,9 @@ def update_value(
     return _means(("value_loss", "value_grad_norm"), logged)
 
 
-def _descend(loss: Tensor, network: Actor | Critic, optimiser: torch.optim.Optimizer, max_norm: float) -> Tensor:
+def _descend(
+    loss: Tensor, network: Actor | MirrorDescent | Critic, optimiser: torch.optim.Optimizer, max_norm: float
+) -> Tensor:
     optimiser.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     norm = network.sharing.clip(network, max_norm)

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from dgpg import actions, alignment, random
+from dgpg.algorithms import Task
 from dgpg.alignment import Alignment, Plan, Sample
 from dgpg.errors import PluginError
 from dgpg.models import CostModel
 from dgpg.networks import MlpActor
-from dgpg.train import Task
 from dgpg.tries import CANDIDATES, Choices, Moment, Numbers, tries_of
 from dgpg.types import Context
 

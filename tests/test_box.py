@@ -17,6 +17,7 @@ from torch import Tensor
 from dgpg import actions, losses, random
 from dgpg.actions.box import REACH, Box
 from dgpg.actions.distributions import DISTRIBUTIONS
+from dgpg.coordination import Team
 from dgpg.errors import ConfigError, PluginError
 from dgpg.guidance import slope
 from dgpg.rollout import collect
@@ -226,7 +227,7 @@ def rolled(toy_box: ModuleType) -> Callable[[str], tuple[Box, Trajectory]]:
         kind = actions.kind_of(env.action_space, distribution)
         actor = actions.make_actor(env, kind, "shared", 8, 0)
         noise = random.Streams(5, 6).uniform(5, 3, *kind.DRAWS)
-        trajectory, _ = collect(env, kind, actor, env.reset(), noise)
+        trajectory, _ = collect(env, Team(kind, actor), env.reset(), noise)
         assert isinstance(kind, Box)
         return kind, trajectory
 

@@ -138,7 +138,7 @@ def said(guidance: Guidance) -> Tensor:
 def trajectory(toy: ModuleType) -> Trajectory:
     trainer = toy.trainer("dg-pg")
     noise = torch.rand(4, 6, 4, generator=torch.Generator().manual_seed(0))
-    return collect(trainer.task.env, trainer.kind, trainer.actor, trainer.decision, noise)[0]
+    return collect(trainer.task.env, trainer.team, trainer.decision, noise)[0]
 
 
 def rise(toy: ModuleType, trajectory: Trajectory) -> Tensor:

@@ -15,6 +15,7 @@ from pydantic import Field
 from dgpg import evaluate, launch, registry
 from dgpg.errors import DataError, RunError
 from dgpg.protocols import SupportsTransfer
+from dgpg.trained import evaluated_in, open_trained
 from dgpg.types import Decision
 
 from . import toy, toy_box, toy_simplex
@@ -75,15 +76,15 @@ def run_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
 def test_only_changed_settings_are_transferred() -> None:
     domain, own = Keeping(), Config(horizon=5)
     assert isinstance(domain, SupportsTransfer) and not isinstance(Plain(), SupportsTransfer)
-    assert launch.evaluated_in(domain, own, {}) == own == launch.evaluated_in(domain, own, {"horizon": 5})
-    assert launch.evaluated_in(domain, own, {"start": BEHIND}) == Config(horizon=5, start=BEHIND, trained=AHEAD)
-    assert launch.evaluated_in(Plain(), own, {"start": BEHIND}) == Config(horizon=5, start=BEHIND)
+    assert evaluated_in(domain, own, {}) == own == evaluated_in(domain, own, {"horizon": 5})
+    assert evaluated_in(domain, own, {"start": BEHIND}) == Config(horizon=5, start=BEHIND, trained=AHEAD)
+    assert evaluated_in(Plain(), own, {"start": BEHIND}) == Config(horizon=5, start=BEHIND)
 
 
 def test_an_evaluation_takes_the_transferred_settings(run_of: Callable[..., Path]) -> None:
     run = run_of(Keeping())
-    assert launch.open_trained(run, {}).config == Config()
-    assert launch.open_trained(run, {"horizon": 2}).config == Config(horizon=2, trained=AHEAD)
+    assert open_trained(run, {}).config == Config()
+    assert open_trained(run, {"horizon": 2}).config == Config(horizon=2, trained=AHEAD)
 
 
 def test_splits_start_where_they_did_in_training(run_of: Callable[..., Path]) -> None:
@@ -91,7 +92,7 @@ def test_splits_start_where_they_did_in_training(run_of: Callable[..., Path]) ->
     run = run_of(Plain(), still=True)
     splits = []
     for changes in ({}, {"start": BEHIND}):
-        trained = launch.open_trained(run, changes)
+        trained = open_trained(run, changes)
         assert trained.config.start == changes.get("start", AHEAD)
         decision = trained.domain.make_env(trained.config, 2, trained.device, 0).reset()
         policy = evaluate.policies(trained)[trained.run.algorithm]
@@ -101,7 +102,7 @@ def test_splits_start_where_they_did_in_training(run_of: Callable[..., Path]) ->
 
 
 def test_another_number_of_agents_starts_where_its_own_environment_says(run_of: Callable[..., Path]) -> None:
-    kind: Any = launch.open_trained(run_of(Plain()), {"agents": 6, "start": BEHIND}).kind
+    kind: Any = open_trained(run_of(Plain()), {"agents": 6, "start": BEHIND}).kind
     assert kind.start.tolist() == [list(BEHIND)] * 6
 
 
@@ -113,7 +114,7 @@ def test_numbers_keep_to_the_bounds_of_training(run_of: Callable[..., Path]) -> 
             env.action_space = spaces.Box(low, config.horizon * high)
             return env
 
-    kind: Any = launch.open_trained(run_of(Longer(), horizon=2), {"horizon": 9}).kind
+    kind: Any = open_trained(run_of(Longer(), horizon=2), {"horizon": 9}).kind
     torch.testing.assert_close(kind.high, 2 * torch.tensor(toy_box.HIGH).float())
 
 
@@ -122,7 +123,7 @@ def test_training_that_can_no_longer_be_built_is_said_to_be_why(run_of: Callable
     run = run_of(domain)
     domain.missing = AHEAD
     with pytest.raises(RunError, match=r"settings it was trained in, .* put back what is missing: links\.csv: no such"):
-        launch.open_trained(run, {"start": BEHIND})
+        open_trained(run, {"start": BEHIND})
 
 
 def test_choices_need_nothing_of_training(run_of: Callable[..., Path]) -> None:
@@ -136,5 +137,5 @@ def test_choices_need_nothing_of_training(run_of: Callable[..., Path]) -> None:
 
     run = run_of(Watched(), horizon=3)
     asked.clear()
-    assert launch.open_trained(run, {"horizon": 4}).config.horizon == 4
+    assert open_trained(run, {"horizon": 4}).config.horizon == 4
     assert asked == [4]

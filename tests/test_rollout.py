@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from dgpg.actions import categorical
+from dgpg.coordination import Team
 from dgpg.networks import ScoringActor
 from dgpg.random import Streams, generator
 from dgpg.rollout import collect
@@ -28,7 +29,7 @@ def run(toy: ModuleType, actor: ScoringActor, num_envs: int, seed: int) -> tuple
     step = env.step
     env.step = lambda actions: steps.append(step(actions)) or steps[-1]
     noise = Streams(seed, num_envs).uniform(STEPS, 4)
-    return *collect(env, categorical, actor, env.reset(), noise), steps
+    return *collect(env, Team(categorical, actor), env.reset(), noise), steps
 
 
 def test_what_is_recorded_is_what_happened(toy: ModuleType, actor: ScoringActor) -> None:

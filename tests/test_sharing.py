@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from dgpg.actions import categorical
 from dgpg.config import TrainConfig
+from dgpg.coordination import Team
 from dgpg.networks import LocalCritic, ScoringActor, values
 from dgpg.random import generator
 from dgpg.sharing import Independent, Shared, StackedLinear, orthogonal
@@ -95,14 +96,16 @@ def test_each_agent_learns_as_if_it_were_alone() -> None:
         alone = ScoringActor(3, 5, 8, Shared(), generator(9))
         copy_of(i, stacked, alone)
         others.append(alone)
-    update_policy(categorical, stacked, torch.optim.SGD(stacked.parameters(), 0.1), batch, 0.3, CONFIG, generator(2))
+    update_policy(
+        Team(categorical, stacked), torch.optim.SGD(stacked.parameters(), 0.1), batch, 0.3, CONFIG, generator(2)
+    )
     for i, alone in enumerate(others):
         sgd = torch.optim.SGD(alone.parameters(), 0.1)
         for moments in minibatches(MOMENTS, CONFIG, generator(2)):
             kept = moments[batch.active[i, moments]]
             part = PolicyBatch(**{name: x[i, kept] for name, x in vars(batch).items()})
             once = CONFIG.model_copy(update={"epochs": 1, "minibatches": 1})
-            update_policy(categorical, alone, sgd, part, 0.3, once, generator(0))
+            update_policy(Team(categorical, alone), sgd, part, 0.3, once, generator(0))
         same(i, stacked, alone)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from dgpg import actions, random
 from dgpg.actions.logits import LOGITS
 from dgpg.actions.simplex import Simplex
+from dgpg.coordination import Team
 from dgpg.errors import PluginError
 from dgpg.models import CostModel
 from dgpg.rollout import collect
@@ -28,7 +29,7 @@ def rolled(toy_simplex: ModuleType) -> Callable[[str], tuple[Simplex, Trajectory
         actor = actions.make_actor(env, kind, "shared", 8, 0)
         actor.last.weight.data *= 100  # a policy far from its start
         noise = random.Streams(5, 6).uniform(5, 4, *kind.DRAWS)
-        trajectory, _ = collect(env, kind, actor, env.reset(), noise)
+        trajectory, _ = collect(env, Team(kind, actor), env.reset(), noise)
         assert isinstance(kind, Simplex)
         return kind, trajectory
 
@@ -108,7 +109,7 @@ def test_a_choice_that_never_has_a_share_can_come_back(toy_simplex: ModuleType) 
     env = toy_simplex.Env(1, still=True, agents=1, start=(-200.0, 0.0, -200.0))
     kind = actions.kind_of(env.action_space, "mean")
     actor = actions.make_actor(env, kind, "shared", 8, 0)
-    trajectory, _ = collect(env, kind, actor, env.reset(), torch.zeros(1, 1, 1, 3))
+    trajectory, _ = collect(env, Team(kind, actor), env.reset(), torch.zeros(1, 1, 1, 3))
     assert kind.to_env(trajectory.actions[0]).tolist() == [[[0.0, 1.0, 0.0]]]
     u = kind.guide("pathwise", toy_simplex.Cost(), toy_simplex.Loads(), trajectory, 0.9, False).u
     assert u is not None
@@ -137,7 +138,7 @@ def test_an_abandoned_choice_comes_back_but_goes_no_further_down(
     env = toy_simplex.Env(1, still=True, agents=1, start=start)
     kind = actions.kind_of(env.action_space, "mean")
     actor = actions.make_actor(env, kind, "shared", 8, 0)
-    trajectory, _ = collect(env, kind, actor, env.reset(), torch.zeros(1, 1, 1, 3))
+    trajectory, _ = collect(env, Team(kind, actor), env.reset(), torch.zeros(1, 1, 1, 3))
     u = kind.guide("pathwise", Prices(), toy_simplex.Loads(), trajectory, 0.9, False).u
     assert u is not None
     assert tuple(u[0, 0, 0, 1:].where(u[0, 0, 0, 1:].abs() > 1e-3, 0.0).sign().tolist()) == signs
@@ -149,7 +150,7 @@ def test_guidance_by_hand(toy_simplex: ModuleType) -> None:
     kind = actions.kind_of(env.action_space, "mean")
     actor = actions.make_actor(env, kind, "shared", 8, 0)
     actor.last.weight.data *= 0
-    trajectory, _ = collect(env, kind, actor, env.reset(), torch.zeros(1, 1, 1, 3))
+    trajectory, _ = collect(env, Team(kind, actor), env.reset(), torch.zeros(1, 1, 1, 3))
     assert float(-trajectory.reward) == pytest.approx(0.5 * 1 + 1 * 1 + 0.5 * 0.75)
     u = kind.guide("pathwise", toy_simplex.Cost(), toy_simplex.Loads(), trajectory, 0.9, False).u
     assert u is not None

@@ -204,10 +204,10 @@ def test_the_advantage_is_normalised_then_mixed(
 def test_policy_rows_are_the_agents_that_acted(toy: ModuleType) -> None:
     trainer = toy.trainer("mappo")
     noise = torch.rand(4, 6, 4, generator=torch.Generator().manual_seed(0))
-    trajectory, _ = collect(trainer.task.env, trainer.kind, trainer.actor, trainer.decision, noise)
+    trajectory, _ = collect(trainer.task.env, trainer.team, trainer.decision, noise)
     number = torch.arange(96.0).view(6, 4, 4)
     u = number.unsqueeze(-1).expand(-1, -1, -1, 3)
-    batch = policy_batch(trainer.actor, trajectory, number, u)
+    batch = policy_batch(trainer.team, trajectory, number, u)
     observation = trajectory.decision.observation
     rows = [x for x in itertools.product(range(6), range(4), range(4)) if observation.mask[x].any()]
     assert 0 < len(rows) < 96

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from dgpg.actions import categorical
 from dgpg.config import TrainConfig
+from dgpg.coordination import Team
 from dgpg.networks import CentralCritic, ScoringActor
 from dgpg.random import generator
 from dgpg.sharing import Shared
-from dgpg.update import PolicyBatch, ValueBatch, minibatches, update_policy, update_value
+from dgpg.update import PolicyBatch, Rows, ValueBatch, minibatches, update_policy, update_value
 
 ROWS = 12
 ONCE = TrainConfig(epochs=1, minibatches=1, entropy=0.01, max_grad_norm=1e6)
@@ -45,11 +46,13 @@ def policy_batch(with_u: bool) -> PolicyBatch:
         agent=torch.randn(ROWS, 3, generator=draw),
         choices=torch.randn(ROWS, 4, 5, generator=draw),
         mask=mask,
-        actions=categorical.sample(log_policy, torch.rand(ROWS, generator=draw)),
-        policy=log_policy,
-        advantage=torch.randn(ROWS, generator=draw),
-        u=torch.randn(ROWS, 4, generator=draw) if with_u else None,
-        active=torch.ones(ROWS, dtype=torch.bool),
+        rows=Rows(
+            actions=categorical.sample(log_policy, torch.rand(ROWS, generator=draw)),
+            policy=log_policy,
+            advantage=torch.randn(ROWS, generator=draw),
+            u=torch.randn(ROWS, 4, generator=draw) if with_u else None,
+            active=torch.ones(ROWS, dtype=torch.bool),
+        ),
     )
 
 
@@ -74,7 +77,7 @@ def test_one_policy_step_by_hand(alpha: float) -> None:
     entropy = -(probability * probability.clamp(min=1e-30).log()).sum(-1).mean()
     expected = descend(actor, loss - 0.01 * entropy, 0.5)
     sgd = torch.optim.SGD(actor.parameters(), 0.5)
-    logged = update_policy(categorical, actor, sgd, batch, alpha, ONCE, generator(0))
+    logged = update_policy(Team(categorical, actor), sgd, batch, alpha, ONCE, generator(0))
     for got, wanted in zip(actor.parameters(), expected, strict=True):
         torch.testing.assert_close(got.detach(), wanted, rtol=1e-4, atol=1e-6)
     assert logged["policy_loss"].item() == pytest.approx(loss.item(), rel=1e-4)
@@ -104,11 +107,11 @@ def test_minibatches_are_steps_one_after_the_other() -> None:
     actors = [ScoringActor(3, 5, 8, Shared(), generator(0)) for _ in range(2)]
     critics = [CentralCritic(3, 8, generator(0)) for _ in range(2)]
     sgd = [torch.optim.SGD(module.parameters(), 0.5) for module in (*actors, *critics)]
-    update_policy(categorical, actors[0], sgd[0], batch, 0.5, config, generator(0))
+    update_policy(Team(categorical, actors[0]), sgd[0], batch, 0.5, config, generator(0))
     update_value(critics[0], sgd[2], critic_batch, config, generator(0))
     for rows in minibatches(ROWS, config, generator(0)):
         part = PolicyBatch(**{name: x[rows] for name, x in vars(batch).items()})
-        update_policy(categorical, actors[1], sgd[1], part, 0.5, once, generator(0))
+        update_policy(Team(categorical, actors[1]), sgd[1], part, 0.5, once, generator(0))
         value = ValueBatch(**{name: x[rows] for name, x in vars(critic_batch).items()})
         update_value(critics[1], sgd[3], value, once, generator(0))
     for one, other in (actors, critics):
@@ -134,7 +137,7 @@ def test_fewer_rows_than_minibatches(rows: int) -> None:
     few = PolicyBatch(**{name: x[:rows] for name, x in vars(batch).items()})
     config = TrainConfig(epochs=2, minibatches=8)
     sgd = torch.optim.SGD(actor.parameters(), 0.1)
-    logged = update_policy(categorical, actor, sgd, few, 0.5, config, generator(0))
+    logged = update_policy(Team(categorical, actor), sgd, few, 0.5, config, generator(0))
     assert all(value.isfinite() for value in logged.values())
     assert all(p.isfinite().all() for p in actor.parameters())
 
@@ -144,7 +147,8 @@ def test_the_entropy_bonus_raises_entropy() -> None:
     actor = ScoringActor(3, 5, 8, Shared(), generator(0))
     actor.score.weight.data *= 100
     config = TrainConfig(epochs=20, minibatches=1, entropy=1.0)
-    first = update_policy(categorical, actor, torch.optim.SGD(actor.parameters(), 0.0), batch, 0.0, ONCE, generator(0))
-    update_policy(categorical, actor, torch.optim.SGD(actor.parameters(), 0.1), batch, 0.0, config, generator(0))
-    last = update_policy(categorical, actor, torch.optim.SGD(actor.parameters(), 0.0), batch, 0.0, ONCE, generator(0))
+    team, still = Team(categorical, actor), torch.optim.SGD(actor.parameters(), 0.0)
+    first = update_policy(team, still, batch, 0.0, ONCE, generator(0))
+    update_policy(team, torch.optim.SGD(actor.parameters(), 0.1), batch, 0.0, config, generator(0))
+    last = update_policy(team, still, batch, 0.0, ONCE, generator(0))
     assert last["entropy"] > first["entropy"]

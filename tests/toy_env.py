@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from dgpg import algorithms
+from dgpg.algorithms import Task
 from dgpg.config import RunConfig
 from dgpg.protocols import AgentMapping, AnalyticalModel, JointMapping
 from dgpg.random import Streams
-from dgpg.train import Task, Trainer
+from dgpg.train import Trainer
 from dgpg.types import Decision, Step
 
 

@@ -61,7 +61,19 @@ def default_distribution(
     return "mean" if guidance_alone and estimator in (None, *LOGITS["mean"].estimators) else "gaussian"
 
 
-def make_actor(env: Environment, kind: ActionKind, parameters: Parameters, hidden: int, seed: int) -> Actor:
-    """The policy network for an environment's observations; the same seed gives the same weights."""
+def make_actor(
+    env: Environment, kind: ActionKind, parameters: Parameters, hidden: int, seed: int, messages: int = 0
+) -> Actor:
+    """The policy network for an environment's observations; the same seed gives the same weights.
+
+    Args:
+        env: says what agents see, and how many there are.
+        kind: says what outputs there are.
+        parameters: whether agents share weights.
+        hidden: units of a layer.
+        seed: of the weights.
+        messages: numbers in a message, M of `dgpg.intents`; 0 where nobody speaks.
+    """
     init = random.generator(random.derive(seed, "actor"))
-    return kind.make_actor(sizes(env), hidden, sharing_of(env, parameters), init).to(env.device)
+    inputs = {**sizes(env), "messages": messages}
+    return kind.make_actor(inputs, hidden, sharing_of(env, parameters), init).to(env.device)

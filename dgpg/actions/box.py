@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dgpg import advantage, guidance
-from dgpg.actions.distributions import Distribution
+from dgpg.actions.distributions import EDGE, Distribution
 from dgpg.errors import PluginError
+from dgpg.intents import JointIntents
 from dgpg.losses import clipped_move, clipped_policy
 from dgpg.networks import MlpActor
 from dgpg.protocols import AgentMapping, AnalyticalModel, JointMapping
 from dgpg.sharing import Sharing
-from dgpg.types import Guidance, Observation, Trajectory, flatten
+from dgpg.types import Decision, Guidance, Observation, Trajectory, flatten
 
 REACH = 0.05
 """How far from where its slope was taken, in shares of the range, a pathwise step goes on being rewarded."""
@@ -52,7 +53,8 @@ class Box:
 
     def make_actor(self, sizes: Mapping[str, int], hidden: int, sharing: Sharing, seed: torch.Generator) -> MlpActor:
         """A plain network from the agent's own features."""
-        return MlpActor(sizes["agent"], self.low.shape[1], self.distribution.width, hidden, sharing, seed)
+        numbers, heard = self.low.shape[1], sizes.get("messages", 0)
+        return MlpActor(sizes["agent"], numbers, self.distribution.width, hidden, sharing, seed, (numbers, heard))
 
     def parameters(self, outputs: Tensor, mask: Tensor) -> Tensor:
         """`[..., A, P]`."""
@@ -135,9 +137,7 @@ class Box:
             gamma: unused: neither form looks beyond the step.
             scaled: unused.
         """
-        if not isinstance(mapping, JointMapping):
-            raise PluginError("continuous actions need a mapping with state(actions, context), see dgpg.protocols")
-        decision = flatten(trajectory.decision)
+        mapping, decision = _joint(mapping), flatten(trajectory.decision)
         state, actions = (x.flatten(0, 1) for x in (trajectory.state, trajectory.actions))
         slope = guidance.slope(model, mapping, state, self.to_env(actions), decision.context)
         u = (-slope * (self.high - self.low).to(slope)).view(trajectory.actions.shape)
@@ -147,3 +147,18 @@ class Box:
             return Guidance(u=advantage.normalise((u * way).sum(-1), active, "batch"))
         u = u * active.unsqueeze(-1)
         return Guidance(u=advantage.scale_direction(u, u, active))
+
+    def intents(self, model: AnalyticalModel, mapping: AgentMapping | JointMapping, decision: Decision) -> JointIntents:
+        """Agents announce the centre of their policies; what travels is the state that these lead to."""
+        return JointIntents(model, _joint(mapping), decision, self)
+
+    def heard(self, announced: Tensor, actions: Tensor, slope: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Shares of the range, descent along them, and log-odds of the share, `[B, N, A]` each."""
+        u = -slope * (self.high - self.low).to(slope)
+        return announced, u, torch.logit(announced.clamp(EDGE, 1 - EDGE))
+
+
+def _joint(mapping: AgentMapping | JointMapping) -> JointMapping:
+    if not isinstance(mapping, JointMapping):
+        raise PluginError("continuous actions need a mapping with state(actions, context), see dgpg.protocols")
+    return mapping

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dgpg import advantage, guidance
 from dgpg.errors import PluginError
+from dgpg.intents import ChoiceIntents
 from dgpg.losses import clipped_all_action, clipped_policy
 from dgpg.networks import ScoringActor
 from dgpg.protocols import AgentMapping, AnalyticalModel, JointMapping
@@ -25,7 +26,7 @@ STATES = 64
 
 def make_actor(sizes: Mapping[str, int], hidden: int, sharing: Sharing, seed: torch.Generator) -> ScoringActor:
     """A network that scores each choice."""
-    return ScoringActor(sizes["agent"], sizes["choices"], hidden, sharing, seed)
+    return ScoringActor(sizes["agent"], sizes["choices"], hidden, sharing, seed, sizes.get("messages", 0))
 
 
 def parameters(logits: Tensor, mask: Tensor) -> Tensor:
@@ -106,8 +107,7 @@ def guide(
         gamma: discount, for `potential_based`.
         scaled: divide u by each agent's own scale first, for `all_action` and `exact`.
     """
-    if not isinstance(mapping, AgentMapping):
-        raise PluginError("choices need a mapping with base_state and influence, see dgpg.protocols")
+    mapping = _of_choices(mapping)
     if estimator == "potential_based":
         return Guidance(shaping=guidance.shaping(model, mapping, trajectory, gamma))
     potential, own, rest = _measure(estimator, model, mapping, trajectory)
@@ -120,6 +120,17 @@ def guide(
         return Guidance(baseline=-rest.unsqueeze(-1) - log_prob(u, trajectory.actions))
     u = advantage.scale_guidance(u, probability, active, own if scaled else None)
     return Guidance(u=u if estimator == "all_action" else log_prob(u, trajectory.actions))
+
+
+def intents(model: AnalyticalModel, mapping: AgentMapping | JointMapping, decision: Decision) -> ChoiceIntents:
+    """Agents announce probabilities; what travels are sums over blocks."""
+    return ChoiceIntents.of(model, _of_choices(mapping), decision)
+
+
+def _of_choices(mapping: AgentMapping | JointMapping) -> AgentMapping:
+    if not isinstance(mapping, AgentMapping):
+        raise PluginError("choices need a mapping with base_state and influence, see dgpg.protocols")
+    return mapping
 
 
 def _measure(

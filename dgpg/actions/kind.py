@@ -8,10 +8,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from dgpg.intents import Intents
 from dgpg.networks import Actor
 from dgpg.protocols import AgentMapping, AnalyticalModel, JointMapping
 from dgpg.sharing import Sharing
-from dgpg.types import Guidance, Observation, Trajectory
+from dgpg.types import Decision, Guidance, Observation, Trajectory
 
 
 class ActionKind(Protocol):
@@ -72,4 +73,8 @@ class ActionKind(Protocol):
         gamma: float, scaled: bool,
     ) -> Guidance:  # fmt: skip
         """What the model says about a trajectory, in the form the estimator asks for."""
+        ...
+
+    def intents(self, model: AnalyticalModel, mapping: AgentMapping | JointMapping, decision: Decision) -> Intents:
+        """What agents may say to each other in a moment of decision, see `dgpg.coordination`."""
         ...

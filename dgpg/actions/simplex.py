@@ -36,11 +36,12 @@ from torch import Tensor
 from dgpg import advantage, guidance
 from dgpg.actions.logits import LogitDistribution, allowed, difference
 from dgpg.errors import PluginError
+from dgpg.intents import JointIntents
 from dgpg.losses import clipped_move, clipped_policy
 from dgpg.networks import MlpActor
 from dgpg.protocols import AgentMapping, AnalyticalModel, JointMapping
 from dgpg.sharing import Sharing
-from dgpg.types import Guidance, Observation, Trajectory, flatten
+from dgpg.types import Decision, Guidance, Observation, Trajectory, flatten
 
 REACH = 0.2
 """How far a logit may move from where its slope was taken and still earn: p (1 - p) of it, at most 0.05 of a share."""
@@ -74,7 +75,8 @@ class Simplex:
         """
         choices = self.start.shape[1]
         inputs = sizes["agent"] + choices * sizes["choices"]
-        return MlpActor(inputs, choices + self.distribution.rest, 1, hidden, sharing, seed)
+        heard = (choices, sizes.get("messages", 0))
+        return MlpActor(inputs, choices + self.distribution.rest, 1, hidden, sharing, seed, heard)
 
     def parameters(self, outputs: Tensor, mask: Tensor) -> Tensor:
         """`[..., K + R]` of outputs `[..., K + R, 1]`; where nothing is allowed, as if everything were."""
@@ -160,9 +162,7 @@ class Simplex:
             gamma: unused: no form looks beyond the step.
             scaled: unused.
         """
-        if not isinstance(mapping, JointMapping):
-            raise PluginError("splits need a mapping with state(actions, context), see dgpg.protocols")
-        decision = flatten(trajectory.decision)
+        mapping, decision = _joint(mapping), flatten(trajectory.decision)
         state, actions = (x.flatten(0, 1) for x in (trajectory.state, trajectory.actions))
         split = self.to_env(actions)
         slope = guidance.slope(model, mapping, state, split, decision.context).view(trajectory.actions.shape)
@@ -176,6 +176,22 @@ class Simplex:
         # <u, deviation e> is the advantage that u stands for; of size one, as the return's is, alpha weighs alike.
         worth = u * self.distribution.deviation(trajectory.policy)
         return Guidance(u=advantage.scale_direction(u, worth, active))
+
+    def intents(self, model: AnalyticalModel, mapping: AgentMapping | JointMapping, decision: Decision) -> JointIntents:
+        """Agents announce their central splits; what travels is the state that these lead to."""
+        return JointIntents(model, _joint(mapping), decision, self)
+
+    def heard(self, announced: Tensor, actions: Tensor, slope: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Splits, the natural gradient of a descent, and logits less the start, `[B, N, K]` each."""
+        able = allowed(announced)
+        u = ((actions * slope).sum(-1, keepdim=True) - slope) * able
+        return actions, u, torch.where(able, announced, 0.0)
+
+
+def _joint(mapping: AgentMapping | JointMapping) -> JointMapping:
+    if not isinstance(mapping, JointMapping):
+        raise PluginError("splits need a mapping with state(actions, context), see dgpg.protocols")
+    return mapping
 
 
 def _natural(split: Tensor, able: Tensor, u: Tensor) -> Tensor:

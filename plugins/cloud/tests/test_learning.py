@@ -23,7 +23,7 @@ def cost_after(algorithm: str, iterations: int, **values: object) -> tuple[float
     trainer = Trainer(plan.run, find(algorithm), plan.task)
     for _ in range(iterations):
         trainer.iterate()
-    policy = NetworkPolicy(trainer.actor, trainer.kind, "stochastic")
+    policy = NetworkPolicy(trainer.team, "stochastic")
     rule = next(r for r in plan.domain.baselines(plan.config) if r.name == "least-requested")  # type: ignore[attr-defined]
     return tuple(float(episode_costs(plan.domain, plan.config, p, 8, 77, CPU).mean()) for p in (policy, rule))  # type: ignore[return-value]
 

@@ -22,10 +22,10 @@ def test_guidance_comes_near_the_optimum_and_below_merit_order() -> None:
         return float(play(plan.domain, plan.config, policy, 16, 9, CPU).cost.mean())
 
     rules = {rule.name: cost(rule) for rule in plan.domain.baselines(plan.config)}
-    untrained = cost(NetworkPolicy(trainer.actor, trainer.kind, "greedy"))
+    untrained = cost(NetworkPolicy(trainer.team, "greedy"))
     for _ in range(200):
         trainer.iterate()
-    learned = cost(NetworkPolicy(trainer.actor, trainer.kind, "greedy"))
+    learned = cost(NetworkPolicy(trainer.team, "greedy"))
     # Measured 1.008 of the optimum, 1.26 untrained; the margins leave room for platforms.
     assert untrained > 1.1 * rules["dc-opf"]
     assert learned < rules["merit-order"] and learned < 1.03 * rules["dc-opf"]

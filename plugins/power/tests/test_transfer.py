@@ -12,6 +12,7 @@ from dgpg import evaluate, launch
 from dgpg.config import validate
 from dgpg.errors import ConfigError
 from dgpg.protocols import SupportsTransfer
+from dgpg.trained import evaluated_in, open_trained
 from dgpg_power.config import Config
 from dgpg_power.domain import domain
 from dgpg_power.instance import Instance, build
@@ -28,7 +29,7 @@ LIGHT: Mapping[str, Any] = {"load": {"low": 0.6, "high": 0.7}}
 
 def evaluated(overrides: Mapping[str, Any], trained: Config = TIGHT) -> Config:
     """Settings of an evaluation under some changed ones."""
-    config = launch.evaluated_in(domain, trained, overrides)
+    config = evaluated_in(domain, trained, overrides)
     assert isinstance(config, Config)
     return config
 
@@ -55,7 +56,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_an_evaluation_on_other_demand_keeps_scales_lines_and_price_of_the_run(run: Path) -> None:
-    own, other = (build(launch.open_trained(run, x).config) for x in ({}, LIGHT))
+    own, other = (build(open_trained(run, x).config) for x in ({}, LIGHT))
     assert meaning(other) == meaning(own)
     alone = meaning(measured(LIGHT | {"commitment": "relaxed"}))
     assert [name for name, value in meaning(own).items() if alone[name] == value] == []
@@ -63,7 +64,7 @@ def test_an_evaluation_on_other_demand_keeps_scales_lines_and_price_of_the_run(r
 
 
 def test_demand_is_seen_in_deviations_of_the_run(run: Path) -> None:
-    config, scales = launch.open_trained(run, LIGHT).config, build(launch.open_trained(run, {}).config).scales
+    config, scales = open_trained(run, LIGHT).config, build(open_trained(run, {}).config).scales
     env = domain.make_env(config, 2, CPU, 0)
     seen = env.reset().observation.agent[:, 0, TOTAL]
     expected = (env.tape.forecast[0].sum(-1).double() - float(scales.total[0, 0])) / float(scales.total[1, 0])
@@ -73,7 +74,7 @@ def test_demand_is_seen_in_deviations_of_the_run(run: Path) -> None:
 
 def test_set_points_stay_megawatts_within_the_bounds_of_training(run: Path) -> None:
     """The run took minimum outputs as 0; where they are not, the grid clips."""
-    own, other = (launch.open_trained(run, x) for x in ({}, {"commitment": "all-on"}))
+    own, other = (open_trained(run, x) for x in ({}, {"commitment": "all-on"}))
     first: Any = own.kind
     second: Any = other.kind
     assert torch.equal(first.low, second.low) and (second.low[:, 0] == 0).all()

@@ -24,10 +24,10 @@ def learned(algorithm: str, iterations: int, settings: dict[str, Any], **values:
         return float(play(plan.domain, plan.config, policy, 1, 9, CPU).cost.mean())
 
     best = cost(next(rule for rule in plan.domain.baselines(plan.config) if rule.name == "system-optimum"))
-    before = cost(NetworkPolicy(trainer.actor, trainer.kind, "greedy"))
+    before = cost(NetworkPolicy(trainer.team, "greedy"))
     for _ in range(iterations):
         trainer.iterate()
-    return before / best - 1, cost(NetworkPolicy(trainer.actor, trainer.kind, "greedy")) / best - 1
+    return before / best - 1, cost(NetworkPolicy(trainer.team, "greedy")) / best - 1
 
 
 @pytest.mark.learning

@@ -1,0 +1,56 @@
+"""Mirror descent on the model's potential, with two numbers a round: what rounds do without a network."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from dgpg.networks import Hearing
+from dgpg.sharing import Shared, Sharing
+from dgpg.types import Observation
+
+
+class MirrorDescent(nn.Module):
+    """In each turn, outputs = keep x where the agent stands + step x u, the worth of its choices at the sums it heard.
+
+    Outputs are logits of choices or splits, log-odds of numbers within bounds, so that a turn is a step of mirror
+    descent with the negative entropy (Beck and Teboulle 2003). `keep` other than one makes the policy sharper or
+    flatter. u is in units of its size in the first moment. 2 (R + 1) numbers are all there is to fit.
+
+    Args:
+        messages: M, see `dgpg.intents.Intents.size`.
+        rounds: R; further rounds use the numbers of the last.
+        shape: of one dimension's parameters: () for choices, (1,) for continuous actions without chance.
+    """
+
+    def __init__(self, messages: int, rounds: int, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.sharing: Sharing = Shared()
+        self.shape, self.hearing = shape, Hearing(messages)
+        self.keep = nn.Parameter(torch.ones(rounds + 1))
+        self.step = nn.Parameter(torch.ones(rounds + 1))
+
+    def features(self, agent: Tensor, choices: Tensor) -> tuple[Tensor, Tensor]:
+        """None: the model is all that is looked at."""
+        return agent, choices
+
+    def forward(self, agent: Tensor, choices: Tensor) -> Tensor:
+        """No preference, `[..., K]` or `[..., A, 1]`, as nothing was heard."""
+        return self._shaped(choices.new_zeros(choices.shape[:-1]))
+
+    def outputs(self, observation: Observation) -> Tensor:
+        """The same for everyone, `[B, N, K]` or `[B, N, A, 1]`."""
+        return self._shaped(observation.choices.new_zeros(observation.choices.shape[:-1]))
+
+    def encode(self, observation: Observation) -> Tensor:
+        """Nothing."""
+        return observation.agent.new_zeros(0)
+
+    def decode(self, encoded: Tensor, message: Tensor, active: Tensor, turn: int) -> Tensor:
+        """`[B, N, K]` or `[B, N, A, 1]` of messages `[B, N, K, M]` or `[B, N, A, M]`."""
+        at = min(turn, len(self.keep) - 1)
+        u, stand = message[..., -2] / self.hearing.scale[-2], message[..., -1]
+        return self._shaped(self.keep[at] * stand + self.step[at] * u)
+
+    def _shaped(self, x: Tensor) -> Tensor:
+        return x.view(*x.shape, *self.shape)
