@@ -87,7 +87,7 @@ def main() -> None:
     args = parser.parse_args()
     more, measured = parse_overrides(args.set), parse_overrides(args.measure)
     train = {"threads": 1, **more.pop("train", {})}
-    top = {name: more.pop(name) for name in ("num_envs",) if name in more}
+    top = {name: more.pop(name) for name in ("num_envs", "coordination") if name in more}
     for name in args.networks:
         for level in args.observation:
             settings = merge(merge(EXACT if args.exact else {}, more), {"network": network(name), "observation": level})

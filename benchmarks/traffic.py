@@ -93,7 +93,7 @@ def main() -> None:
     args = arguments()
     more, arrivals = parse_overrides(args.set), TUNING_ARRIVALS if args.tuning else ARRIVALS
     train = more.pop("train", {})
-    top = {name: more.pop(name) for name in ("num_envs",) if name in more}
+    top = {name: more.pop(name) for name in ("num_envs", "coordination") if name in more}
     for name in args.networks:
         settings = merge(merge(STATIC if args.static else {}, more), {"network": network(name)})
         optima: list[Episodes] = []

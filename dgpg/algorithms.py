@@ -1,4 +1,4 @@
-"""The algorithms: one trainer, different task. Each is a row, not a loop."""
+"""The algorithms: one trainer, different parts. Each is a row, not a loop."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from dgpg.descent import MirrorDescent
 from dgpg.errors import ConfigError, unknown
 from dgpg.protocols import AgentMapping, AnalyticalModel, Environment, JointMapping
 from dgpg.types import Decision
+
+TOGETHER: dict[str, Any] = {"actor_lr": 1.2e-2, "epochs": 1, "minibatches": 16, "alpha": {"start": 1.0, "end": 1.0}}
+"""Where agents speak, guidance alone: sixteen steps on a sixteenth of the data each, as many as without rounds."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Algorithm:
     """Departures from `TrainConfig`'s defaults; the same candidates for each algorithm (benchmarks/tune.py)."""
     independent: Mapping[str, Any] = field(default_factory=dict)
     """Departures on top of these where each agent has a network of its own."""
+    rounds: Mapping[str, Any] = field(default_factory=dict)
+    """Departures on top of these where agents speak in rounds: a pass over the data then costs as many times more."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,9 @@ class Task:
 ALGORITHMS = {
     algorithm.name: algorithm
     for algorithm in (
-        Algorithm("dg-pg", critic="central", guided=True, tuned={"actor_lr": 6e-3}),
+        Algorithm(
+            "dg-pg", critic="central", guided=True, tuned={"actor_lr": 6e-3}, rounds={**TOGETHER, "entropy": 0.0}
+        ),
         Algorithm(
             "mappo",
             critic="central",
@@ -66,7 +73,7 @@ ALGORITHMS = {
             critic="central",
             guided=True,
             actor="descent",
-            tuned={"actor_lr": 3e-2, "alpha": {"start": 1.0, "end": 1.0}},
+            rounds={**TOGETHER, "actor_lr": 3e-2},
         ),
     )
 }
@@ -80,8 +87,9 @@ def find(name: str) -> Algorithm:
 
 
 def train_config(
-    algorithm: Algorithm, domain: Mapping[str, Any], settings: Mapping[str, Any], space: spaces.Space[Any]
-) -> TrainConfig:
+    algorithm: Algorithm, domain: Mapping[str, Any], settings: Mapping[str, Any], space: spaces.Space[Any],
+    rounds: int = 0,
+) -> TrainConfig:  # fmt: skip
     """Tuned settings, the domain's own or else the algorithm's, with the user's on top.
 
     Args:
@@ -89,9 +97,11 @@ def train_config(
         domain: what the domain was tuned to with this algorithm; empty if it was not.
         settings: the user's.
         space: action space, which decides what estimators there are.
+        rounds: of intent.
     """
     independent = {**domain, **settings}.get("parameters") == "independent"
-    tuned = domain or merge(algorithm.tuned, algorithm.independent if independent else {})
+    own = merge(algorithm.tuned, algorithm.independent if independent else {})
+    tuned = domain or merge(own, algorithm.rounds if rounds else {})
     config = validate(TrainConfig, merge(tuned, settings), "train")
     alone = algorithm.guided and config.alpha.guidance_alone
     if config.distribution is None:
@@ -139,6 +149,6 @@ def make_team(run: RunConfig, algorithm: Algorithm, task: Task, kind: ActionKind
     rounds = Rounds(wanted.rounds, task.model, task.mapping, wanted.detached)
     size = kind.intents(task.model, task.mapping, decision).size
     if algorithm.actor == "descent":
-        shape = () if isinstance(task.env.action_space, spaces.MultiDiscrete) else (1,)
-        return Team(kind, MirrorDescent(size, wanted.rounds, shape).to(task.env.device), rounds)
+        numbers = None if isinstance(task.env.action_space, spaces.MultiDiscrete) else kind.DRAWS[0]
+        return Team(kind, MirrorDescent(size, wanted.rounds, numbers).to(task.env.device), rounds)
     return Team(kind, make_actor(task.env, kind, train.parameters, train.actor_hidden, run.seed, size), rounds)

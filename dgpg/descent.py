@@ -20,27 +20,30 @@ class MirrorDescent(nn.Module):
     Args:
         messages: M, see `dgpg.intents.Intents.size`.
         rounds: R; further rounds use the numbers of the last.
-        shape: of one dimension's parameters: () for choices, (1,) for continuous actions without chance.
+        numbers: A of continuous actions without chance (K of splits), which start out still; None for choices.
     """
 
-    def __init__(self, messages: int, rounds: int, shape: tuple[int, ...]) -> None:
+    def __init__(self, messages: int, rounds: int, numbers: int | None) -> None:
         super().__init__()
         self.sharing: Sharing = Shared()
-        self.shape, self.hearing = shape, Hearing(messages)
+        self.numbers, self.hearing = numbers, Hearing(messages)
         self.keep = nn.Parameter(torch.ones(rounds + 1))
-        self.step = nn.Parameter(torch.ones(rounds + 1))
+        # Choices that are uncertain herd little; a split that is moved too far by everyone swings.
+        self.step = nn.Parameter(torch.full((rounds + 1,), 1.0 if numbers is None else 0.0))
 
     def features(self, agent: Tensor, choices: Tensor) -> tuple[Tensor, Tensor]:
-        """None: the model is all that is looked at."""
+        """As they are: the model is all that is looked at."""
         return agent, choices
 
     def forward(self, agent: Tensor, choices: Tensor) -> Tensor:
         """No preference, `[..., K]` or `[..., A, 1]`, as nothing was heard."""
-        return self._shaped(choices.new_zeros(choices.shape[:-1]))
+        if self.numbers is None:
+            return choices.new_zeros(choices.shape[:-1])
+        return agent.new_zeros(*agent.shape[:-1], self.numbers, 1)
 
     def outputs(self, observation: Observation) -> Tensor:
         """The same for everyone, `[B, N, K]` or `[B, N, A, 1]`."""
-        return self._shaped(observation.choices.new_zeros(observation.choices.shape[:-1]))
+        return self.forward(observation.agent, observation.choices)
 
     def encode(self, observation: Observation) -> Tensor:
         """Nothing."""
@@ -49,8 +52,5 @@ class MirrorDescent(nn.Module):
     def decode(self, encoded: Tensor, message: Tensor, active: Tensor, turn: int) -> Tensor:
         """`[B, N, K]` or `[B, N, A, 1]` of messages `[B, N, K, M]` or `[B, N, A, M]`."""
         at = min(turn, len(self.keep) - 1)
-        u, stand = message[..., -2] / self.hearing.scale[-2], message[..., -1]
-        return self._shaped(self.keep[at] * stand + self.step[at] * u)
-
-    def _shaped(self, x: Tensor) -> Tensor:
-        return x.view(*x.shape, *self.shape)
+        outputs: Tensor = self.keep[at] * message[..., -1] + self.step[at] * self.hearing(message)[..., -2]
+        return outputs if self.numbers is None else outputs.unsqueeze(-1)

@@ -84,13 +84,14 @@ def resolve(domain_name: str, values: Mapping[str, Any]) -> Plan:
     model, name = load_model(domain_name, domain, config, values.get("model"))
     probe = domain.make_env(config, 1, device, 0)
     tuned = domain.training(algorithm.name) if isinstance(domain, SupportsTraining) else {}
-    train = train_config(algorithm, tuned.get("train", {}), values.get("train", {}), probe.action_space)
+    coordination = coordination_config(algorithm, values.get("coordination", {}))
+    told, asked = tuned.get("train", {}), values.get("train", {})
+    train = train_config(algorithm, told, asked, probe.action_space, coordination.rounds)
     if train.estimator == "control_variate" and not isinstance(model, SupportsBlockPotential):
         raise ConfigError(
             "train.estimator = control_variate: the model has no block_potential, so what an agent's own "
             "action did cannot be taken out exactly; use potential_based, or a model that is a sum over blocks"
         )
-    coordination = coordination_config(algorithm, values.get("coordination", {}))
     num_envs = values.get("num_envs") or tuned.get("num_envs") or (8 if probe.num_agents < MANY_AGENTS else 2)
     if train.threads is None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

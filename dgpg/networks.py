@@ -41,7 +41,9 @@ def _layers(sizes: Sequence[int], sharing: Sharing, seed: torch.Generator) -> li
 
 
 class Hearing(nn.Module):
-    """Messages, raw, as inputs of order one: asinh of each number over its size in the first moment heard."""
+    """Messages, raw, as inputs of order one: over their size in the first moment heard, bounded."""
+
+    BOUND = 5.0
 
     scale: Tensor
 
@@ -55,14 +57,46 @@ class Hearing(nn.Module):
         return bool(self.scale.any())
 
     def measure(self, message: Tensor, mask: Tensor) -> None:
-        """Take the root mean square of messages `[B, N, K, M]` where `mask` `[B, N, K]` allows; 1 of zeros."""
-        heard = message[mask]
+        """Take the root mean square of messages `[B, N, K, M]` where `mask` `[B, N, K]` or `[B, N, 1]` allows."""
+        heard = message[mask.expand(message.shape[:-1])]
         size = heard.square().mean(0).sqrt()
         self.scale.copy_(torch.where(size > 0, size, 1.0))
 
     def forward(self, message: Tensor) -> Tensor:
         """`[..., M]`, same shape."""
-        return torch.asinh(message / self.scale)
+        return (message / self.scale).clamp(-self.BOUND, self.BOUND)
+
+
+class Listener(nn.Module):
+    """What messages add to a network: to its first layer, and straight to its outputs.
+
+    The straight way begins as a step of mirror descent, outputs = where the agent stands + step x u, which the rest
+    of the network learns to correct.
+
+    Args:
+        messages: M, see `dgpg.intents.Intents.size`.
+        together: messages that one row of the first layer takes in: 1, or K of a row that sees all choices.
+        hidden: width of that layer.
+        step: to begin with, in sizes of u.
+        sharing: who shares weights.
+        seed: of the weights.
+    """
+
+    def __init__(
+        self, messages: int, together: int, hidden: int, step: float, sharing: Sharing, seed: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.hearing = Hearing(messages)
+        self.inner = sharing.layer(together * messages, hidden, math.sqrt(2), seed)
+        self.straight = sharing.layer(2, 1, 1.0, seed)
+        weight = self.straight.get_parameter("weight")
+        weight.data.view(-1, 2).copy_(torch.tensor([1.0, step]))
+
+    def forward(self, message: Tensor) -> tuple[Tensor, Tensor]:
+        """Of raw messages `[..., K, M]`, as inputs of `inner`, and what they add to the outputs, `[..., K]`."""
+        heard = self.hearing(message)
+        direct: Tensor = self.straight(torch.stack([message[..., -1], heard[..., -2]], -1))
+        return heard, direct.squeeze(-1)
 
 
 class ScoringActor(nn.Module):
@@ -83,8 +117,7 @@ class ScoringActor(nn.Module):
         self.middle = sharing.layer(hidden, hidden, math.sqrt(2), seed)
         self.score = sharing.layer(hidden, 1, 0.01, seed)
         if messages:
-            self.hearing = Hearing(messages)
-            self.message_in = sharing.layer(messages, hidden, math.sqrt(2), seed)
+            self.listener = Listener(messages, 1, hidden, 2.0, sharing, seed)
 
     def features(self, agent: Tensor, choices: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised inputs; they hold no parameters, so one pass serves a whole update phase."""
@@ -122,8 +155,14 @@ class ScoringActor(nn.Module):
 
     def decode(self, encoded: Tensor, message: Tensor, active: Tensor, turn: int) -> Tensor:
         """Logits `[B, N, K]` after a message `[B, N, K, M]`, raw; the same network in every turn."""
-        heard = self.message_in(self.sharing.rows(self.hearing(message), active))
-        return self.sharing.spread(self.score(self._last(encoded + heard)).squeeze(-1), active)
+        heard, direct = self.listener(self.sharing.rows(message, active))
+        score = self.score(self._last(encoded + self.listener.inner(heard))).squeeze(-1)
+        return self.sharing.spread(score + direct, active)
+
+    @property
+    def hearing(self) -> Hearing:
+        """Sizes of messages."""
+        return self.listener.hearing
 
 
 class MlpActor(nn.Module):
@@ -135,16 +174,15 @@ class MlpActor(nn.Module):
 
     def __init__(
         self, inputs: int, actions: int, width: int, hidden: int, sharing: Sharing, seed: torch.Generator,
-        messages: tuple[int, int] = (0, 0),
+        choices: int = 1, messages: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.sharing, self.shape = sharing, (actions, width)
         sizes = [inputs, hidden, hidden]
         self.layers = nn.Sequential(*_layers(sizes, sharing, seed))
         self.last = sharing.layer(hidden, actions * width, 0.01, seed)
-        if all(messages):
-            self.hearing = Hearing(messages[1])
-            self.message_in = sharing.layer(messages[0] * messages[1], hidden, math.sqrt(2), seed)
+        if messages:
+            self.listener = Listener(messages, choices, hidden, 0.0, sharing, seed)
 
     def features(self, agent: Tensor, choices: Tensor) -> tuple[Tensor, Tensor]:
         """One row of an agent's features and all of its choices', `[..., F + K C]`, in the place of the agent's."""
@@ -177,9 +215,16 @@ class MlpActor(nn.Module):
 
     def decode(self, encoded: Tensor, message: Tensor, active: Tensor, turn: int) -> Tensor:
         """`[B, N, A, P]` after a message `[B, N, A, M]`, raw; the same network in every turn."""
-        heard = self.message_in(self.sharing.rows(self.hearing(message).flatten(-2), active))
-        raw = self.last(self.layers[1:](encoded + heard))
-        return self.sharing.spread(self._shaped(raw), active)
+        heard, direct = self.listener(self.sharing.rows(message, active))
+        raw = self._shaped(self.last(self.layers[1:](encoded + self.listener.inner(heard.flatten(-2)))))
+        count = direct.shape[-1]
+        moved = torch.cat([raw[..., :count, :1] + direct.unsqueeze(-1), raw[..., :count, 1:]], -1)
+        return self.sharing.spread(torch.cat([moved, raw[..., count:, :]], -2), active)
+
+    @property
+    def hearing(self) -> Hearing:
+        """Sizes of messages."""
+        return self.listener.hearing
 
 
 Actor = ScoringActor | MlpActor

@@ -54,7 +54,7 @@ class Box:
     def make_actor(self, sizes: Mapping[str, int], hidden: int, sharing: Sharing, seed: torch.Generator) -> MlpActor:
         """A plain network from the agent's own features."""
         numbers, heard = self.low.shape[1], sizes.get("messages", 0)
-        return MlpActor(sizes["agent"], numbers, self.distribution.width, hidden, sharing, seed, (numbers, heard))
+        return MlpActor(sizes["agent"], numbers, self.distribution.width, hidden, sharing, seed, numbers, heard)
 
     def parameters(self, outputs: Tensor, mask: Tensor) -> Tensor:
         """`[..., A, P]`."""

@@ -75,8 +75,8 @@ class Simplex:
         """
         choices = self.start.shape[1]
         inputs = sizes["agent"] + choices * sizes["choices"]
-        heard = (choices, sizes.get("messages", 0))
-        return MlpActor(inputs, choices + self.distribution.rest, 1, hidden, sharing, seed, heard)
+        outputs, heard = choices + self.distribution.rest, sizes.get("messages", 0)
+        return MlpActor(inputs, outputs, 1, hidden, sharing, seed, choices, heard)
 
     def parameters(self, outputs: Tensor, mask: Tensor) -> Tensor:
         """`[..., K + R]` of outputs `[..., K + R, 1]`; where nothing is allowed, as if everything were."""

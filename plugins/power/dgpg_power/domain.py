@@ -102,7 +102,7 @@ class PowerDomain:
 
     def training(self, algorithm: str) -> Mapping[str, Any]:
         """Tuned settings."""
-        tuned: Mapping[str, Any] = {"dg-pg": TUNED, "ippo-local": LOCAL}.get(algorithm, SAMPLED)
+        tuned: Mapping[str, Any] = {"mappo": SAMPLED, "ippo": SAMPLED, "ippo-local": LOCAL}.get(algorithm, TUNED)
         return tuned
 
     def describe(self, config: settings.Config) -> Sequence[str]:

@@ -89,7 +89,7 @@ class TrafficDomain:
 
     def training(self, algorithm: str) -> Mapping[str, Any]:
         """Tuned settings."""
-        return TUNED if algorithm == "dg-pg" else SAMPLED
+        return SAMPLED if algorithm in ("mappo", "ippo", "ippo-local") else TUNED
 
     def describe(self, config: settings.Config) -> Sequence[str]:
         """Sizes, routes, the rule of queues, and what was left out of the network."""

@@ -1,0 +1,221 @@
+r"""What intent rounds are worth on the cloud domain, beside rules and descents of equal rounds.
+
+    python benchmarks/coordination.py --agents 50 200 --preset default waiting --seeds 5 --instances 3
+    python benchmarks/coordination.py --robust --agents 50 --preset waiting --seeds 3
+    python benchmarks/coordination.py --elsewhere --preset waiting --seeds 3
+    python benchmarks/coordination.py --throughput
+
+One iteration is eight parallel episodes of 64 steps (two at N = 200) and 16 Adam steps; figures are costs after ten,
+of the stochastic policy, on the same arrivals. Global best-fit reaches every machine, dispatchers deciding one after
+the other; jobs of one step queue in the same random order as for everybody else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from common import ARRIVALS, TUNING_ARRIVALS, emit, episodes_for
+
+from dgpg import launch
+from dgpg.algorithms import find, make_team
+from dgpg.coordination import Channel, Team
+from dgpg.evaluate import NetworkPolicy, episode_costs
+from dgpg.protocols import Policy, SupportsOwnConfig
+from dgpg.rules import BiggestFirst
+from dgpg.train import Trainer
+
+CPU = torch.device("cpu")
+CELLS: Mapping[str, tuple[str, int, int]] = {
+    "no rounds, K = 8": ("dg-pg", 0, 8),
+    "no rounds, K = 16": ("dg-pg", 0, 16),
+    "R = 1, K = 8": ("dg-pg", 1, 8),
+    "R = 3, K = 8": ("dg-pg", 3, 8),
+    "R = 5, K = 16": ("dg-pg", 5, 16),
+    "mirror descent, R = 3, K = 8": ("mirror-descent", 3, 8),
+    "mirror descent, R = 5, K = 16": ("mirror-descent", 5, 16),
+}
+ALONE = {"alpha": {"start": 1.0, "end": 1.0}, "actor_lr": 1.2e-2, "entropy": 0.0}
+"""Without rounds too: what the settings of rounds are worth must not count for the rounds."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """An instance to train and measure in."""
+
+    preset: str
+    agents: int
+    instance: int
+    arrivals: int = ARRIVALS
+
+    def plan(self, choices: int, **run: Any) -> launch.Plan:
+        """Settings, with K candidates."""
+        settings = {"preset": self.preset, "num_agents": self.agents, "seed": self.instance, "candidates": choices}
+        envs = {"num_envs": 2} if self.agents >= 200 else {}
+        return launch.resolve("cloud", {"device": "cpu", "settings": settings, **envs, **run})
+
+    def cost(self, plan: launch.Plan, policy: Policy) -> float:
+        """Mean cost an agent and step."""
+        config = policy.config if isinstance(policy, SupportsOwnConfig) else plan.config
+        episodes = min(32, episodes_for(self.agents))
+        return float(episode_costs(plan.domain, config, policy, episodes, self.arrivals, CPU).mean())
+
+
+def rules(place: Place) -> dict[str, float]:
+    """The best rule without messages (h), the best of those that see and reach everything, and biggest first."""
+    found: dict[str, float] = {}
+    for choices, rounds in ((8, 3), (16, 5)):
+        plan = place.plan(choices)
+        task: Any = plan.task
+        for turns in (rounds, place.agents):
+            rule = BiggestFirst(task.model, task.mapping, turns)
+            which = f"R = {rounds}" if turns == rounds else "N rounds"
+            found[f"biggest first, {which}, K = {choices}"] = place.cost(plan, rule)
+    plan = place.plan(8)
+    listed = list(plan.domain.baselines(plan.config))  # type: ignore[attr-defined]
+    found["h"] = min(place.cost(plan, rule) for rule in listed if rule.information == "same")
+    found["global best-fit"] = min(place.cost(plan, rule) for rule in listed if rule.name.startswith("global"))
+    return found
+
+
+def trained(place: Place, cell: str, seed: int, iterations: int) -> tuple[launch.Plan, Trainer]:
+    """A trainer after its last iteration; at 0 iterations, one that has only heard its first messages."""
+    algorithm, rounds, choices = CELLS[cell]
+    run: dict[str, Any] = {"algorithm": algorithm, "seed": seed, "coordination": {"rounds": rounds}}
+    run["train"] = {"threads": 1, **({} if rounds else ALONE)}
+    plan = place.plan(choices, iterations=max(iterations, 1), **run)
+    torch.set_num_threads(1)
+    launch.keep_memory()
+    trainer = Trainer(plan.run, find(algorithm), plan.task)
+    for _ in range(iterations):
+        trainer.iterate()
+    return plan, trainer
+
+
+def elsewhere(plan: launch.Plan, team: Team) -> Team:
+    """The same network as the agents of another plan."""
+    algorithm = find(plan.run.algorithm)
+    moved = make_team(plan.run, algorithm, plan.task, team.kind, plan.task.env.reset())
+    moved.actor.load_state_dict(team.actor.state_dict())
+    return moved
+
+
+def table(args: argparse.Namespace) -> None:
+    """Costs of every cell, by preset and number of agents, over instances and seeds."""
+    for preset in args.preset:
+        for agents in args.agents:
+            costs: dict[str, list[float]] = {}
+            for instance in range(args.instances):
+                place = Place(preset, agents, instance, TUNING_ARRIVALS if args.tuning else ARRIVALS)
+                for name, cost in rules(place).items():
+                    costs.setdefault(name, []).append(cost)
+                for cell in args.cells:
+                    _fill(costs, cell, place, args)
+                emit({"preset": preset, "agents": agents, "instance": instance, "costs": costs})
+            _print(f"{preset}, N = {agents}", costs)
+
+
+def _fill(costs: dict[str, list[float]], cell: str, place: Place, args: argparse.Namespace) -> None:
+    # Eight or twelve numbers come out alike from every seed.
+    for seed in range(1 if cell.startswith("mirror") else args.seeds):
+        plan, trainer = trained(place, cell, seed, args.iterations)
+        for mode in ("stochastic", "greedy"):
+            name = cell if mode == "stochastic" else f"{cell}, greedy"
+            costs.setdefault(name, []).append(place.cost(plan, NetworkPolicy(trainer.team, mode)))
+    if cell.startswith("mirror"):
+        plan, trainer = trained(place, cell, 0, 0)
+        costs.setdefault(f"untrained {cell}", []).append(place.cost(plan, NetworkPolicy(trainer.team, "stochastic")))
+
+
+def _print(title: str, costs: Mapping[str, Sequence[float]]) -> None:
+    best, none = np.mean(costs["global best-fit"]), np.mean(costs.get("no rounds, K = 8", [np.nan]))
+    print(f"\n{title}   cost, over global best-fit, share of the gap from no rounds (K = 8) closed")
+    for name, found in sorted(costs.items(), key=lambda item: float(np.mean(item[1]))):
+        mean, spread = np.mean(found), f"{min(found):.4f} to {max(found):.4f}"
+        print(f"  {name:<40} {mean:.4f} ({spread})  {mean / best:.3f}  {(none - mean) / (none - best):6.0%}")
+
+
+def robust(args: argparse.Namespace) -> None:
+    """One policy, trained with R = 3 and nothing wrong, under other rounds and bad messages."""
+    cases = {f"R = {count}": (count, Channel()) for count in (0, 1, 2, 3, 5, 10)}
+    cases |= {f"{share:.0%} deaf": (3, Channel(deaf=share)) for share in (0.1, 0.3, 1.0)}
+    cases |= {f"{noise:.0%} noise": (3, Channel(noise=noise)) for noise in (0.2, 0.5)} | {
+        "late": (3, Channel(late=True))
+    }
+    for preset in args.preset:
+        for agents in args.agents:
+            place = Place(preset, agents, 0)
+            runs = [trained(place, "R = 3, K = 8", seed, args.iterations) for seed in range(args.seeds)]
+            print(f"\n{preset}, N = {agents}, trained with R = 3")
+            for name, (count, channel) in cases.items():
+                found = []
+                for plan, trainer in runs:
+                    rounds = replace(trainer.team.rounds, count=count, channel=channel)  # type: ignore[type-var]
+                    team = replace(trainer.team, rounds=rounds)
+                    found.append(place.cost(plan, NetworkPolicy(team, "stochastic")))
+                print(f"  {name:<12} {np.mean(found):.4f} ({min(found):.4f} to {max(found):.4f})", flush=True)
+
+
+def moved(args: argparse.Namespace) -> None:
+    """Policies of N = 50 at other sizes and in another instance, beside those trained there."""
+    for preset in args.preset:
+        home = Place(preset, 50, 0)
+        runs = [trained(home, "R = 3, K = 8", seed, args.iterations)[1] for seed in range(args.seeds)]
+        print(f"\n{preset}, trained at N = 50 in instance 0, R = 3, K = 8")
+        for place in (Place(preset, 50, 1), Place(preset, 200, 0), Place(preset, 1500, 0)):
+            there, native = [], []
+            for seed, run in enumerate(runs):
+                plan, own = trained(place, "R = 3, K = 8", seed, args.iterations)
+                native.append(place.cost(plan, NetworkPolicy(own.team, "stochastic")))
+                there.append(place.cost(plan, NetworkPolicy(elsewhere(plan, run.team), "stochastic")))
+            ratio = np.mean(there) / np.mean(native) - 1
+            where = f"N = {place.agents}, instance {place.instance}"
+            print(
+                f"  {where}: moved {np.mean(there):.4f}, trained there {np.mean(native):.4f} ({ratio:+.1%})", flush=True
+            )
+
+
+def throughput(args: argparse.Namespace) -> None:
+    """Agent-steps a second of whole iterations, median of five, one thread."""
+    for agents in args.agents:
+        for rounds in (0, 1, 3, 5):
+            run = {"coordination": {"rounds": rounds}, "train": {"threads": 1, **({} if rounds else ALONE)}}
+            plan = Place("default", agents, 0).plan(8, iterations=10, **run)
+            torch.set_num_threads(1)
+            launch.keep_memory()
+            trainer = Trainer(plan.run, find("dg-pg"), plan.task)
+            trainer.iterate()
+            spent = []
+            for _ in range(5):
+                start = time.perf_counter()
+                trainer.iterate()
+                spent.append(time.perf_counter() - start)
+            steps = agents * plan.run.num_envs * trainer.horizon
+            print(f"N = {agents}, R = {rounds}: {steps / np.median(spent):,.0f} agent-steps/s", flush=True)
+
+
+def main() -> None:
+    """Print the tables asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", nargs="+", default=["default", "waiting"])
+    parser.add_argument("--agents", type=int, nargs="+", default=[50, 200])
+    parser.add_argument("--instances", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--iterations", type=int, default=10)
+    parser.add_argument("--cells", nargs="+", default=list(CELLS), help="rows to train, by name")
+    parser.add_argument("--tuning", action="store_true", help="arrivals that are not those of published figures")
+    which = parser.add_mutually_exclusive_group()
+    for name in ("robust", "elsewhere", "throughput"):
+        which.add_argument(f"--{name}", action="store_true")
+    args = parser.parse_args()
+    shown = {"robust": robust, "elsewhere": moved, "throughput": throughput}
+    next((run for name, run in shown.items() if getattr(args, name)), table)(args)
+
+
+if __name__ == "__main__":
+    main()
