@@ -73,7 +73,7 @@ ALGORITHMS = {
             critic="central",
             guided=True,
             actor="descent",
-            rounds={**TOGETHER, "actor_lr": 3e-2},
+            tuned={**TOGETHER, "actor_lr": 3e-2},
         ),
     )
 }

@@ -64,7 +64,8 @@ class Hearing(nn.Module):
 
     def forward(self, message: Tensor) -> Tensor:
         """`[..., M]`, same shape."""
-        return (message / self.scale).clamp(-self.BOUND, self.BOUND)
+        scale = torch.where(self.scale > 0, self.scale, 1.0)  # nobody has had anything to decide yet
+        return (message / scale).clamp(-self.BOUND, self.BOUND)
 
 
 class Listener(nn.Module):

@@ -102,7 +102,7 @@ def test_splits_start_where_they_did_in_training(run_of: Callable[..., Path]) ->
 
 
 def test_another_number_of_agents_starts_where_its_own_environment_says(run_of: Callable[..., Path]) -> None:
-    kind: Any = open_trained(run_of(Plain()), {"agents": 6, "start": BEHIND}).kind
+    kind: Any = open_trained(run_of(Plain()), {"agents": 6, "start": BEHIND}).team.kind
     assert kind.start.tolist() == [list(BEHIND)] * 6
 
 
@@ -114,7 +114,7 @@ def test_numbers_keep_to_the_bounds_of_training(run_of: Callable[..., Path]) -> 
             env.action_space = spaces.Box(low, config.horizon * high)
             return env
 
-    kind: Any = open_trained(run_of(Longer(), horizon=2), {"horizon": 9}).kind
+    kind: Any = open_trained(run_of(Longer(), horizon=2), {"horizon": 9}).team.kind
     torch.testing.assert_close(kind.high, 2 * torch.tensor(toy_box.HIGH).float())
 
 

@@ -13,8 +13,8 @@ from dgpg.coordination import Team
 from dgpg.networks import LocalCritic, ScoringActor, values
 from dgpg.random import generator
 from dgpg.sharing import Independent, Shared, StackedLinear, orthogonal
-from dgpg.types import Observation
-from dgpg.update import PolicyBatch, ValueBatch, minibatches, update_policy, update_value
+from dgpg.types import Observation, map_tensors
+from dgpg.update import PolicyBatch, Rows, ValueBatch, minibatches, update_policy, update_value
 
 AGENTS, MOMENTS = 3, 10
 CONFIG = TrainConfig(epochs=2, minibatches=3, entropy=0.01)
@@ -84,11 +84,13 @@ def test_each_agent_learns_as_if_it_were_alone() -> None:
         agent=torch.randn(AGENTS, MOMENTS, 3, generator=draw),
         choices=torch.randn(AGENTS, MOMENTS, 4, 5, generator=draw),
         mask=mask,
-        actions=categorical.sample(logs, torch.rand(AGENTS, MOMENTS, generator=draw)),
-        policy=logs,
-        advantage=size * torch.randn(AGENTS, MOMENTS, generator=draw),
-        u=torch.randn(AGENTS, MOMENTS, 4, generator=draw),
-        active=mask.any(-1),
+        rows=Rows(
+            actions=categorical.sample(logs, torch.rand(AGENTS, MOMENTS, generator=draw)),
+            policy=logs,
+            advantage=size * torch.randn(AGENTS, MOMENTS, generator=draw),
+            u=torch.randn(AGENTS, MOMENTS, 4, generator=draw),
+            active=mask.any(-1),
+        ),
     )
     # Not Adam: where no row of an agent falls into a minibatch it would go on by its momentum.
     others = []
@@ -102,8 +104,8 @@ def test_each_agent_learns_as_if_it_were_alone() -> None:
     for i, alone in enumerate(others):
         sgd = torch.optim.SGD(alone.parameters(), 0.1)
         for moments in minibatches(MOMENTS, CONFIG, generator(2)):
-            kept = moments[batch.active[i, moments]]
-            part = PolicyBatch(**{name: x[i, kept] for name, x in vars(batch).items()})
+            kept = moments[batch.rows.active[i, moments]]
+            part = map_tensors(lambda x: x[i, kept], batch)  # noqa: B023 (called at once)
             once = CONFIG.model_copy(update={"epochs": 1, "minibatches": 1})
             update_policy(Team(categorical, alone), sgd, part, 0.3, once, generator(0))
         same(i, stacked, alone)

@@ -174,7 +174,7 @@ def test_the_advantage_is_normalised_then_mixed(
         return seen["trajectory"], decision
 
     monkeypatch.setattr("dgpg.train.collect", rollout)
-    monkeypatch.setattr("dgpg.train.update_policy", lambda *args: seen.update(policy=args[3], alpha=args[4]) or {})
+    monkeypatch.setattr("dgpg.train.update_policy", lambda *args: seen.update(policy=args[2].rows, alpha=args[3]) or {})
     monkeypatch.setattr("dgpg.train.update_value", lambda *args: seen.update(value=args[2]) or {})
     trainer = toy.trainer(name, normalise=scope, alpha={"start": 0.3, "end": 0.3}, **settings)
     trainer.iterate()
@@ -211,12 +211,12 @@ def test_policy_rows_are_the_agents_that_acted(toy: ModuleType) -> None:
     observation = trajectory.decision.observation
     rows = [x for x in itertools.product(range(6), range(4), range(4)) if observation.mask[x].any()]
     assert 0 < len(rows) < 96
-    assert batch.advantage.tolist() == [16 * t + 4 * b + i for t, b, i in rows]
+    assert batch.rows.advantage.tolist() == [16 * t + 4 * b + i for t, b, i in rows]
     for row, at in enumerate(rows):
         features = trainer.actor.features(observation.agent[at], observation.choices[at])
         assert torch.equal(batch.agent[row], features[0]) and torch.equal(batch.choices[row], features[1])
         assert torch.equal(batch.mask[row], observation.mask[at])
-        assert torch.equal(batch.policy[row], trajectory.policy[at])
-        assert batch.actions[row] == trajectory.actions[at]
-        assert batch.u[row].tolist() == [number[at]] * 3
-    assert batch.mask.gather(-1, batch.actions.unsqueeze(-1)).all()
+        assert torch.equal(batch.rows.policy[row], trajectory.policy[at])
+        assert batch.rows.actions[row] == trajectory.actions[at]
+        assert batch.rows.u[row].tolist() == [number[at]] * 3
+    assert batch.mask.gather(-1, batch.rows.actions.unsqueeze(-1)).all()

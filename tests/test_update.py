@@ -13,6 +13,7 @@ from dgpg.coordination import Team
 from dgpg.networks import CentralCritic, ScoringActor
 from dgpg.random import generator
 from dgpg.sharing import Shared
+from dgpg.types import map_tensors
 from dgpg.update import PolicyBatch, Rows, ValueBatch, minibatches, update_policy, update_value
 
 ROWS = 12
@@ -65,15 +66,15 @@ def descend(module: torch.nn.Module, loss: torch.Tensor, rate: float) -> list[to
 def test_one_policy_step_by_hand(alpha: float) -> None:
     actor, batch = ScoringActor(3, 5, 8, Shared(), generator(0)), policy_batch(with_u=alpha > 0)
     probability = actor(batch.agent, batch.choices).masked_fill(~batch.mask, -torch.inf).softmax(-1)
-    ratio = probability / batch.policy.exp().clamp(min=1e-30)
-    at = (torch.arange(ROWS), batch.actions)
+    ratio = probability / batch.rows.policy.exp().clamp(min=1e-30)
+    at = (torch.arange(ROWS), batch.rows.actions)
 
     def gain(advantage: torch.Tensor) -> torch.Tensor:
         return torch.min(ratio * advantage, ratio.clamp(0.8, 1.2) * advantage)
 
-    loss = -(1 - alpha) * gain(batch.advantage.unsqueeze(-1))[at].mean()
-    if batch.u is not None:
-        loss = loss - alpha * (batch.policy.exp() * gain(batch.u)).sum(-1).mean()
+    loss = -(1 - alpha) * gain(batch.rows.advantage.unsqueeze(-1))[at].mean()
+    if batch.rows.u is not None:
+        loss = loss - alpha * (batch.rows.policy.exp() * gain(batch.rows.u)).sum(-1).mean()
     entropy = -(probability * probability.clamp(min=1e-30).log()).sum(-1).mean()
     expected = descend(actor, loss - 0.01 * entropy, 0.5)
     sgd = torch.optim.SGD(actor.parameters(), 0.5)
@@ -110,7 +111,7 @@ def test_minibatches_are_steps_one_after_the_other() -> None:
     update_policy(Team(categorical, actors[0]), sgd[0], batch, 0.5, config, generator(0))
     update_value(critics[0], sgd[2], critic_batch, config, generator(0))
     for rows in minibatches(ROWS, config, generator(0)):
-        part = PolicyBatch(**{name: x[rows] for name, x in vars(batch).items()})
+        part = map_tensors(lambda x: x[rows], batch)  # noqa: B023 (called at once)
         update_policy(Team(categorical, actors[1]), sgd[1], part, 0.5, once, generator(0))
         value = ValueBatch(**{name: x[rows] for name, x in vars(critic_batch).items()})
         update_value(critics[1], sgd[3], value, once, generator(0))
@@ -121,12 +122,11 @@ def test_minibatches_are_steps_one_after_the_other() -> None:
 
 def test_gradients_are_scaled_down_to_the_norm() -> None:
     actor, batch = ScoringActor(3, 5, 8, Shared(), generator(0)), policy_batch(with_u=False)
-    batch = replace(batch, advantage=1e4 * batch.advantage)
+    batch = replace(batch, rows=replace(batch.rows, advantage=1e4 * batch.rows.advantage))
     before = [p.detach().clone() for p in actor.parameters()]
     config = ONCE.model_copy(update={"max_grad_norm": 0.5})
-    logged = update_policy(
-        categorical, actor, torch.optim.SGD(actor.parameters(), 1.0), batch, 0.0, config, generator(0)
-    )
+    sgd = torch.optim.SGD(actor.parameters(), 1.0)
+    logged = update_policy(Team(categorical, actor), sgd, batch, 0.0, config, generator(0))
     moved = sum((p.detach() - q).square().sum() for p, q in zip(actor.parameters(), before, strict=True)).sqrt()
     assert logged["grad_norm"] > 0.5 and moved.item() == pytest.approx(0.5, rel=1e-3)
 
@@ -134,7 +134,7 @@ def test_gradients_are_scaled_down_to_the_norm() -> None:
 @pytest.mark.parametrize("rows", [0, 1, 3])
 def test_fewer_rows_than_minibatches(rows: int) -> None:
     actor, batch = ScoringActor(3, 5, 8, Shared(), generator(0)), policy_batch(with_u=True)
-    few = PolicyBatch(**{name: x[:rows] for name, x in vars(batch).items()})
+    few = map_tensors(lambda x: x[:rows], batch)
     config = TrainConfig(epochs=2, minibatches=8)
     sgd = torch.optim.SGD(actor.parameters(), 0.1)
     logged = update_policy(Team(categorical, actor), sgd, few, 0.5, config, generator(0))
@@ -143,7 +143,8 @@ def test_fewer_rows_than_minibatches(rows: int) -> None:
 
 
 def test_the_entropy_bonus_raises_entropy() -> None:
-    batch = replace(policy_batch(with_u=False), advantage=torch.zeros(ROWS))
+    batch = policy_batch(with_u=False)
+    batch = replace(batch, rows=replace(batch.rows, advantage=torch.zeros(ROWS)))
     actor = ScoringActor(3, 5, 8, Shared(), generator(0))
     actor.score.weight.data *= 100
     config = TrainConfig(epochs=20, minibatches=1, entropy=1.0)

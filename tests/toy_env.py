@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -81,13 +81,17 @@ class ToyEnv(ABC):
 
 def small_trainer(
     name: str, env: Any, model: AnalyticalModel, mapping: AgentMapping | JointMapping, *, seed: int, iterations: int,
-    wrap: Callable[[Any], Any], **settings: Any,
+    wrap: Callable[[Any], Any], coordination: Mapping[str, Any] | None = None, **settings: Any,
 ) -> Trainer:  # fmt: skip
     """A trainer on a toy; 5 steps an iteration, so that episodes end in the middle of one."""
-    algorithm = replace(algorithms.find(name), tuned={})  # tuning must not move the tests
-    small = {"horizon": 5, "minibatches": 2, "actor_hidden": 8, "critic_hidden": 8}
+    algorithm = replace(algorithms.find(name), tuned={}, rounds={})  # tuning must not move the tests
+    small: dict[str, Any] = {"horizon": 5, "minibatches": 2, "actor_hidden": 8, "critic_hidden": 8}
+    if algorithm.actor == "descent":
+        small["alpha"] = {"start": 1.0, "end": 1.0}
     train = algorithms.train_config(algorithm, {}, small | settings, env.action_space)
+    rounds = algorithms.coordination_config(algorithm, coordination or {})
     config = RunConfig(
-        domain="toy", algorithm=name, iterations=iterations, num_envs=env.num_envs, seed=seed, train=train
-    )
+        domain="toy", algorithm=name, iterations=iterations, num_envs=env.num_envs, seed=seed, train=train,
+        coordination=rounds,
+    )  # fmt: skip
     return Trainer(config, algorithm, Task(wrap(env), model, mapping))
