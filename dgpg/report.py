@@ -86,6 +86,12 @@ def opening(plan: Plan, folder: RunFolder, trainer: Trainer) -> None:
         console.print(f"note: {line}", markup=False, soft_wrap=True)
     for line in folder.damaged:
         console.print(f"note: {line}; the one before is used", markup=False, soft_wrap=True)
+    if trainer.team.rounds is not None:
+        said = trainer.kind.intents(plan.task.model, plan.task.mapping, trainer.decision).said
+        size = f"{said} numbers a round and hears as many ({8 * said * trainer.team.rounds.count:,} bytes a step)"
+        console.print(
+            f"note: {trainer.team.rounds.count} rounds: an agent sends {size}", soft_wrap=True, highlight=False
+        )
     begin = f"from iteration {trainer.iteration} " if trainer.iteration else ""
     console.print(
         f"{run.algorithm} on {run.domain} {begin}to {run.iterations}: {trainer.task.env.num_agents} agents, "

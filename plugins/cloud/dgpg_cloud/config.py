@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os.path import expanduser
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,7 +22,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def _absolute(path: Path) -> Path:
     """A run must find its files from any directory it is resumed or evaluated in."""
-    return path.expanduser().absolute()
+    return Path(expanduser(path)).absolute()  # unlike Path.expanduser, leaves the home of nobody for the reader to name
 
 
 File = Annotated[Path, AfterValidator(_absolute)]

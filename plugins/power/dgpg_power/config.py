@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os.path import expanduser
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,7 +13,7 @@ from dgpg.config import Settings
 
 def _absolute(name: str) -> str:
     """A run must find its file from any directory it is resumed or evaluated in."""
-    path = Path(name).expanduser()
+    path = Path(expanduser(name))  # unlike Path.expanduser, leaves the home of nobody for the reader to name
     return str(path.absolute()) if path.suffix or path.exists() else name
 
 
