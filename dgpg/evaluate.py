@@ -79,7 +79,7 @@ class NetworkPolicy:
     team: Team
     mode: Mode
 
-    def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
+    def act(self, decision: Decision, noise: Tensor) -> Tensor:
         """Joint action `[B, N]` or `[B, N, A]`."""
         kind, policy = self.team.kind, self.team.policy(decision, noise)
         return kind.to_env(kind.sample(policy, noise) if self.mode == "stochastic" else kind.greedy(policy))

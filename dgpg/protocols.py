@@ -125,11 +125,8 @@ class JointMapping(Protocol):
 class Policy(Protocol):
     """Anything that acts: a trained network or a rule."""
 
-    def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
-        """Joint action `[B, N]`, or `[B, N, A]` if continuous, from uniform `noise` of that shape, the only chance.
-
-        `coordination` is the seam for rounds of intent messages; today it is always None.
-        """
+    def act(self, decision: Decision, noise: Tensor) -> Tensor:
+        """Joint action `[B, N]`, or `[B, N, A]` if continuous, from uniform `noise` of that shape, the only chance."""
         ...
 
 

@@ -21,7 +21,7 @@ class GreedyPotential:
     name: str = "greedy-potential"
     information: Information = "same"
 
-    def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
+    def act(self, decision: Decision, noise: Tensor) -> Tensor:
         """Joint action `[B, N]`; the first choice where several are equal."""
         seen, context = decision.observation, decision.context
         influence = self.mapping.influence(seen, context)
@@ -46,7 +46,7 @@ class BiggestFirst:
     name: str = "biggest-influence-first"
     information: Information = "sums"
 
-    def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
+    def act(self, decision: Decision, noise: Tensor) -> Tensor:
         """Joint action `[B, N]`; the first choice where several are equal."""
         model, seen, context = self.model, decision.observation, decision.context
         influence = self.mapping.influence(seen, context)

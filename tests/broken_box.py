@@ -99,7 +99,7 @@ class CountsToo(toy_box.Loads):
 
 
 class Beyond(toy_box.Middle):
-    def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
+    def act(self, decision: Decision, noise: Tensor) -> Tensor:
         return super().act(decision, noise) + 1
 
 

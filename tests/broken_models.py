@@ -227,7 +227,7 @@ broken("conservation", "idle agents are counted", "quantity 0", "idle agents", m
 
 
 class Blind(toy.Emptiest):
-    def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
+    def act(self, decision: Decision, noise: Tensor) -> Tensor:
         return torch.zeros(noise.shape, dtype=torch.long)
 
 
@@ -238,7 +238,7 @@ class Knows(toy.Emptiest):
 class OwnChance(toy.Emptiest):
     calls = 0
 
-    def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
+    def act(self, decision: Decision, noise: Tensor) -> Tensor:
         self.calls += 1
         mask = decision.observation.mask.float()
         return (mask + 0.1 * torch.arange(3).roll(self.calls)).argmax(-1)

@@ -72,7 +72,7 @@ def first_link_detached(actions: Tensor, context: Context) -> Tensor:
 class Rule(toy_simplex.Even):
     change: ClassVar[Callable[[Tensor, Tensor], Tensor]]
 
-    def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
+    def act(self, decision: Decision, noise: Tensor) -> Tensor:
         return type(self).change(super().act(decision, noise), decision.observation.mask)
 
 

@@ -163,3 +163,9 @@ def test_a_trace_of_ones_own_trains_and_goes_on() -> None:
     ok("train", "cloud", *TINY, "--set", "workload.trace=log.swf", "--stop-after", 1, "--out", "r")
     ok("train", "--resume", "--out", "r")
     assert len(metrics(Path("r"))) == 3
+
+
+@pytest.mark.parametrize("setting", ["machines.file", "workload.trace"])
+def test_the_home_of_nobody_is_a_file_that_is_not_there(setting: str) -> None:
+    message = refused("train", "cloud", "--set", f"{setting}=~no-such-user/table.csv")
+    assert "~no-such-user/table.csv: no such file" in message

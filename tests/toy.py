@@ -122,7 +122,7 @@ class Emptiest:
     name: str = "emptiest"
     information: str = "same"
 
-    def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
+    def act(self, decision: Decision, noise: Tensor) -> Tensor:
         mask = decision.observation.mask
         prior = decision.context["prior"].unsqueeze(1).expand(mask.shape)
         return prior.masked_fill(~mask, torch.inf).argmin(-1)

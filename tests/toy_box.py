@@ -108,7 +108,7 @@ class Middle:
     name: str = "middle"
     information: str = "same"
 
-    def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
+    def act(self, decision: Decision, noise: Tensor) -> Tensor:
         return ((torch.tensor(LOW) + torch.tensor(HIGH)) / 2).expand(len(noise), -1, -1).clone()
 
 

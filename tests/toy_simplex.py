@@ -131,7 +131,7 @@ class Even:
     name: str = "even"
     information: str = "same"
 
-    def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
+    def act(self, decision: Decision, noise: Tensor) -> Tensor:
         mask = decision.observation.mask
         able = mask | ~mask.any(-1, keepdim=True)
         return able / able.sum(-1, keepdim=True)

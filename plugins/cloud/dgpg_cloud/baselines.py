@@ -103,7 +103,7 @@ class Rule:
     """Steps of waiting that one USD per hour for one step is worth, w_p / w_q; 0 ignores the price."""
     information: Information = "same"
 
-    def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
+    def act(self, decision: Decision, noise: Tensor) -> Tensor:
         """Joint action `[B, N]`."""
         view = View.of(decision.context, make(self.instance, noise.device))
         score = with_price(self.score, view, self.price)
@@ -117,7 +117,7 @@ class RandomChoice:
     name: str = "random"
     information: Information = "same"
 
-    def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
+    def act(self, decision: Decision, noise: Tensor) -> Tensor:
         """Joint action `[B, N]`."""
         return _nth(decision.observation.mask, noise)
 
@@ -131,7 +131,7 @@ class PowerOfTwo:
     price: float
     information: Information = "same"
 
-    def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
+    def act(self, decision: Decision, noise: Tensor) -> Tensor:
         """Joint action `[B, N]`; the second draw uses the digits that the first left over."""
         mask = decision.observation.mask
         first = _nth(mask, noise)
@@ -165,7 +165,7 @@ class Sequential:
     config: Config
     information: Information = "more"
 
-    def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
+    def act(self, decision: Decision, noise: Tensor) -> Tensor:
         """Joint action `[B, N]`. One dispatcher after the other is what the rule is: no way around the loop."""
         context = {name: value.clone() for name, value in decision.context.items()}
         mask, plant = decision.observation.mask, make(self.instance, noise.device)

@@ -35,7 +35,7 @@ class Rule:
     outputs: Callable[[Grid, Context], Tensor]
     role: Role = "baseline"
 
-    def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
+    def act(self, decision: Decision, noise: Tensor) -> Tensor:
         """Joint action `[B, N, A]`."""
         grid = self.grids.like(noise)
         base = self.outputs(grid, decision.context).clamp(grid.unit_min.clamp(max=0), grid.unit_max)

@@ -110,7 +110,7 @@ def test_a_row_a_policy_on_the_steps_of_the_environment() -> None:
 
 def test_outputs_are_those_of_the_step_they_are_judged_in() -> None:
     class Full:
-        def act(self, decision: Any, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
+        def act(self, decision: Any, noise: Tensor) -> Tensor:
             return torch.full_like(noise, 0.5)
 
     quiet = CASE9.model_copy(update={"mismatch": CASE9.mismatch.model_copy(update={"losses": False})})

@@ -30,7 +30,7 @@ class Shortest:
     name: str = "shortest"
     information: Information = "same"
 
-    def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
+    def act(self, decision: Decision, noise: Tensor) -> Tensor:
         """Splits `[B, N, K]`."""
         roads = self.roads.like(noise)
         return _on_least(_times(roads, roads.links.free_time)).expand_as(noise)
@@ -44,7 +44,7 @@ class Logit:
     name: str = "logit"
     information: Information = "same"
 
-    def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
+    def act(self, decision: Decision, noise: Tensor) -> Tensor:
         """Splits `[B, N, K]`."""
         time = _times(self.roads.like(noise), decision.context["last_time"])
         return (-SENSITIVITY * time / time.amin(-1, keepdim=True).clamp(min=1e-9)).softmax(-1)
@@ -59,7 +59,7 @@ class FixedSplits:
     name: str = "fixed-optimum"
     information: Information = "same"
 
-    def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
+    def act(self, decision: Decision, noise: Tensor) -> Tensor:
         """Splits `[B, N, K]`."""
         return self.splits.to(noise)[decision.context["period"]]
 
@@ -78,7 +78,7 @@ class Assigned:
         """`user-equilibrium` or `system-optimum`."""
         return self.objective.name
 
-    def act(self, decision: Decision, noise: Tensor, coordination: Tensor | None = None) -> Tensor:
+    def act(self, decision: Decision, noise: Tensor) -> Tensor:
         """Splits `[B, N, K]`."""
         known = decision.context
         return self.roads.like(noise).assigned(
