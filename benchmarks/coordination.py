@@ -40,6 +40,8 @@ CELLS: Mapping[str, tuple[str, int, int]] = {
     "mirror descent, R = 3, K = 8": ("mirror-descent", 3, 8),
     "mirror descent, R = 5, K = 16": ("mirror-descent", 5, 16),
 }
+SETTLED = 20
+"""Rounds after which biggest first hardly changes any more, as if all had taken turns."""
 ALONE = {"alpha": {"start": 1.0, "end": 1.0}, "actor_lr": 1.2e-2, "entropy": 0.0}
 """Without rounds too: what the settings of rounds are worth must not count for the rounds."""
 
@@ -72,10 +74,9 @@ def rules(place: Place) -> dict[str, float]:
     for choices, rounds in ((8, 3), (16, 5)):
         plan = place.plan(choices)
         task: Any = plan.task
-        for turns in (rounds, place.agents):
+        for turns in (rounds, SETTLED):
             rule = BiggestFirst(task.model, task.mapping, turns)
-            which = f"R = {rounds}" if turns == rounds else "N rounds"
-            found[f"biggest first, {which}, K = {choices}"] = place.cost(plan, rule)
+            found[f"biggest first, R = {turns}, K = {choices}"] = place.cost(plan, rule)
     plan = place.plan(8)
     listed = list(plan.domain.baselines(plan.config))  # type: ignore[attr-defined]
     found["h"] = min(place.cost(plan, rule) for rule in listed if rule.information == "same")
