@@ -1,4 +1,4 @@
-"""The command line: dgpg domains | check | train | evaluate | compare | calibrate."""
+"""The command line: dgpg new | domains | check | train | evaluate | compare | calibrate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from dgpg import alignment, checks, launch, registry, report
+from dgpg import alignment, checks, launch, registry, report, scaffold
 from dgpg.config import merge, parse_overrides, read_file
 from dgpg.errors import ConfigError, DgpgError, unknown
 from dgpg.protocols import SupportsCalibration
@@ -40,6 +40,16 @@ def domains(as_json: AsJson = False) -> None:
         print(json.dumps({"plugins": [entry.json() for entry in entries]}, indent=2))
     else:
         report.plugins(entries)
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the domain, as in `dgpg train NAME`.")],
+    actions: Annotated[str, typer.Option(help="discrete (default): agents choose; continuous: numbers.")] = "discrete",
+    folder: Annotated[Path, typer.Option("--dir", help="Where the distribution goes; here by default.")] = Path(),
+) -> None:
+    """Write a plugin for a domain of your own, which works before any edit."""
+    report.scaffolded(scaffold.write(name, actions, folder), name)
 
 
 @app.command()

@@ -101,6 +101,12 @@ def opening(plan: Plan, folder: RunFolder, trainer: Trainer) -> None:
     )
 
 
+def scaffolded(folder: Path, name: str) -> None:
+    """What to do with a new plugin."""
+    steps = (f"pip install -e {folder}", f"dgpg check {name}", f"dgpg train {name}")
+    console.print(f"{folder} written; next: {'; '.join(steps)}", soft_wrap=True, highlight=False)
+
+
 @contextmanager
 def progress(total: int, done: int) -> Iterator[Callable[[Metrics], None]]:
     """A bar on a terminal, a line an iteration elsewhere."""
