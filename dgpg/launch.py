@@ -27,7 +27,7 @@ from dgpg.protocols import (
     SupportsDescription,
     SupportsTraining,
 )
-from dgpg.record import RunFolder
+from dgpg.record import RunFolder, plugin_of
 from dgpg.train import Metrics, Trainer
 
 Part = TypeVar("Part")
@@ -127,6 +127,16 @@ def probe(domain_name: str, values: Mapping[str, Any], rows: int, seed: int) -> 
     return replace(plan.task, env=env)
 
 
+def domain_of(run: RunConfig, path: Path) -> Domain:
+    """The domain of the run in a folder; RunError with the plugin's name where it is not installed any more."""
+    plugin = plugin_of(path)
+    if plugin is not None and run.domain not in registry.find(registry.DOMAINS):
+        raise RunError(
+            f"{path}: its domain '{run.domain}' came from {plugin}, which is not installed; install it again"
+        )
+    return registry.load_domain(run.domain)
+
+
 def domain_config(domain: Domain, settings: Mapping[str, Any]) -> Any:
     """The domain's configuration; an option given as a setting is told apart from a wrong name."""
     for name in settings:
@@ -176,6 +186,7 @@ def resume(path: Path, asked: Mapping[str, Any]) -> tuple[Plan, Trainer, RunFold
         asked: settings given beside --resume; any that differs from the run's is refused.
     """
     folder, run = RunFolder.open(path)
+    domain_of(run, path)
     differing = changes(run, asked)
     if differing:
         raise RunError(

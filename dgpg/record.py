@@ -66,6 +66,18 @@ def versions(plugin: str | None = None) -> dict[str, str]:
     return found
 
 
+def plugin_of(path: Path) -> str | None:
+    """The distribution, with its version, that the domain of the run in a folder came from."""
+    try:
+        noted = json.loads((path / "versions.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    others = (
+        [name for name in noted if name not in (*PACKAGES, "python", "platform")] if isinstance(noted, dict) else []
+    )
+    return f"{others[0]} {noted[others[0]]}" if others else None
+
+
 class RunFolder:
     """config.json, versions.json, metrics.jsonl, checkpoints/ and TensorBoard events."""
 

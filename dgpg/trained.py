@@ -11,13 +11,12 @@ import torch
 from gymnasium.spaces import MultiDiscrete
 from pydantic import BaseModel
 
-from dgpg import registry
 from dgpg.actions import ActionKind, kind_of
 from dgpg.algorithms import Task, find, make_team
 from dgpg.config import ChannelConfig, RunConfig, merge
 from dgpg.coordination import Channel, Team
 from dgpg.errors import ConfigError, DgpgError, RunError
-from dgpg.launch import device_of, domain_config, load_model, on_device
+from dgpg.launch import device_of, domain_config, domain_of, load_model, on_device
 from dgpg.protocols import AnalyticalModel, Domain, Environment, SupportsTransfer
 from dgpg.record import RunFolder
 
@@ -79,7 +78,7 @@ def open_trained(path: Path, overrides: Mapping[str, Any], channel: ChannelConfi
         channel: how agents speak there.
     """
     folder, run = RunFolder.open(path)
-    domain = registry.load_domain(run.domain)
+    domain = domain_of(run, path)
     own = domain_config(domain, run.settings)
     config = evaluated_in(domain, own, overrides)
     device = device_of("cuda" if run.device == "cuda" and torch.cuda.is_available() else "cpu")
