@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dgpg.contract import look_at_step
 from dgpg.coordination import Team
 from dgpg.protocols import Environment
 from dgpg.types import Decision, Step, Trajectory, stack
@@ -22,6 +23,8 @@ def collect(env: Environment, team: Team, decision: Decision, noise: Tensor) -> 
         actions.append(team.kind.sample(policies[-1], noise_t))
         decisions.append(decision)
         steps.append(env.step(team.kind.to_env(actions[-1])))
+        if len(steps) == 1:
+            look_at_step(steps[0], env)
         decision = steps[-1].decision
     return _trajectory(decisions, actions, policies, steps, decision), decision
 

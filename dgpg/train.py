@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from dgpg import advantage as adv
-from dgpg import random
+from dgpg import contract, random
 from dgpg.actions import kind_of
 from dgpg.algorithms import Algorithm, Task, make_team
 from dgpg.config import RunConfig
@@ -37,6 +37,7 @@ class Trainer:
         train, env = config.train, task.env
         self.horizon = train.horizon or env.horizon
         self.decision = env.reset()
+        contract.look_at_decision(self.decision, env)
         kind = kind_of(env.action_space, train.distribution)
         self.team = make_team(config, algorithm, task, kind, self.decision)
         self.kind, self.actor = kind, self.team.actor
@@ -49,6 +50,7 @@ class Trainer:
         self.iteration, self.episodes, self.wall_s = 0, 0, 0.0
         self.coefficient = 0.0
         """Of the control variate, from the iteration before: one from the same actions would bias the gradient."""
+        self.looked = False
         self._spent: dict[str, float] = {}
 
     def iterate(self) -> Metrics:
@@ -65,6 +67,7 @@ class Trainer:
             env = self.task.env
             noise = self.streams.uniform(self.horizon, env.num_agents, *self.kind.DRAWS).to(env.device)
             trajectory, self.decision = collect(env, self.team, self.decision, noise)
+        self._look(trajectory)
         guidance = Guidance()
         if alpha > 0:
             with self._timed("guidance"):
@@ -83,6 +86,14 @@ class Trainer:
         if bad:
             raise DivergenceError(f"iteration {self.iteration}: {', '.join(bad)} is not a finite number")
         return metrics
+
+    def _look(self, trajectory: Trajectory) -> None:
+        """Once, whether model and mapping keep to the shapes of the contract."""
+        if self.looked:
+            return
+        first = map_tensors(lambda x: x[0], trajectory.decision)
+        contract.look_at_model(self.task.model, self.task.mapping, first, trajectory.state[0])
+        self.looked = True
 
     def _learn(self, trajectory: Trajectory, guidance: Guidance, alpha: float) -> dict[str, Tensor]:
         """Advantage and update."""

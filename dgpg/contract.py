@@ -1,0 +1,76 @@
+"""Shapes that the contract fixes, looked at once before a run: a mistake is one message, not a traceback from torch.
+
+`dgpg check` looks at far more; this is what training cannot go on without.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dgpg.errors import PluginError
+from dgpg.protocols import AgentMapping, AnalyticalModel, Environment, JointMapping
+from dgpg.types import Decision, Step
+
+ADVICE = "`dgpg check DOMAIN` finds more of this kind"
+FLOAT, BOOL, INDEX = (torch.float32,), (torch.bool,), (torch.int64,)
+
+
+def look(member: str, x: object, shape: tuple[int | None, ...], names: str, dtypes: tuple[torch.dtype, ...]) -> None:
+    """Raise PluginError unless x is a tensor of that shape (None: any size) and type."""
+    if not isinstance(x, Tensor):
+        raise PluginError(f"{member}: expected a tensor {names}, got {type(x).__name__}; {ADVICE}")
+    fits = x.dim() == len(shape) and all(want in (None, have) for want, have in zip(shape, x.shape, strict=True))
+    if not fits:
+        wanted = ", ".join("any" if want is None else str(want) for want in shape)
+        raise PluginError(f"{member}: expected shape {names} = [{wanted}], got {list(x.shape)}; {ADVICE}")
+    if x.dtype not in dtypes:
+        raise PluginError(f"{member}: expected {dtypes[0]}, got {x.dtype}; convert it where it is made; {ADVICE}")
+
+
+def look_at_decision(decision: Decision, env: Environment) -> None:
+    """What `reset` returned: an observation as the spaces say, and a context of batched tensors."""
+    envs, agents, seen = env.num_envs, env.num_agents, decision.observation
+    size = {name: (env.observation_space[name].shape or (0,)) for name in ("agent", "choices", "mask", "central")}
+    choices = size["mask"][-1]
+    where = "Environment.reset().observation"
+    look(f"{where}.agent", seen.agent, (envs, agents, size["agent"][-1]), "[B, N, F]", FLOAT)
+    look(f"{where}.choices", seen.choices, (envs, agents, choices, size["choices"][-1]), "[B, N, K, C]", FLOAT)
+    look(f"{where}.mask", seen.mask, (envs, agents, choices), "[B, N, K]", BOOL)
+    look(f"{where}.central", seen.central, (envs, size["central"][-1]), "[B, S]", FLOAT)
+    for name, x in decision.context.items():
+        if not isinstance(x, Tensor) or x.dim() == 0 or len(x) != envs:
+            got = f"shape {list(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+            raise PluginError(f"context['{name}']: expected a tensor [B, ...] with B = {envs}, got {got}; {ADVICE}")
+
+
+def look_at_step(step: Step, env: Environment) -> None:
+    """What `step` returned."""
+    envs, agents = env.num_envs, env.num_agents
+    look("Step.reward", step.reward, (envs,), "[B]", FLOAT)
+    look("Step.state", step.state, (envs, None, None), "[B, G, m]", (torch.float32, torch.float64))
+    look("Step.terminated", step.terminated, (envs,), "[B]", BOOL)
+    look("Step.truncated", step.truncated, (envs,), "[B]", BOOL)
+    if step.local_reward is not None:
+        look("Step.local_reward", step.local_reward, (envs, agents), "[B, N]", FLOAT)
+
+
+def look_at_model(
+    model: AnalyticalModel, mapping: AgentMapping | JointMapping, decision: Decision, state: Tensor
+) -> None:
+    """What model and mapping make of one moment and the state it led to, `[B, G, m]`."""
+    envs, numbers = len(state), (torch.float32, torch.float64)
+    potential = model.potential(state, decision.context)
+    look("AnalyticalModel.potential", potential, (envs,), "[B]", numbers)
+    if not isinstance(mapping, AgentMapping):
+        return
+    blocks, width = state.shape[1:]
+    look("AgentMapping.base_state", mapping.base_state(decision.context), (envs, blocks, width), "[B, G, m]", numbers)
+    influence, choices = mapping.influence(decision.observation, decision.context), decision.observation.mask.shape
+    look("Influence.index", influence.index, (*choices, None), "[B, N, K, P]", INDEX)
+    look("Influence.value", influence.value, (*influence.index.shape, width), "[B, N, K, P, m]", numbers)
+    if bool(((influence.index < 0) | (influence.index >= blocks)).any()):
+        low, high = int(influence.index.min()), int(influence.index.max())
+        raise PluginError(
+            f"Influence.index: expected blocks 0 to {blocks - 1} of the state, got {low} to {high}; {ADVICE}"
+        )
