@@ -66,8 +66,8 @@ def test_decisions(toy: ModuleType, change: Any, words: list[str]) -> None:
         (lambda s: replace(s, reward=s.reward[:, None]), "Step.reward: expected shape [B] = [4], got [4, 1]"),
         (lambda s: replace(s, reward=s.reward.double()), "Step.reward: expected torch.float32, got torch.float64"),
         (lambda s: replace(s, state=s.state.squeeze(-1)), "Step.state: expected shape [B, G, m] = [4, any, any]"),
-        (lambda s: replace(s, terminated=s.terminated.float(), truncated=s.truncated.float()), "Step.terminated: expected torch.bool"),
-        (lambda s: replace(s, local_reward=s.local_reward.sum(-1)), "Step.local_reward: expected shape [B, N] = [4, 4]"),
+        (lambda s: replace(s, terminated=s.terminated.float()), "Step.terminated: expected torch.bool"),
+        (lambda s: replace(s, local_reward=s.reward), "Step.local_reward: expected shape [B, N] = [4, 4], got [4]"),
     ],
 )  # fmt: skip
 def test_steps(toy: ModuleType, change: Callable[[Step], Step], words: str) -> None:
@@ -110,8 +110,8 @@ def test_models_and_mappings(toy: ModuleType) -> None:
         assert words in str(caught.value)
 
 
-def test_the_contract_is_looked_at_once(toy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_and_mapping_are_looked_at_once(toy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = toy.trainer("dg-pg")
     trainer.iterate()
-    monkeypatch.setattr("dgpg.contract.look", lambda *args: pytest.fail("looked again"))
+    monkeypatch.setattr("dgpg.contract.look_at_model", lambda *args: pytest.fail("looked again"))
     trainer.iterate()
