@@ -1,0 +1,1 @@
+"""A dgpg domain: pumps meet a demand together."""
