@@ -94,12 +94,12 @@ def scale_direction(u: Tensor, worth: Tensor, active: Tensor) -> Tensor:
 
 
 def regress(advantage: Tensor, baseline: Tensor, active: Tensor) -> float:
-    """Coefficient of the baseline in the advantage, sum A b / sum b^2 over agents that act; 0 without any."""
+    """Coefficient of the baseline in the advantage, both `[T, B, N]`: sum A b / sum b^2 where agents act, else 0."""
     b = baseline[active]
     power = float(b.square().sum())
     return float((advantage[active] * b).sum()) / power if power > 0 else 0.0
 
 
 def mix(advantage: Tensor, u: Tensor, alpha: float) -> Tensor:
-    """(1 - alpha) A + alpha u: one number an agent and step, both parts normalised before."""
+    """(1 - alpha) A + alpha u, `[T, B, N]`, both parts normalised before."""
     return (1 - alpha) * advantage + alpha * u

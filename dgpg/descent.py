@@ -32,7 +32,7 @@ class MirrorDescent(nn.Module):
         self.step = nn.Parameter(torch.full((rounds + 1,), 1.0 if numbers is None else 0.0))
 
     def features(self, agent: Tensor, choices: Tensor) -> tuple[Tensor, Tensor]:
-        """As they are: the model is all that is looked at."""
+        """As they are, `[..., F]` and `[..., K, C]`: the model is all that is looked at."""
         return agent, choices
 
     def forward(self, agent: Tensor, choices: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ class MirrorDescent(nn.Module):
         return self.forward(observation.agent, observation.choices)
 
     def encode(self, observation: Observation) -> Tensor:
-        """Nothing."""
+        """Nothing, `[0]`."""
         return observation.agent.new_zeros(0)
 
     def decode(self, encoded: Tensor, message: Tensor, active: Tensor, turn: int) -> Tensor:

@@ -73,7 +73,7 @@ class Episodes(ABC):
 
     @abstractmethod
     def advance(self, actions: Tensor) -> Outcome:
-        """Take the joint action in the moment that `memory` and `t` describe; change neither."""
+        """Take the joint action `[B, N]` (`[B, N, A]`) in the moment of `memory` and `t`; change neither."""
 
     def reset(self) -> Decision:
         """Start new episodes everywhere."""
@@ -81,7 +81,7 @@ class Episodes(ABC):
         return self.observe()
 
     def step(self, actions: Tensor) -> Step:
-        """Take the joint action; start again where that was the last."""
+        """Take the joint action `[B, N]` (`[B, N, A]`); start again where that was the last."""
         found = self.advance(actions.to(self.device))
         self.t, self.memory = self.t + 1, found.memory
         decision = final = self.observe()

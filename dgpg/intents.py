@@ -35,7 +35,7 @@ class Intents(Protocol):
         ...
 
     def silence(self) -> Tensor:
-        """What agents know before anyone has spoken, in the form of `message`."""
+        """What agents know before anyone has spoken, as a message `[B, N, K, M]` or `[B, N, A, M]`."""
         ...
 
     def totals(self, policy: Tensor) -> Tensor:
@@ -170,7 +170,7 @@ class Continuous(Protocol):
         ...
 
     def greedy(self, policy: Tensor) -> Tensor:
-        """The action that a policy announces."""
+        """The action `[B, N, A]` that a policy announces."""
         ...
 
     def to_env(self, actions: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ def clipped_move(u: Tensor, move: Tensor, reach: float) -> Tensor:
 
 
 def clipped_value(value: Tensor, value_old: Tensor, target: Tensor, clip: float, delta: float) -> Tensor:
-    """Huber loss of the worse of the value and its move clipped around the old value.
+    """Huber loss, a number a row, of the worse of the value and its move clipped around the old value.
 
     All in normalised units (Yu et al. 2022, section 5.1).
     """
@@ -60,7 +60,7 @@ def clipped_value(value: Tensor, value_old: Tensor, target: Tensor, clip: float,
 
 
 def approximate_kl(log_prob: Tensor, log_prob_old: Tensor) -> Tensor:
-    """(rho - 1) - log rho, an unbiased, non-negative estimate of KL(pi_old, pi)."""
+    """(rho - 1) - log rho, `[...]`, an unbiased, non-negative estimate of KL(pi_old, pi)."""
     log_ratio = log_prob - log_prob_old
     return log_ratio.exp() - 1 - log_ratio
 
@@ -74,7 +74,7 @@ def mean_by_network(rows: Tensor, active: Tensor) -> Tensor:
 
 
 def explained_variance(value: Tensor, target: Tensor) -> Tensor:
-    """1 - Var[target - value] / Var[target]; 0 where the target does not vary."""
+    """1 - Var[target - value] / Var[target], one number for any shape; 0 where the target does not vary."""
     variance = target.var(correction=0)
     rest = (target - value).var(correction=0)
     return torch.where(variance > 0, 1 - rest / variance, torch.zeros_like(variance))

@@ -27,7 +27,7 @@ class PerDevice(Generic[Part]):
         self._made: dict[tuple[torch.device, torch.dtype], Part] = {}
 
     def like(self, tensor: Tensor) -> Part:
-        """The part where `tensor` is, in its type."""
+        """The part where `tensor`, of any shape, is, in its type."""
         key = (tensor.device, tensor.dtype)
         if key not in self._made:
             self._made[key] = self.make(*key)

@@ -42,7 +42,7 @@ class DistanceModel(CostModel):
         """Diagonal of W, positive (zero for coordinates that do not count), `[G, m]`."""
 
     def block_potential(self, block: Tensor, index: Tensor, context: Context) -> Tensor:
-        """1/2 sum_j W_j (x_j - x~_j)^2 over the coordinates j of each block."""
+        """1/2 sum_j W_j (x_j - x~_j)^2, `[B, A]`, over the coordinates j of each block `[B, A, m]`."""
         reference = self.reference(context).detach()
         at = index.unsqueeze(-1).expand(*index.shape, reference.shape[-1])
         gap = block - reference.gather(-2, at)

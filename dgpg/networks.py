@@ -121,7 +121,7 @@ class ScoringActor(nn.Module):
             self.listener = Listener(messages, 1, hidden, 2.0, sharing, seed)
 
     def features(self, agent: Tensor, choices: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised inputs; they hold no parameters, so one pass serves a whole update phase."""
+        """Normalised `[..., F]` and `[..., K, C]`; they hold no parameters, so one pass serves a whole update phase."""
         return self.agent_norm(agent), self.choice_norm(choices)
 
     def forward(self, agent: Tensor, choices: Tensor) -> Tensor:
@@ -245,7 +245,7 @@ class CentralCritic(nn.Module):
         return observation.central
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Normalised value of each row of features."""
+        """Normalised value `[...]` of each row of features `[..., F]`."""
         value: Tensor = self.net(rows).squeeze(-1)
         return value
 
@@ -264,7 +264,7 @@ class LocalCritic(nn.Module):
         return torch.cat([observation.agent, observation.choices.mean(-2)], -1)
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Normalised value of each row of features."""
+        """Normalised value `[...]` of each row of features `[..., F]`."""
         value: Tensor = self.net(rows).squeeze(-1)
         return value
 

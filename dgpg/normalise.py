@@ -29,7 +29,7 @@ class ValueNormaliser(nn.Module):
         self.debias.lerp_(torch.ones_like(self.debias), rate)
 
     def moments(self) -> tuple[Tensor, Tensor]:
-        """Mean and deviation so far, float32; 0 and 1 before the first update."""
+        """Mean and deviation so far, float32 `[]`; 0 and 1 before the first update."""
         if self.debias == 0:
             return self.mean.float(), torch.ones_like(self.mean, dtype=torch.float32)
         mean = self.mean / self.debias
@@ -37,11 +37,11 @@ class ValueNormaliser(nn.Module):
         return mean.float(), variance.clamp(min=1e-4).sqrt().float()
 
     def normalise(self, value: Tensor) -> Tensor:
-        """Raw to normalised."""
+        """Raw to normalised, any shape."""
         mean, deviation = self.moments()
         return (value - mean) / deviation
 
     def denormalise(self, value: Tensor) -> Tensor:
-        """Normalised to raw."""
+        """Normalised to raw, any shape."""
         mean, deviation = self.moments()
         return value * deviation + mean

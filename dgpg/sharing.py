@@ -30,7 +30,7 @@ class Sharing(Protocol):
         ...
 
     def clip(self, module: nn.Module, max_norm: float) -> Tensor:
-        """Scale each network's gradient down to a norm; the (mean) norm before."""
+        """Scale each network's gradient down to a norm; the (mean) norm before, `[]`."""
         ...
 
 
@@ -105,7 +105,7 @@ class StackedLinear(nn.Module):
 
 
 def orthogonal(count: int, rows: int, columns: int, seed: torch.Generator) -> Tensor:
-    """`count` matrices with orthonormal columns (rows, where there are fewer), uniform over such matrices.
+    """Matrices `[count, rows, columns]` with orthonormal columns (rows, where there are fewer), uniform over such.
 
     QR of a normal matrix, signs fixed by the diagonal of R (Mezzadri 2007).
     """

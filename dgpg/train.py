@@ -245,7 +245,7 @@ def _size(signal: Tensor, active: Tensor) -> Tensor:
 
 
 def policy_batch(team: Team, trajectory: Trajectory, advantage: Tensor, u: Tensor | None) -> PolicyBatch | JointBatch:
-    """What a policy is updated from: rows of agents, or, where agents hear of each other, whole moments."""
+    """What a policy is updated from: rows of agents, or, where these hear of each other, moments `[T * B, N, ...]`."""
     told = Rows(trajectory.actions, trajectory.policy, advantage, u, trajectory.decision.observation.active)
     if team.rounds is not None:
         return JointBatch(flatten(trajectory.decision), flatten(told))

@@ -45,11 +45,11 @@ class PolicyBatch:
         return self.mask.shape[self.rows.active.dim() - 1]
 
     def select(self, rows: Tensor) -> PolicyBatch:
-        """The given rows, M or S."""
+        """The given rows `[R]` of M or S."""
         return map_tensors(lambda x: x.index_select(self.rows.active.dim() - 1, rows), self)
 
     def policy(self, team: Team) -> tuple[Tensor, Rows]:
-        """Policies under the parameters being trained, and what they are compared with."""
+        """Policies `[M, ...]` or `[N, S, ...]` under the parameters being trained, and what they are compared with."""
         return team.kind.parameters(team.actor(self.agent, self.choices), self.mask), self.rows
 
 
@@ -64,11 +64,11 @@ class JointBatch:
         return len(self.rows.active)
 
     def select(self, rows: Tensor) -> JointBatch:
-        """The given moments."""
+        """The given moments `[R]`."""
         return map_tensors(lambda x: x.index_select(0, rows), self)
 
     def policy(self, team: Team) -> tuple[Tensor, Rows]:
-        """As of a `PolicyBatch`, rows laid out by the actor's sharing."""
+        """As of a `PolicyBatch`: rows `[M, ...]` or `[N, S, ...]`, laid out by the actor's sharing."""
         active = self.rows.active
 
         def rows(x: Tensor) -> Tensor:
@@ -86,12 +86,12 @@ class ValueBatch:
     target: Tensor
 
     def select(self, rows: Tensor) -> ValueBatch:
-        """The given rows, M or S."""
+        """The given rows `[R]` of M or S."""
         return map_tensors(lambda x: x.index_select(self.target.dim() - 1, rows), self)
 
 
 def minibatches(rows: int, config: TrainConfig, seed: torch.Generator) -> Iterator[Tensor]:
-    """Row numbers of each Adam step: a fresh permutation each epoch, cut in equal parts."""
+    """Row numbers `[R]` of each Adam step: a fresh permutation each epoch, cut in equal parts."""
     for _ in range(config.epochs):
         order = torch.randperm(rows, generator=seed)
         yield from order.tensor_split(config.minibatches)
@@ -105,7 +105,7 @@ def update_policy(
     config: TrainConfig,
     seed: torch.Generator,
 ) -> dict[str, Tensor]:
-    """Adam steps on the clipped policy loss; returns means over the steps."""
+    """Adam steps on the clipped policy loss; returns means over the steps, each `[]`."""
     logged: list[Tensor] = []
     kind = team.kind
     for chosen in minibatches(len(batch), config, seed):
@@ -131,7 +131,7 @@ def update_value(
     config: TrainConfig,
     seed: torch.Generator,
 ) -> dict[str, Tensor]:
-    """Adam steps on the clipped value loss; returns means over the steps."""
+    """Adam steps on the clipped value loss; returns means over the steps, each `[]`."""
     logged: list[Tensor] = []
     for rows in minibatches(batch.target.shape[-1], config, seed):
         if len(rows) == 0:

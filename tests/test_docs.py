@@ -32,6 +32,24 @@ def test_the_tables_of_settings_are_current(name: str) -> None:
     assert set(script["UNIT"][name]) <= set(named), "a unit of a setting that is no more"
 
 
+def test_the_page_of_mistakes_is_current() -> None:
+    script, page = runpy.run_path(str(ROOT / "docs/scripts/mistakes.py")), ROOT / "docs/mistakes.md"
+    assert script["render"]() == page.read_text(), "run: python docs/scripts/mistakes.py"
+    assert page.read_text().count("\n| ") > 100
+
+
+def test_every_module_of_the_core_is_on_one_page_of_the_reference() -> None:
+    told = [
+        name
+        for page in (ROOT / "docs/reference").glob("*.md")
+        for name in re.findall(r"^::: (\S+)", page.read_text(), re.M)
+    ]
+    assert len(told) == len(set(told))
+    modules = {path.stem if path.suffix else path.name for path in (ROOT / "dgpg").iterdir()}
+    modules -= {"__init__", "__pycache__", "templates", "py"}
+    assert {name.removeprefix("dgpg.") for name in told if name.startswith("dgpg.")} == modules
+
+
 def examples(page):
     return re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
 

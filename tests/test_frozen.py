@@ -20,9 +20,7 @@ def digest() -> str:
 
 
 def test_nobody_edited_them() -> None:
-    assert digest() == DIGEST, (
-        "mend the core instead, see docs/compatibility.md"
-    )
+    assert digest() == DIGEST, "mend the core instead, see docs/compatibility.md"
 
 
 @pytest.mark.slow

@@ -45,12 +45,12 @@ def sample(logs: Tensor, noise: Tensor) -> Tensor:
 
 
 def greedy(logs: Tensor) -> Tensor:
-    """The most probable choice, the first where several are."""
+    """The most probable choice, the first where several are, `[...]` of log probabilities `[..., K]`."""
     return logs.argmax(-1)
 
 
 def to_env(actions: Tensor) -> Tensor:
-    """A choice is its number."""
+    """A choice is its number, `[B, N]`."""
     return actions
 
 

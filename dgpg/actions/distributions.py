@@ -55,7 +55,7 @@ class Distribution(Protocol):
         ...
 
     def again(self, parameters: Tensor, old: Tensor, actions: Tensor) -> Tensor:
-        """What the chance that drew `actions` from `old` draws from `parameters`; differentiable in these."""
+        """What the chance that drew `actions` `[..., A]` from `old` draws from `parameters`, differentiable there."""
         ...
 
 

@@ -34,7 +34,7 @@ class ActionKind(Protocol):
         ...
 
     def parameters(self, outputs: Tensor, mask: Tensor) -> Tensor:
-        """The policy that a network's outputs mean."""
+        """The policy `[..., K]`, `[..., A, .]` or `[..., K + .]` that a network's outputs mean."""
         ...
 
     def sample(self, policy: Tensor, noise: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ class ActionKind(Protocol):
         ...
 
     def greedy(self, policy: Tensor) -> Tensor:
-        """The action without chance."""
+        """The action without chance, of the shape of a drawn one: `[...]`, `[..., A]` or `[..., K]`."""
         ...
 
     def to_env(self, actions: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class ActionKind(Protocol):
         ...
 
     def anything(self, observation: Observation, chance: torch.Generator) -> Tensor:
-        """A random allowed joint action in the units of the environment, spread over all there are."""
+        """A random allowed joint action `[B, N, ...]` in the units of the environment, spread over all there are."""
         ...
 
     def log_prob(self, policy: Tensor, actions: Tensor) -> Tensor:

@@ -56,7 +56,7 @@ class LogitDistribution(Protocol):
         ...
 
     def again(self, policy: Tensor, old: Tensor, logits: Tensor) -> Tensor:
-        """What the chance that drew `logits` from `old` draws from `policy`; differentiable in this one."""
+        """What the chance that drew `logits` `[..., K]` from `old` draws from `policy`; differentiable in this one."""
         ...
 
 
@@ -157,7 +157,7 @@ def allowed(logits: Tensor) -> Tensor:
 
 
 def difference(one: Tensor, other: Tensor) -> Tensor:
-    """one - other of logits with the same mask, zero where not allowed (-inf - -inf is NaN)."""
+    """one - other of logits `[..., K]` with the same mask, zero where not allowed (-inf - -inf is NaN)."""
     return torch.where(allowed(other), one - other, 0.0)
 
 

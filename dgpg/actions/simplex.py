@@ -108,7 +108,7 @@ class Simplex:
         return self.even(observation, torch.rand(mask.shape, generator=chance).to(mask.device))
 
     def shares(self, actions: Tensor, agents: Tensor) -> Tensor:
-        """As they are."""
+        """As they are, `[B, P, C, K]`."""
         return actions
 
     def log_prob(self, policy: Tensor, actions: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ class Iterate:
     """z, then v: `[B, K]`. Product with `slack` is zero for pairs that do not exist."""
 
     def tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """In the order of the fields."""
+        """In the order of the fields, each `[B, ...]`."""
         return self.x, self.y, self.slack, self.dual
 
     def moved(self, step: Iterate, primal: Tensor, dual: Tensor) -> Iterate:

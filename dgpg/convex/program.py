@@ -140,7 +140,7 @@ def require_optimal(solution: Solution, batch: tuple[int, ...] | None = None) ->
 
 
 def present(program: QuadraticProgram) -> Iterator[tuple[str, Tensor]]:
-    """Names and tensors of the fields that are given."""
+    """Names and tensors `[B, ...]` of the fields that are given."""
     for field in fields(program):
         tensor = getattr(program, field.name)
         if tensor is not None:
