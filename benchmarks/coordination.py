@@ -183,7 +183,7 @@ def moved(args: argparse.Namespace) -> None:
 
 
 def potential(args: argparse.Namespace) -> None:
-    """Cost and potential of what policies lead to: rounds lower the potential, which is all that a model can ask for."""
+    """Cost and potential of what policies lead to: rounds lower the potential, all that a model can ask for."""
     for preset in args.preset:
         place = Place(preset, 50, 0)
         for cell in ("no rounds, K = 8", "R = 3, K = 8"):
