@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -15,23 +16,16 @@ FENCES = re.findall(r"^```(.*)\n((?:.*\n)*?)```$", PAGE, re.MULTILINE)
 PLUGIN = "dgpg-plugin-reservoirs"
 
 
-def lines_of_code(source: str) -> int:
-    """Lines that are neither blank nor part of a docstring nor a comment alone."""
-    told = set[int]()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-            told |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
-    lines = enumerate(source.splitlines(), 1)
-    return sum(bool(line.strip()) and not line.strip().startswith("#") and n not in told for n, line in lines)
+SCRIPT = runpy.run_path(str(ROOT / "docs" / "scripts" / "lines.py"))
 
 
 def files() -> dict[str, str]:
-    found = (re.fullmatch(r'(?:python|toml) title="(.+)"', kind) for kind, _ in FENCES)
-    return {match[1]: text for match, (_, text) in zip(found, FENCES, strict=True) if match}
+    found: dict[str, str] = SCRIPT["tutorial"]()
+    return found
 
 
 def test_the_count_of_lines_is_the_one_on_the_page() -> None:
-    count = sum(lines_of_code(text) for name, text in files().items() if name.endswith(".py"))
+    count = sum(SCRIPT["lines_of_code"](text) for name, text in files().items() if name.endswith(".py"))
     assert count <= 120 and f"are {count} lines of code" in PAGE
 
 

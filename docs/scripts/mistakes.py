@@ -13,8 +13,8 @@ PAGE = ROOT / "docs" / "mistakes.md"
 HEAD = """# Mistakes and messages
 
 What the conformance kit says of plugins with one mistake each, as planted in the tests (`tests/broken*.py`). A message
-has five parts: what was looked at, expected, got, the likely cause, and the fix; here are the last two. The tests see that
-this page, made by `python docs/scripts/mistakes.py`, is current.
+has five parts: what was looked at, expected, got, the likely cause, and the fix; here are the last two. The tests see
+that this page, made by `python docs/scripts/mistakes.py`, is current.
 
 | mistake | check | likely cause | fix |
 |---|---|---|---|
