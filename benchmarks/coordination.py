@@ -38,6 +38,7 @@ CELLS: Mapping[str, tuple[str, int, int]] = {
     "R = 1, K = 8": ("dg-pg", 1, 8),
     "R = 3, K = 8": ("dg-pg", 3, 8),
     "R = 5, K = 16": ("dg-pg", 5, 16),
+    "R = 5, K = 32": ("dg-pg", 5, 32),
     "mirror descent, R = 3, K = 8": ("mirror-descent", 3, 8),
     "mirror descent, R = 5, K = 16": ("mirror-descent", 5, 16),
 }

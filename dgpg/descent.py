@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dgpg.networks import Hearing
+from dgpg.hearing import Hearing
 from dgpg.sharing import Shared, Sharing
 from dgpg.types import Observation
 
