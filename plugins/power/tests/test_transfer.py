@@ -75,8 +75,8 @@ def test_demand_is_seen_in_deviations_of_the_run(run: Path) -> None:
 def test_set_points_stay_megawatts_within_the_bounds_of_training(run: Path) -> None:
     """The run took minimum outputs as 0; where they are not, the grid clips."""
     own, other = (open_trained(run, x) for x in ({}, {"commitment": "all-on"}))
-    first: Any = own.kind
-    second: Any = other.kind
+    first: Any = own.team.kind
+    second: Any = other.team.kind
     assert torch.equal(first.low, second.low) and (second.low[:, 0] == 0).all()
     assert (build(other.config).network.unit_min > 0).any()
     found = evaluate.play(domain, other.config, evaluate.policies(other)["dg-pg"], 1, 0, CPU)
