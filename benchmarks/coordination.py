@@ -211,20 +211,25 @@ def _potential(plan: launch.Plan, trainer: Trainer) -> tuple[float, float]:
 def throughput(args: argparse.Namespace) -> None:
     """Agent-steps a second of whole iterations, median of five, one thread."""
     for agents in args.agents:
-        for rounds in (0, 1, 3, 5):
-            run = {"coordination": {"rounds": rounds}, "train": {"threads": 1, **({} if rounds else ALONE)}}
+        for rounds, settings in ((0, {}), (0, ALONE), (1, {}), (3, {}), (5, {})):
+            run = {"coordination": {"rounds": rounds}, "train": {"threads": 1, **settings}}
             plan = Place("default", agents, 0).plan(8, iterations=10, **run)
-            torch.set_num_threads(1)
-            launch.keep_memory()
-            trainer = Trainer(plan.run, find("dg-pg"), plan.task)
-            trainer.iterate()
-            spent = []
-            for _ in range(5):
-                start = time.perf_counter()
-                trainer.iterate()
-                spent.append(time.perf_counter() - start)
-            steps = agents * plan.run.num_envs * trainer.horizon
-            print(f"N = {agents}, R = {rounds}: {steps / np.median(spent):,.0f} agent-steps/s", flush=True)
+            speed = _speed(Trainer(plan.run, find("dg-pg"), plan.task))
+            which = "guidance alone" if settings or rounds else "defaults, with a critic"
+            print(f"N = {agents}, R = {rounds}, {which}: {speed:,.0f} agent-steps/s", flush=True)
+
+
+def _speed(trainer: Trainer) -> float:
+    torch.set_num_threads(1)
+    launch.keep_memory()
+    trainer.iterate()
+    spent = []
+    for _ in range(5):
+        start = time.perf_counter()
+        trainer.iterate()
+        spent.append(time.perf_counter() - start)
+    env = trainer.task.env
+    return float(env.num_agents * env.num_envs * trainer.horizon / np.median(spent))
 
 
 def main() -> None:

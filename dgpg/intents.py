@@ -61,6 +61,8 @@ class ChoiceIntents:
     influence: Influence
     base: Tensor
     """x_0, `[B, G, m]`."""
+    here: Tensor
+    """x_0 where choices touch it, `[B, N, K, P, m]`."""
     amount: Tensor
     """z_i(k) and a one that counts, `[B, N, K, P, m + 1]`, zero for agents with nothing to decide."""
     overlap: Tensor | None
@@ -74,7 +76,8 @@ class ChoiceIntents:
         count = (influence.value != 0).any(-1, keepdim=True).to(influence.value)
         amount = torch.cat([influence.value, count], -1) * seen.active[..., None, None, None]
         base = mapping.base_state(decision.context)
-        return cls(model, decision, influence, base, amount, overlap(influence.index))
+        here = gather_blocks(base, influence.index)
+        return cls(model, decision, influence, base, here, amount, overlap(influence.index))
 
     @property
     def size(self) -> int:
@@ -115,7 +118,7 @@ class ChoiceIntents:
         mask, influence, context = self.decision.observation.mask, self.influence, self.decision.context
         others = gather_blocks(totals, influence.index) - own
         if isinstance(self.model, SupportsBlockPotential):
-            cost = rise(self.model, gather_blocks(self.base, influence.index) + others[..., :-1], influence, context)
+            cost = rise(self.model, self.here + others[..., :-1], influence, context)
         else:
             cost = linear_potential(self.model, self.base + totals[..., :-1], context, influence)
         mean = (cost * mask).sum(-1, keepdim=True) / mask.sum(-1, keepdim=True).clamp(min=1)
