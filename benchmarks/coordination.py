@@ -32,16 +32,18 @@ from dgpg.rules import BiggestFirst
 from dgpg.train import Trainer
 
 CPU = torch.device("cpu")
-CELLS: Mapping[str, tuple[str, int, int]] = {
-    "no rounds, K = 8": ("dg-pg", 0, 8),
-    "no rounds, K = 16": ("dg-pg", 0, 16),
-    "R = 1, K = 8": ("dg-pg", 1, 8),
-    "R = 3, K = 8": ("dg-pg", 3, 8),
-    "R = 5, K = 16": ("dg-pg", 5, 16),
-    "R = 5, K = 32": ("dg-pg", 5, 32),
-    "mirror descent, R = 3, K = 8": ("mirror-descent", 3, 8),
-    "mirror descent, R = 5, K = 16": ("mirror-descent", 5, 16),
+CELLS: Mapping[str, tuple[str, int, Mapping[str, Any]]] = {
+    "no rounds, K = 8": ("dg-pg", 8, {"rounds": 0}),
+    "no rounds, K = 16": ("dg-pg", 16, {"rounds": 0}),
+    "R = 1, K = 8": ("dg-pg", 8, {"rounds": 1}),
+    "R = 3, K = 8": ("dg-pg", 8, {"rounds": 3}),
+    "R = 3, K = 8, detached": ("dg-pg", 8, {"rounds": 3, "detached": True}),
+    "R = 5, K = 16": ("dg-pg", 16, {"rounds": 5}),
+    "R = 5, K = 32": ("dg-pg", 32, {"rounds": 5}),
+    "mirror descent, R = 3, K = 8": ("mirror-descent", 8, {"rounds": 3}),
+    "mirror descent, R = 5, K = 16": ("mirror-descent", 16, {"rounds": 5}),
 }
+"""Algorithm, K and rounds of a row."""
 SETTLED = 20
 """Rounds after which biggest first hardly changes any more, as if all had taken turns."""
 ALONE = {"alpha": {"start": 1.0, "end": 1.0}, "actor_lr": 1.2e-2, "entropy": 0.0}
@@ -88,9 +90,9 @@ def rules(place: Place) -> dict[str, float]:
 
 def trained(place: Place, cell: str, seed: int, iterations: int) -> tuple[launch.Plan, Trainer]:
     """A trainer after its last iteration; at 0 iterations, one that has only heard its first messages."""
-    algorithm, rounds, choices = CELLS[cell]
-    run: dict[str, Any] = {"algorithm": algorithm, "seed": seed, "coordination": {"rounds": rounds}}
-    run["train"] = {"threads": 1, **({} if rounds else ALONE)}
+    algorithm, choices, coordination = CELLS[cell]
+    run: dict[str, Any] = {"algorithm": algorithm, "seed": seed, "coordination": coordination}
+    run["train"] = {"threads": 1, **({} if coordination["rounds"] else ALONE)}
     plan = place.plan(choices, iterations=max(iterations, 1), **run)
     torch.set_num_threads(1)
     launch.keep_memory()
@@ -124,7 +126,7 @@ def table(args: argparse.Namespace) -> None:
 
 
 def _fill(costs: dict[str, list[float]], cell: str, place: Place, args: argparse.Namespace) -> None:
-    # Eight or twelve numbers come out alike from every seed.
+    # A descent has eight or twelve numbers to fit, from the same start: one seed.
     for seed in range(1 if cell.startswith("mirror") else args.seeds):
         plan, trainer = trained(place, cell, seed, args.iterations)
         for mode in ("stochastic", "greedy"):
@@ -147,9 +149,8 @@ def robust(args: argparse.Namespace) -> None:
     """One policy, trained with R = 3 and nothing wrong, under other rounds and bad messages."""
     cases = {f"R = {count}": (count, Channel()) for count in (0, 1, 2, 3, 5, 10)}
     cases |= {f"{share:.0%} deaf": (3, Channel(deaf=share)) for share in (0.1, 0.3, 1.0)}
-    cases |= {f"{noise:.0%} noise": (3, Channel(noise=noise)) for noise in (0.2, 0.5)} | {
-        "late": (3, Channel(late=True))
-    }
+    cases |= {f"{noise:.0%} noise": (3, Channel(noise=noise)) for noise in (0.2, 0.5)}
+    cases["late"] = (3, Channel(late=True))
     for preset in args.preset:
         for agents in args.agents:
             place = Place(preset, agents, 0)
@@ -177,10 +178,8 @@ def moved(args: argparse.Namespace) -> None:
                 native.append(place.cost(plan, NetworkPolicy(own.team, "stochastic")))
                 there.append(place.cost(plan, NetworkPolicy(elsewhere(plan, run.team), "stochastic")))
             ratio = np.mean(there) / np.mean(native) - 1
-            where = f"N = {place.agents}, instance {place.instance}"
-            print(
-                f"  {where}: moved {np.mean(there):.4f}, trained there {np.mean(native):.4f} ({ratio:+.1%})", flush=True
-            )
+            figures = f"moved {np.mean(there):.4f}, trained there {np.mean(native):.4f} ({ratio:+.1%})"
+            print(f"  N = {place.agents}, instance {place.instance}: {figures}", flush=True)
 
 
 def potential(args: argparse.Namespace) -> None:
@@ -211,12 +210,17 @@ def _potential(plan: launch.Plan, trainer: Trainer) -> tuple[float, float]:
 def throughput(args: argparse.Namespace) -> None:
     """Agent-steps a second of whole iterations, median of five, one thread."""
     for agents in args.agents:
-        for rounds, settings in ((0, {}), (0, ALONE), (1, {}), (3, {}), (5, {})):
-            run = {"coordination": {"rounds": rounds}, "train": {"threads": 1, **settings}}
+        rows: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+            ("no rounds, defaults, with a critic", {"rounds": 0}, {}),
+            ("no rounds, guidance alone", {"rounds": 0}, ALONE),
+            *((f"R = {count}", {"rounds": count}, {}) for count in (1, 3, 5)),
+            ("R = 3, detached", {"rounds": 3, "detached": True}, {}),
+        ]
+        for name, coordination, settings in rows:
+            run = {"coordination": coordination, "train": {"threads": 1, **settings}}
             plan = Place("default", agents, 0).plan(8, iterations=10, **run)
             speed = _speed(Trainer(plan.run, find("dg-pg"), plan.task))
-            which = "guidance alone" if settings or rounds else "defaults, with a critic"
-            print(f"N = {agents}, R = {rounds}, {which}: {speed:,.0f} agent-steps/s", flush=True)
+            print(f"N = {agents}, {name}: {speed:,.0f} agent-steps/s", flush=True)
 
 
 def _speed(trainer: Trainer) -> float:

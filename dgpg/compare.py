@@ -42,7 +42,10 @@ def compare_runs(paths: Sequence[Path], episodes: int, seed: int) -> dict[str, A
         log = [line for line in RunFolder(path).read_log() if line["iteration"] <= trained.iteration]
         effort = {name: log[-1][name] for name in EFFORT} if log else dict.fromkeys(EFFORT, 0)
         run = trained.run
-        record = {"run": str(path), "algorithm": run.algorithm, "model": run.model or "", "seed": run.seed}
+        record = {
+            "run": str(path), "algorithm": run.algorithm, "model": run.model or "", "rounds": run.coordination.rounds,
+            "seed": run.seed,
+        }  # fmt: skip
         runs.append(record | {"cost": float(costs.mean()), "ci95": list(interval(costs))} | effort)
         key = f"{trained.iteration} {run.model_copy(update={'seed': 0}).model_dump_json()}"
         groups.setdefault(key, []).append((record, costs.mean()))
@@ -58,4 +61,4 @@ def _system(trained: Trained) -> dict[str, Any]:
 def _group(members: list[Any]) -> dict[str, Any]:
     record, costs = members[0][0], np.array([cost for _, cost in members])
     spread = {"cost": float(costs.mean()), "ci95": list(interval(costs)), "seeds": len(costs)}
-    return {"algorithm": record["algorithm"], "model": record["model"]} | spread
+    return {name: record[name] for name in ("algorithm", "model", "rounds")} | spread

@@ -86,7 +86,7 @@ class CoordinationConfig(Settings):
     """Intent rounds, see `dgpg.coordination`."""
 
     rounds: int = Field(0, ge=0, le=100, description="times that agents announce their policies before they act")
-    detached: bool = Field(False, description="whether no gradient flows through messages: faster, a little worse")
+    detached: bool = Field(False, description="whether no gradient flows through messages")
 
 
 class ChannelConfig(Settings):

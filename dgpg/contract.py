@@ -56,15 +56,17 @@ def look_at_step(step: Step, env: Environment) -> None:
 
 
 def look_at_model(
-    model: AnalyticalModel, mapping: AgentMapping | JointMapping, decision: Decision, state: Tensor
+    model: AnalyticalModel, mapping: AgentMapping | JointMapping, decision: Decision, actions: Tensor, state: Tensor
 ) -> None:
-    """What model and mapping make of one moment and the state it led to, `[B, G, m]`."""
+    """What model and mapping make of one moment, the joint action in units of the environment, and x, `[B, G, m]`."""
     envs, numbers = len(state), (torch.float32, torch.float64)
     potential = model.potential(state, decision.context)
     look("AnalyticalModel.potential", potential, (envs,), "[B]", numbers)
-    if not isinstance(mapping, AgentMapping):
-        return
     blocks, width = state.shape[1:]
+    if not isinstance(mapping, AgentMapping):
+        found = mapping.state(actions, decision.context)
+        look("JointMapping.state", found, (envs, blocks, width), "[B, G, m]", numbers)
+        return
     look("AgentMapping.base_state", mapping.base_state(decision.context), (envs, blocks, width), "[B, G, m]", numbers)
     influence, choices = mapping.influence(decision.observation, decision.context), decision.observation.mask.shape
     look("Influence.index", influence.index, (*choices, None), "[B, N, K, P]", INDEX)

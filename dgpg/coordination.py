@@ -52,7 +52,7 @@ class Channel:
 
     def hears(self, chance: Tensor) -> Tensor:
         """True for agents that hear in this step, `[B, N]`."""
-        return random.more(chance.flatten(2)[..., 0] if chance.dim() > 2 else chance, 1, 0).squeeze(-1) >= self.deaf
+        return random.more(chance.view(*chance.shape[:2], -1)[..., 0], 1, 0).squeeze(-1) >= self.deaf
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Rounds:
     """Who adds up announcements, how often, and whether gradients flow through them."""
 
     count: int
-    """R, at least one."""
+    """R; 0 where agents that could speak do not."""
     model: AnalyticalModel
     mapping: AgentMapping | JointMapping
     detached: bool = False

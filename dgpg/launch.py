@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from dgpg import random, registry
 from dgpg.algorithms import Task, coordination_config, find, train_config
-from dgpg.config import RunConfig, validate
+from dgpg.config import RunConfig, TrainConfig, validate
 from dgpg.differences import OPTIONS, changes, option
 from dgpg.errors import ConfigError, DivergenceError, RunError
 from dgpg.protocols import (
@@ -87,16 +87,9 @@ def resolve(domain_name: str, values: Mapping[str, Any]) -> Plan:
     coordination = coordination_config(algorithm, values.get("coordination", {}))
     told, asked = tuned.get("train", {}), values.get("train", {})
     train = train_config(algorithm, told, asked, probe.action_space, coordination.rounds)
-    if train.estimator == "control_variate" and not isinstance(model, SupportsBlockPotential):
-        raise ConfigError(
-            "train.estimator = control_variate: the model has no block_potential, so what an agent's own "
-            "action did cannot be taken out exactly; use potential_based, or a model that is a sum over blocks"
-        )
+    _refuse_control_variate(train, model)
     num_envs = values.get("num_envs") or tuned.get("num_envs") or (8 if probe.num_agents < MANY_AGENTS else 2)
-    if train.threads is None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        threads = 1 if probe.num_agents * int(num_envs) < SMALL else min(2, cores)
-        train = train.model_copy(update={"threads": threads})
+    train = _with_threads(train, probe.num_agents * int(num_envs))
     chosen = {**tuned, **values}
     fields = {key: chosen[key] for key in ("iterations", "seed") if key in chosen}
     run = validate(
@@ -115,6 +108,22 @@ def resolve(domain_name: str, values: Mapping[str, Any]) -> Plan:
         "",
     )
     return Plan(run, domain, config, _task(run, domain, config, model))
+
+
+def _refuse_control_variate(train: TrainConfig, model: AnalyticalModel) -> None:
+    if train.estimator == "control_variate" and not isinstance(model, SupportsBlockPotential):
+        raise ConfigError(
+            "train.estimator = control_variate: the model has no block_potential, so what an agent's own "
+            "action did cannot be taken out exactly; use potential_based, or a model that is a sum over blocks"
+        )
+
+
+def _with_threads(train: TrainConfig, rows: int) -> TrainConfig:
+    """As many as agents in all environments keep busy, unless the user says."""
+    if train.threads is not None:
+        return train
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return train.model_copy(update={"threads": 1 if rows < SMALL else min(2, cores)})
 
 
 def probe(domain_name: str, values: Mapping[str, Any], rows: int, seed: int) -> Task:

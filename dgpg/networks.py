@@ -85,15 +85,11 @@ class ScoringActor(nn.Module):
 
     def outputs(self, observation: Observation) -> Tensor:
         """Logits `[B, N, K]` where there is something to decide; elsewhere they mean nothing."""
-        active = observation.active
-        agent, choices = (self.sharing.rows(x, active) for x in (observation.agent, observation.choices))
-        return self.sharing.spread(self(*self.features(agent, choices)), active)
+        return self.sharing.spread(self(*_inputs(self, observation)), observation.active)
 
     def encode(self, observation: Observation) -> Tensor:
         """What of the first layer no message changes, as rows `[..., K, hidden]`."""
-        active = observation.active
-        agent, choices = (self.sharing.rows(x, active) for x in (observation.agent, observation.choices))
-        return self._first(*self.features(agent, choices))
+        return self._first(*_inputs(self, observation))
 
     def decode(self, encoded: Tensor, message: Tensor, active: Tensor, turn: int) -> Tensor:
         """Logits `[B, N, K]` after a message `[B, N, K, M]`, raw; the same network in every turn."""
@@ -144,15 +140,11 @@ class MlpActor(nn.Module):
 
     def outputs(self, observation: Observation) -> Tensor:
         """`[B, N, A, P]`; where there is nothing to decide they mean nothing."""
-        active = observation.active
-        agent, choices = (self.sharing.rows(x, active) for x in (observation.agent, observation.choices))
-        return self.sharing.spread(self(*self.features(agent, choices)), active)
+        return self.sharing.spread(self(*_inputs(self, observation)), observation.active)
 
     def encode(self, observation: Observation) -> Tensor:
         """What of the first layer no message changes, as rows `[..., hidden]`."""
-        active = observation.active
-        agent, choices = (self.sharing.rows(x, active) for x in (observation.agent, observation.choices))
-        first: Tensor = self.layers[0](self.features(agent, choices)[0])
+        first: Tensor = self.layers[0](_inputs(self, observation)[0])
         return first
 
     def decode(self, encoded: Tensor, message: Tensor, active: Tensor, turn: int) -> Tensor:
@@ -170,6 +162,13 @@ class MlpActor(nn.Module):
 
 
 Actor = ScoringActor | MlpActor
+
+
+def _inputs(actor: Actor, observation: Observation) -> tuple[Tensor, Tensor]:
+    """Features of the agents that act, as rows."""
+    active = observation.active
+    agent, choices = (actor.sharing.rows(x, active) for x in (observation.agent, observation.choices))
+    return actor.features(agent, choices)
 
 
 class CentralCritic(nn.Module):

@@ -72,9 +72,8 @@ def plugin_of(path: Path) -> str | None:
         noted = json.loads((path / "versions.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    others = (
-        [name for name in noted if name not in (*PACKAGES, "python", "platform")] if isinstance(noted, dict) else []
-    )
+    known = (*PACKAGES, "python", "platform")
+    others = [name for name in noted if name not in known] if isinstance(noted, dict) else []
     return f"{others[0]} {noted[others[0]]}" if others else None
 
 

@@ -193,9 +193,16 @@ def comparison(paths: Sequence[Path], episodes: int, seed: int, as_json: bool) -
     if as_json:
         print(json.dumps(result, indent=2))
         return
-    console.print(_plain(f"{result['cost_unit']}, {episodes} episodes, lower is better", result["runs"]))
+    runs, groups = ([_with_rounds(row) for row in result[name]] for name in ("runs", "groups"))
+    console.print(_plain(f"{result['cost_unit']}, {episodes} episodes, lower is better", runs))
     console.print()
-    console.print(_plain("means over seeds", result["groups"]))
+    console.print(_plain("means over seeds", groups))
+
+
+def _with_rounds(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Rounds beside the algorithm, where there are any: a column of their own would cost a number its digits."""
+    name = f"{row['algorithm']}, R = {row['rounds']}" if row["rounds"] else row["algorithm"]
+    return {key: value for key, value in row.items() if key != "rounds"} | {"algorithm": name}
 
 
 def calibration(domain: str, rows: Sequence[Mapping[str, float | str]], out: Path | None, as_json: bool) -> None:

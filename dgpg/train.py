@@ -92,7 +92,8 @@ class Trainer:
         if self.looked:
             return
         first = map_tensors(lambda x: x[0], trajectory.decision)
-        contract.look_at_model(self.task.model, self.task.mapping, first, trajectory.state[0])
+        actions, state = self.kind.to_env(trajectory.actions[0]), trajectory.state[0]
+        contract.look_at_model(self.task.model, self.task.mapping, first, actions, state)
         self.looked = True
 
     def _learn(self, trajectory: Trajectory, guidance: Guidance, alpha: float) -> dict[str, Tensor]:

@@ -56,6 +56,13 @@ def test_a_run_that_was_interrupted_goes_on(tmp_path: Path) -> None:
     assert compared[0]["cost"] == compared[1]["cost"]
 
 
+def test_a_comparison_says_who_hears(speaking: Path, tmp_path: Path) -> None:
+    ok("train", "cloud", *TINY, "--out", tmp_path / "silent")
+    compared = ok("compare", speaking, tmp_path / "silent", "--episodes", 2, "--json").json
+    assert [one["rounds"] for one in compared["runs"]] == [2, 0] == [one["rounds"] for one in compared["groups"]]
+    assert ok("compare", speaking, tmp_path / "silent", "--episodes", 2).out.count("dg-pg, R = 2") == 2
+
+
 def test_mirror_descent_has_rounds_of_its_own(tmp_path: Path) -> None:
     ok("train", "cloud", *TINY, "--algorithm", "mirror-descent", "--out", tmp_path / "run")
     assert '"rounds": 3' in (tmp_path / "run" / "config.json").read_text()

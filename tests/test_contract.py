@@ -110,6 +110,21 @@ def test_models_and_mappings(toy: ModuleType) -> None:
         assert words in str(caught.value)
 
 
+def test_mappings_of_joint_actions(toy_box: ModuleType, toy_simplex: ModuleType) -> None:
+    for toy in (toy_box, toy_simplex):
+
+        class Flat(toy.Loads):  # type: ignore[name-defined, misc]
+            def state(self, actions: torch.Tensor, context: Context) -> torch.Tensor:
+                return super().state(actions, context).squeeze(-1)
+
+        trainer = toy.trainer("dg-pg")
+        trainer.task = replace(trainer.task, mapping=Flat())
+        with pytest.raises(
+            PluginError, match=r"JointMapping.state: expected shape \[B, G, m\] = \[4, \d, 1\], got \[4, \d\]"
+        ):
+            trainer.iterate()
+
+
 def test_model_and_mapping_are_looked_at_once(toy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = toy.trainer("dg-pg")
     trainer.iterate()

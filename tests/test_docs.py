@@ -32,6 +32,19 @@ def test_the_tables_of_settings_are_current(name: str) -> None:
     assert set(script["UNIT"][name]) <= set(named), "a unit of a setting that is no more"
 
 
+def test_pages_include_what_they_say_they_include() -> None:
+    """A bracket that a formatter took for arithmetic would be shown as it is."""
+    included = []
+    for page in PAGES:
+        for line in page.read_text().splitlines():
+            if "8<" in line or "8 <" in line:
+                found = re.fullmatch(r'--8<-- "(.+):(\w+)"', line)
+                assert found, f"{page.name}: {line}"
+                assert f"[start:{found[2]}]" in (ROOT / found[1]).read_text()
+                included.append(page.name)
+    assert included == ["second-registry.md"]
+
+
 def test_the_page_of_mistakes_is_current() -> None:
     script, page = runpy.run_path(str(ROOT / "docs/scripts/mistakes.py")), ROOT / "docs/mistakes.md"
     assert script["render"]() == page.read_text(), "run: python docs/scripts/mistakes.py"

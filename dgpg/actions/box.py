@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dgpg import advantage, guidance
 from dgpg.actions.distributions import EDGE, Distribution
-from dgpg.errors import PluginError
+from dgpg.actions.kind import joint
 from dgpg.intents import JointIntents
 from dgpg.losses import clipped_move, clipped_policy
 from dgpg.networks import MlpActor
@@ -137,7 +137,7 @@ class Box:
             gamma: unused: neither form looks beyond the step.
             scaled: unused.
         """
-        mapping, decision = _joint(mapping), flatten(trajectory.decision)
+        mapping, decision = joint(mapping, "continuous actions"), flatten(trajectory.decision)
         state, actions = (x.flatten(0, 1) for x in (trajectory.state, trajectory.actions))
         slope = guidance.slope(model, mapping, state, self.to_env(actions), decision.context)
         u = (-slope * (self.high - self.low).to(slope)).view(trajectory.actions.shape)
@@ -150,15 +150,9 @@ class Box:
 
     def intents(self, model: AnalyticalModel, mapping: AgentMapping | JointMapping, decision: Decision) -> JointIntents:
         """Agents announce the centre of their policies; what travels is the state that these lead to."""
-        return JointIntents(model, _joint(mapping), decision, self)
+        return JointIntents(model, joint(mapping, "continuous actions"), decision, self)
 
     def heard(self, announced: Tensor, actions: Tensor, slope: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Shares of the range, descent along them, and log-odds of the share, `[B, N, A]` each."""
         u = -slope * (self.high - self.low).to(slope)
         return announced, u, torch.logit(announced.clamp(EDGE, 1 - EDGE))
-
-
-def _joint(mapping: AgentMapping | JointMapping) -> JointMapping:
-    if not isinstance(mapping, JointMapping):
-        raise PluginError("continuous actions need a mapping with state(actions, context), see dgpg.protocols")
-    return mapping

@@ -8,11 +8,19 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from dgpg.errors import PluginError
 from dgpg.intents import Intents
 from dgpg.networks import Actor
 from dgpg.protocols import AgentMapping, AnalyticalModel, JointMapping
 from dgpg.sharing import Sharing
 from dgpg.types import Decision, Guidance, Observation, Trajectory
+
+
+def joint(mapping: AgentMapping | JointMapping, who: str) -> JointMapping:
+    """The mapping, if it is one of joint actions; PluginError that names `who` needs it otherwise."""
+    if not isinstance(mapping, JointMapping):
+        raise PluginError(f"{who} need a mapping with state(actions, context), see dgpg.protocols")
+    return mapping
 
 
 class ActionKind(Protocol):

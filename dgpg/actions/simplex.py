@@ -34,8 +34,8 @@ import torch
 from torch import Tensor
 
 from dgpg import advantage, guidance
+from dgpg.actions.kind import joint
 from dgpg.actions.logits import LogitDistribution, allowed, difference
-from dgpg.errors import PluginError
 from dgpg.intents import JointIntents
 from dgpg.losses import clipped_move, clipped_policy
 from dgpg.networks import MlpActor
@@ -162,7 +162,7 @@ class Simplex:
             gamma: unused: no form looks beyond the step.
             scaled: unused.
         """
-        mapping, decision = _joint(mapping), flatten(trajectory.decision)
+        mapping, decision = joint(mapping, "splits"), flatten(trajectory.decision)
         state, actions = (x.flatten(0, 1) for x in (trajectory.state, trajectory.actions))
         split = self.to_env(actions)
         slope = guidance.slope(model, mapping, state, split, decision.context).view(trajectory.actions.shape)
@@ -179,19 +179,13 @@ class Simplex:
 
     def intents(self, model: AnalyticalModel, mapping: AgentMapping | JointMapping, decision: Decision) -> JointIntents:
         """Agents announce their central splits; what travels is the state that these lead to."""
-        return JointIntents(model, _joint(mapping), decision, self)
+        return JointIntents(model, joint(mapping, "splits"), decision, self)
 
     def heard(self, announced: Tensor, actions: Tensor, slope: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Splits, the natural gradient of a descent, and logits less the start, `[B, N, K]` each."""
         able = allowed(announced)
         u = ((actions * slope).sum(-1, keepdim=True) - slope) * able
         return actions, u, torch.where(able, announced, 0.0)
-
-
-def _joint(mapping: AgentMapping | JointMapping) -> JointMapping:
-    if not isinstance(mapping, JointMapping):
-        raise PluginError("splits need a mapping with state(actions, context), see dgpg.protocols")
-    return mapping
 
 
 def _natural(split: Tensor, able: Tensor, u: Tensor) -> Tensor:

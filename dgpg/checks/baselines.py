@@ -28,7 +28,7 @@ def _rules(subject: Subject) -> Sequence[Baseline]:
 
 
 def baseline_names(subject: Subject) -> None:
-    """Baselines have unique names and say whether they see the same as an agent or more."""
+    """Baselines have unique names and say whether they see the same as an agent, sums of intents, or more."""
     names: set[str] = set()
     for rule in _rules(subject):
         if rule.information not in get_args(Information):
@@ -37,7 +37,8 @@ def baseline_names(subject: Subject) -> None:
                 expected=f"one of {', '.join(get_args(Information))}",
                 got=repr(rule.information),
                 cause="a word of its own",
-                fix="'same' if it sees what an agent sees and decides at the same moment, else 'more'",
+                fix="'same' if it sees what an agent sees and decides at the same moment, 'sums' if it hears in rounds "
+                "what all intend, else 'more'",
             )
         if rule.name in names:
             raise CheckFailed(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
 OPTIONAL = {"baselines", "figures", "judge", "replay", "calibration", "fit"}
-"""Modules that only optional members need; data readers and other models are told by name below."""
+"""Modules that only optional members need."""
 
 
 def lines_of_code(source: str) -> int:

@@ -30,6 +30,7 @@ class Env(Episodes):
 
     def begin(self) -> Memory:
         """The demands of all steps to come: drawn here, no policy can change them."""
+        # One more than there are steps: agents also look at the moment after the last.
         uniform = self.streams.uniform(self.horizon + 1).to(self.device)
         return {"demand": self.capacity.sum() / 2 * (1 + self.swing * (2 * uniform - 1))}
 

@@ -33,6 +33,7 @@ class Env(Episodes):
 
     def begin(self) -> Memory:
         """Empty servers, and the jobs of all steps to come: drawn here, no policy can change them."""
+        # One more than there are steps: agents also look at the moment after the last.
         uniform = self.streams.uniform(self.horizon + 1, self.num_agents).to(self.device)
         return {"jobs": -torch.log1p(-uniform), "backlog": uniform.new_zeros(self.num_envs, len(self.service))}
 
