@@ -80,7 +80,11 @@ ALGORITHMS = {
 
 
 def find(name: str) -> Algorithm:
-    """The algorithm of that name; a wrong one shows the nearest."""
+    """The algorithm of that name; a wrong one shows the nearest.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
     if name not in ALGORITHMS:
         raise ConfigError(unknown("algorithm", name, ALGORITHMS))
     return ALGORITHMS[name]
@@ -98,6 +102,9 @@ def train_config(
         settings: the user's.
         space: action space, which decides what estimators there are.
         rounds: of intent.
+
+    Raises:
+        ConfigError: settings that exclude one another, naming the field.
     """
     independent = {**domain, **settings}.get("parameters") == "independent"
     own = merge(algorithm.tuned, algorithm.independent if independent else {})
@@ -125,7 +132,11 @@ def train_config(
 
 
 def coordination_config(algorithm: Algorithm, settings: Mapping[str, Any]) -> CoordinationConfig:
-    """Rounds of intent; none by default, three for an algorithm that is nothing without them."""
+    """Rounds of intent; none by default, three for an algorithm that is nothing without them.
+
+    Raises:
+        ConfigError: an algorithm that is nothing but rounds was given none.
+    """
     descends = algorithm.actor == "descent"
     config = validate(CoordinationConfig, merge({"rounds": 3} if descends else {}, settings), "coordination")
     if descends and not config.rounds:

@@ -11,6 +11,8 @@ Two questions, because one future of a state is mostly luck (nothing redraws it)
   over states. Inner products are taken between different states only, so luck does not bias it.
 - `detail`: the cosine choice by choice. Luck lowers it, so it is compared with the same model whose blocks
   are shuffled: a model that knows its blocks does better than that.
+
+Why these two and no others: docs/adr/0009-alignment-is-a-direction-and-a-control.md.
 """
 
 from __future__ import annotations

@@ -23,6 +23,9 @@ def compare_runs(paths: Sequence[Path], episodes: int, seed: int) -> dict[str, A
 
     Runs that got to different iterations are not averaged. Runs of different domains or settings have no
     common arrivals and are refused.
+
+    Raises:
+        RunError: the runs have no common arrivals.
     """
     opened = [open_trained(path, {}) for path in paths]
     first = opened[0]

@@ -155,7 +155,11 @@ def _tables(annotation: Any) -> list[type[BaseModel]]:
 
 
 def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
-    """`["a.b=1", "c=x"]` to `{"a": {"b": 1}, "c": "x"}`; values are JSON where they parse as it."""
+    """`["a.b=1", "c=x"]` to `{"a": {"b": 1}, "c": "x"}`; values are JSON where they parse as it.
+
+    Raises:
+        ConfigError: a pair without `=` or without a name.
+    """
     tree: dict[str, Any] = {}
     for pair in pairs:
         path, sign, text = pair.partition("=")
@@ -186,7 +190,11 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """A configuration file, JSON or TOML, shaped like `RunConfig` (a run's config.json is one)."""
+    """A configuration file, JSON or TOML, shaped like `RunConfig` (a run's config.json is one).
+
+    Raises:
+        ConfigError: the file cannot be read, or is not a table.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -29,7 +29,11 @@ def look(member: str, x: object, shape: tuple[int | None, ...], names: str, dtyp
 
 
 def look_at_decision(decision: Decision, env: Environment) -> None:
-    """What `reset` returned: an observation as the spaces say, and a context of batched tensors."""
+    """What `reset` returned: an observation as the spaces say, and a context of batched tensors.
+
+    Raises:
+        PluginError: naming the member, what was expected and what came.
+    """
     envs, agents, seen = env.num_envs, env.num_agents, decision.observation
     size = {name: (env.observation_space[name].shape or (0,)) for name in ("agent", "choices", "mask", "central")}
     choices = size["mask"][-1]
@@ -58,7 +62,11 @@ def look_at_step(step: Step, env: Environment) -> None:
 def look_at_model(
     model: AnalyticalModel, mapping: AgentMapping | JointMapping, decision: Decision, actions: Tensor, state: Tensor
 ) -> None:
-    """What model and mapping make of one moment, the joint action in units of the environment, and x, `[B, G, m]`."""
+    """What model and mapping make of one moment, the joint action in units of the environment, and x, `[B, G, m]`.
+
+    Raises:
+        PluginError: naming the member, what was expected and what came.
+    """
     envs, numbers = len(state), (torch.float32, torch.float64)
     potential = model.potential(state, decision.context)
     look("AnalyticalModel.potential", potential, (envs,), "[B]", numbers)

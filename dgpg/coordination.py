@@ -3,6 +3,7 @@
 Agents that decide at the same moment on the same picture herd. In each of R rounds every agent announces its policy;
 the announcements add up (`dgpg.intents`), each agent hears the sums without its own part, and the same network decides
 again. After the last round it acts. The gradient flows through the messages, so agents learn to announce what helps.
+Method and choices: docs/coordination.md and docs/adr/0017-intent-rounds.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Whether what a solver returned for a convex program is a solution."""
+"""Whether what a solver returned for a convex program is a solution.
+
+Primal feasibility (Boyd and Vandenberghe 2004, section 5.5.3) of every instance, by cvxpy's own violations.
+"""
 
 from __future__ import annotations
 

@@ -67,7 +67,11 @@ class VectorEnv(gymnasium.vector.VectorEnv[Arrays, NDArray[Any], NDArray[Any]]):
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Arrays, dict[str, Any]]:
-        """New episodes everywhere."""
+        """New episodes everywhere.
+
+        Raises:
+            ValueError: a seed for each environment, where one number is expected.
+        """
         if isinstance(seed, list):
             raise ValueError("seed: expected one number s; environment b draws from s + b")
         if seed is not None:

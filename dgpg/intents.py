@@ -2,7 +2,8 @@
 
 Announced policies add up to the expected state x^ = x_0 + sum_i E_p z_i. An agent gets back the sums of the
 coordinates that its choices touch, takes its own part out, and asks the model what each choice would cost there. Only
-sums travel, O(B N K P) numbers; the rest is arithmetic of the agent's own. One class for each kind of mapping.
+sums travel, O(B N K P) numbers; the rest is arithmetic of the agent's own. One class for each kind of mapping. Why it
+is so: docs/adr/0017-intent-rounds.md.
 """
 
 from __future__ import annotations

@@ -58,7 +58,11 @@ class Plan:
 
 
 def device_of(name: str) -> torch.device:
-    """`auto` is the GPU where there is one; asking for one where there is none is an error."""
+    """`auto` is the GPU where there is one; asking for one where there is none is an error.
+
+    Raises:
+        ConfigError: an unknown device, or one that is not there.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name not in ("cpu", "cuda"):
@@ -147,7 +151,11 @@ def domain_of(run: RunConfig, path: Path) -> Domain:
 
 
 def domain_config(domain: Domain, settings: Mapping[str, Any]) -> Any:
-    """The domain's configuration; an option given as a setting is told apart from a wrong name."""
+    """The domain's configuration; an option given as a setting is told apart from a wrong name.
+
+    Raises:
+        ConfigError: naming the field.
+    """
     for name in settings:
         if name in OPTIONS and name not in domain.Config.model_fields:
             raise ConfigError(f"--set {name}=...: not a setting of the domain but an option, {option(name)}")
@@ -157,7 +165,11 @@ def domain_config(domain: Domain, settings: Mapping[str, Any]) -> Any:
 def load_model(
     domain_name: str, domain: Domain, config: BaseModel, name: str | None
 ) -> tuple[AnalyticalModel, str | None]:
-    """The named analytical model, or the domain's own and the name it goes by."""
+    """The named analytical model, or the domain's own and the name it goes by.
+
+    Raises:
+        ConfigError: the model is for another domain.
+    """
     if name is None:
         return domain.analytical_model(config), getattr(domain, "default_model", None)
     name = registry.full_name(domain_name, name)
@@ -193,6 +205,9 @@ def resume(path: Path, asked: Mapping[str, Any]) -> tuple[Plan, Trainer, RunFold
     Args:
         path: the run folder.
         asked: settings given beside --resume; any that differs from the run's is refused.
+
+    Raises:
+        RunError: no run there, or one of other settings.
     """
     folder, run = RunFolder.open(path)
     domain_of(run, path)
@@ -218,7 +233,11 @@ def keep_memory() -> None:
 
 
 def train(trainer: Trainer, folder: RunFolder, stop_after: int | None, report: Callable[[Metrics], None]) -> None:
-    """Iterate to the total, or `stop_after` iterations from here; log each, checkpoint regularly."""
+    """Iterate to the total, or `stop_after` iterations from here; log each, checkpoint regularly.
+
+    Raises:
+        DivergenceError: a loss or gradient is no longer finite; the last good checkpoint is kept.
+    """
     run = trainer.config
     torch.set_num_threads(run.train.threads or 1)
     keep_memory()

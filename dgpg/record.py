@@ -90,7 +90,11 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, config: RunConfig, plugin: str | None = None) -> RunFolder:
-        """A new folder; one that holds anything is refused, so no run is ever overwritten."""
+        """A new folder; one that holds anything is refused, so no run is ever overwritten.
+
+        Raises:
+            RunError: the folder holds something.
+        """
         folder = cls(path)
         with _writing(path):
             if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -103,7 +107,11 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> tuple[RunFolder, RunConfig]:
-        """An existing run and its configuration."""
+        """An existing run and its configuration.
+
+        Raises:
+            RunError: no such folder, or not a run.
+        """
         file = path / "config.json"
         try:
             if not path.is_dir():
@@ -131,7 +139,11 @@ class RunFolder:
                 old.unlink()
 
     def load(self, device: torch.device) -> dict[str, Any]:
-        """The newest checkpoint that reads back whole."""
+        """The newest checkpoint that reads back whole.
+
+        Raises:
+            RunError: no checkpoint is complete.
+        """
         self.damaged = []
         for file in self._saved():
             try:

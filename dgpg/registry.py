@@ -55,7 +55,11 @@ def load_domain(name: str) -> Domain:
 
 
 def load_model(name: str, config: BaseModel) -> AnalyticalModel:
-    """Another analytical model for a domain: its entry point is a function of the domain's configuration."""
+    """Another analytical model for a domain: its entry point is a function of the domain's configuration.
+
+    Raises:
+        PluginError: what the entry point returned is no model.
+    """
     factory: Callable[[BaseModel], AnalyticalModel] = _load(MODELS, "analytical model", name)
     _check_model(name, factory)
     model = factory(config)

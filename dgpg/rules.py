@@ -1,4 +1,4 @@
-"""Rules that any domain of choices has: its model followed without learning."""
+"""Rules that any domain of choices has: its model followed without learning (docs/coordination.md)."""
 
 from __future__ import annotations
 

@@ -76,6 +76,9 @@ def open_trained(path: Path, overrides: Mapping[str, Any], channel: ChannelConfi
         path: folder of the run.
         overrides: changes of the domain's settings for evaluation.
         channel: how agents speak there.
+
+    Raises:
+        RunError: no run there, or one whose policy does not fit the overrides.
     """
     folder, run = RunFolder.open(path)
     domain = domain_of(run, path)

@@ -1,7 +1,7 @@
 """Continuous actions within bounds of each agent's own: A numbers, drawn on [0, 1] and stretched to the bounds.
 
 Policies, losses and guidance work on [0, 1]^A, so agents of different sizes look alike to shared weights;
-`to_env` is the only place where units appear.
+`to_env` is the only place where units appear. Which distributions, and why: docs/adr/0012-continuous-actions.md.
 """
 
 from __future__ import annotations

@@ -132,7 +132,11 @@ class Beta:
         return _log_beta(p, q) - spread
 
     def again(self, parameters: Tensor, old: Tensor, actions: Tensor) -> Tensor:
-        """Not needed: the inverse distribution function has no derivative in torch, so there is no pathwise form."""
+        """Not needed: the inverse distribution function has no derivative in torch, so there is no pathwise form.
+
+        Raises:
+            NotImplementedError: always.
+        """
         raise NotImplementedError("a Beta distribution has no pathwise estimator")
 
 

@@ -2,7 +2,7 @@
 
 The conditions are Qx + c + A'y + R'z = 0, Ax = b and Rx + w(z) = r, with w(z) = mu/z - mu/v in a row. Their derivative
 K is symmetric, so gradients g of the solution become multipliers l with K l = g, and each field's gradient is a product
-of l and the solution.
+of l and the solution (Amos and Kolter, OptNet, 2017, section 3; here at the end of a barrier, mu > 0).
 """
 
 from __future__ import annotations

@@ -73,7 +73,11 @@ class QuadraticProgram:
 
     @property
     def batch(self) -> tuple[int, ...]:
-        """The batch dimensions of all fields, broadcast."""
+        """The batch dimensions of all fields, broadcast.
+
+        Raises:
+            ProgramError: they do not broadcast.
+        """
         leading = {name: tuple(tensor.shape[: -_trailing(name)]) for name, tensor in present(self)}
         try:
             return tuple(torch.broadcast_shapes(*leading.values()))  # type: ignore[no-untyped-call]

@@ -61,7 +61,11 @@ def synthetic_pool(seed: int) -> Pool:
 
 
 def trace_pool(jobs: JobTable, workload: Workload) -> Pool:
-    """The used part of a trace, in its order."""
+    """The used part of a trace, in its order.
+
+    Raises:
+        DataError: fewer than two jobs lie in it.
+    """
     first, last = int(len(jobs.line) * workload.start), int(len(jobs.line) * workload.end)
     if last - first < 2:
         raise DataError(f"{jobs.source}: {last - first} jobs between workload.start and workload.end; 2 are needed")
@@ -108,7 +112,11 @@ def offered_load(
 
 
 def fit_scale(pool: Pool, workload: Workload, capacity: IntArray, speed_permille: IntArray, num_agents: int) -> float:
-    """Steps a unit of duration so that the offered load is what was asked; by bisection."""
+    """Steps a unit of duration so that the offered load is what was asked; by bisection.
+
+    Raises:
+        ConfigError: no scale gives this load.
+    """
 
     def load(scale: float) -> float:
         base = base_steps(pool.duration, scale, workload.longest)

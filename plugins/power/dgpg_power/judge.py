@@ -97,7 +97,11 @@ def judge(config: Config, policies: Mapping[str, Policy], episodes: int, seed: i
 
 
 def read_source(config: Config) -> Source:
-    """The source case of a configuration; see `judge` for what is refused."""
+    """The source case of a configuration; see `judge` for what is refused.
+
+    Raises:
+        ConfigError: a network that an AC power flow cannot judge.
+    """
     if folder_of(config):
         raise ConfigError(
             f"network = {config.network}: a recorded series merges and drops units of its source, which an AC power "

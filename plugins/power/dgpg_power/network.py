@@ -144,6 +144,9 @@ def ptdf(network: Network) -> FloatArray:
     The reference is the load: a bus's column holds the flows when one MW fed in there is taken out at all
     buses in proportion to their load (where positive). Another reference shifts each row by a constant, which
     balanced injections do not see.
+
+    Raises:
+        DataError: the susceptance matrix is singular, as islands make it.
     """
     nl, nb = network.num_lines, network.num_buses
     incidence = np.zeros((nl, nb))

@@ -27,12 +27,15 @@ def load_jobs(path: str | os.PathLike[str], memory_mib_per_vcpu: float = 4096.0)
 
     Known are the pod list of the Alibaba GPU trace (`openb_pod_list*.csv`), the Standard Workload Format
     (`*.swf`, `*.swf.gz`) and slices of the Azure VM trace (`v1.dev.txt`, whose duration partner and maps must
-    lie in the same folder). Raises `dgpg.errors.DataError` with the file, line and field of the first wrong
-    value.
+    lie in the same folder).
 
     Args:
         path: the file.
         memory_mib_per_vcpu: memory of SWF jobs that do not state it, MiB per vCPU.
+
+    Raises:
+        DataError: with the file, line and field of the first wrong value.
+        ConfigError: the memory is not above 0.
     """
     if not (math.isfinite(memory_mib_per_vcpu) and memory_mib_per_vcpu > 0):
         raise ConfigError(f"memory_mib_per_vcpu: found {memory_mib_per_vcpu}, expected MiB above 0")

@@ -119,6 +119,9 @@ def ordered_jobs(
     """Return the jobs of `path` that `keep` marks, by time of submission (equal times in file order).
 
     The columns are as in `JobTable`, but in file order and with the clock of the file.
+
+    Raises:
+        DataError: no row is kept.
     """
     if not keep.any():
         raise DataError(

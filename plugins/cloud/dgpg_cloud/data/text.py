@@ -34,6 +34,9 @@ def csv_format(path: Path, text: str, formats: Mapping[str, tuple[str, ...]], ot
         text: its text.
         formats: the columns that mark each format.
         others: formats that are not CSV, for the message.
+
+    Raises:
+        DataError: the header is of none.
     """
     first = text.lstrip().split("\n", 1)[0].strip()
     header = {name.strip() for name in next(csv.reader([first]))}

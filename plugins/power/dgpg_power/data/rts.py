@@ -50,6 +50,9 @@ def load_rts(folder: str | os.PathLike[str]) -> Rts:
 
     Hydro and rooftop PV produce what their series say and reduce the load of their buses. The unit for
     concentrated solar power, the storage and the condensers are left out.
+
+    Raises:
+        DataError: a file is missing or not what is expected, with its line.
     """
     folder = Path(folder)
     case = read_matpower(folder / CASE)

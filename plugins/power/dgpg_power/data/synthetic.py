@@ -32,6 +32,9 @@ def synthetic(units: int, seed: int = 0) -> Network:
     Energy is cheap on one side of the map, so a dispatch that ignores the lines overloads those that lead
     away from it. For 85 to 100 % of the load and a few percent of noise at each bus some dispatch keeps all
     limits.
+
+    Raises:
+        DataError: a number of units that is out of range.
     """
     if units < FEWEST:
         expected = f"expected synthetic-N, N units, {FEWEST} <= N < 10^6, such as synthetic-100"
