@@ -14,8 +14,9 @@ the other; jobs of one step queue in the same random order as for everybody else
 from __future__ import annotations
 
 import argparse
+import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,6 +31,9 @@ from dgpg.evaluate import NetworkPolicy, episode_costs
 from dgpg.protocols import Policy, SupportsOwnConfig
 from dgpg.rules import BiggestFirst
 from dgpg.train import Trainer
+from dgpg_cloud.baselines import SCORES, Sequential
+from dgpg_cloud.config import Config
+from dgpg_cloud.instance import build
 
 CPU = torch.device("cpu")
 CELLS: Mapping[str, tuple[str, int, Mapping[str, Any]]] = {
@@ -38,6 +42,7 @@ CELLS: Mapping[str, tuple[str, int, Mapping[str, Any]]] = {
     "R = 1, K = 8": ("dg-pg", 8, {"rounds": 1}),
     "R = 3, K = 8": ("dg-pg", 8, {"rounds": 3}),
     "R = 3, K = 8, detached": ("dg-pg", 8, {"rounds": 3, "detached": True}),
+    "R = 3, K = 16": ("dg-pg", 16, {"rounds": 3}),
     "R = 5, K = 16": ("dg-pg", 16, {"rounds": 5}),
     "R = 5, K = 32": ("dg-pg", 32, {"rounds": 5}),
     "mirror descent, R = 3, K = 8": ("mirror-descent", 8, {"rounds": 3}),
@@ -73,11 +78,12 @@ class Place:
 
 
 def rules(place: Place) -> dict[str, float]:
-    """The best rule without messages (h), the best of those that see and reach everything, and biggest first."""
+    """The best rule without messages (h), the best in turns by list, the best that reaches all, and biggest first."""
     found: dict[str, float] = {}
     for choices, rounds in ((8, 3), (16, 5)):
         plan = place.plan(choices)
         task: Any = plan.task
+        found[f"in turns, K = {choices}"] = min(place.cost(plan, rule) for rule in in_turns(plan.config))
         for turns in (rounds, SETTLED):
             rule = BiggestFirst(task.model, task.mapping, turns)
             found[f"biggest first, R = {turns}, K = {choices}"] = place.cost(plan, rule)
@@ -86,6 +92,14 @@ def rules(place: Place) -> dict[str, float]:
     found["h"] = min(place.cost(plan, rule) for rule in listed if rule.information == "same")
     found["global best-fit"] = min(place.cost(plan, rule) for rule in listed if rule.name.startswith("global"))
     return found
+
+
+def in_turns(config: Config) -> Iterator[Policy]:
+    """Every score with and without price, one dispatcher after the other with its own list: no herding is left."""
+    instance = build(config)
+    for name, score in SCORES.items():
+        for price in (0.0, config.weights.price / config.weights.waiting):
+            yield Sequential(name, instance, score, price, config)
 
 
 def trained(place: Place, cell: str, seed: int, iterations: int) -> tuple[launch.Plan, Trainer]:
@@ -138,10 +152,13 @@ def _fill(costs: dict[str, list[float]], cell: str, place: Place, args: argparse
 
 
 def _print(title: str, costs: Mapping[str, Sequence[float]]) -> None:
-    best, none = np.mean(costs["global best-fit"]), np.mean(costs.get("no rounds, K = 8", [np.nan]))
-    print(f"\n{title}   cost, over global best-fit, share of the gap from no rounds (K = 8) closed")
+    best = np.mean(costs["global best-fit"])
+    print(f"\n{title}   cost, over global best-fit, share of the gap from no rounds with the same lists closed")
     for name, found in sorted(costs.items(), key=lambda item: float(np.mean(item[1]))):
-        mean, spread = np.mean(found), f"{min(found):.4f} to {max(found):.4f}"
+        lists = re.search(r"K = \d+", name)
+        begin = f"no rounds, {lists[0] if lists else ''}" + (", greedy" if name.endswith("greedy") else "")
+        mean, none = np.mean(found), np.mean(costs.get(begin, [np.nan]))
+        spread = f"{min(found):.4f} to {max(found):.4f}"
         print(f"  {name:<40} {mean:.4f} ({spread})  {mean / best:.3f}  {(none - mean) / (none - best):6.0%}")
 
 
