@@ -13,7 +13,7 @@ import torch
 
 from dgpg import launch
 from dgpg.algorithms import find
-from dgpg.evaluate import Episodes, GreedyPotential, NetworkPolicy, episode_costs
+from dgpg.evaluate import GreedyPotential, NetworkPolicy, Played, episode_costs
 from dgpg.protocols import Policy, SupportsOwnConfig
 from dgpg.train import Trainer
 
@@ -111,7 +111,7 @@ def follow(plan: launch.Plan, marks: Sequence[int], measure: Callable[[Policy], 
     return {"found": found, "updates": updates, "wall_s": trainer.wall_s}
 
 
-def excess(found: Episodes, optimum: Episodes) -> float:
+def excess(found: Played, optimum: Played) -> float:
     """Percent of mean cost above the optimum's."""
     return 100 * float(found.cost.mean() / optimum.cost.mean() - 1)
 

@@ -23,7 +23,7 @@ from common import ARRIVALS, emit, excess, follow
 
 from dgpg import launch
 from dgpg.config import merge, parse_overrides
-from dgpg.evaluate import Episodes, play
+from dgpg.evaluate import Played, play
 from dgpg.protocols import Policy, SupportsRole
 from dgpg.trained import evaluated_in
 
@@ -39,12 +39,12 @@ def network(name: str) -> str:
     return str(file) if file.is_file() else name
 
 
-def over(found: Episodes) -> float:
+def over(found: Played) -> float:
     """The ">1 %" of some episodes."""
     return float(found.measures["overload_share"].mean())
 
 
-def rules(plan: launch.Plan, config: Any, arrivals: int = ARRIVALS) -> dict[str, Episodes]:
+def rules(plan: launch.Plan, config: Any, arrivals: int = ARRIVALS) -> dict[str, Played]:
     """Every rule and the optimum, by name."""
     found = {}
     for rule in plan.domain.baselines(config):  # type: ignore[attr-defined]
@@ -54,7 +54,7 @@ def rules(plan: launch.Plan, config: Any, arrivals: int = ARRIVALS) -> dict[str,
 
 
 def learn(
-    plan: launch.Plan, config: Any, marks: Sequence[int], optimum: Episodes, arrivals: int = ARRIVALS
+    plan: launch.Plan, config: Any, marks: Sequence[int], optimum: Played, arrivals: int = ARRIVALS
 ) -> dict[str, Any]:
     """Train; gap and ">1 %" at each mark (iterations), measured under `config`, and what it took."""
 

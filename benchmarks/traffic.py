@@ -23,7 +23,7 @@ from common import ARRIVALS, TUNING_ARRIVALS, emit, excess, follow
 
 from dgpg import launch
 from dgpg.config import merge, parse_overrides
-from dgpg.evaluate import Episodes, play
+from dgpg.evaluate import Played, play
 from dgpg.protocols import Policy
 from dgpg.trained import evaluated_in
 
@@ -39,7 +39,7 @@ def network(name: str) -> str:
 
 
 def learn(
-    plan: launch.Plan, configs: Sequence[Any], marks: Sequence[int], optima: Sequence[Episodes], arrivals: int
+    plan: launch.Plan, configs: Sequence[Any], marks: Sequence[int], optima: Sequence[Played], arrivals: int
 ) -> dict[str, Any]:
     """Train; excess at each mark under each configuration, and what it took."""
 
@@ -68,7 +68,7 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measured_rules(domain: Any, configs: dict[str, Any], name: str, episodes: int, arrivals: int) -> list[Episodes]:
+def measured_rules(domain: Any, configs: dict[str, Any], name: str, episodes: int, arrivals: int) -> list[Played]:
     """Print every rule under each configuration; the optima."""
     optima = []
     for where, config in configs.items():
@@ -96,7 +96,7 @@ def main() -> None:
     top = {name: more.pop(name) for name in ("num_envs", "coordination") if name in more}
     for name in args.networks:
         settings = merge(merge(STATIC if args.static else {}, more), {"network": network(name)})
-        optima: list[Episodes] = []
+        optima: list[Played] = []
         for algorithm in args.algorithms:
             values = {
                 "settings": settings, "device": "cpu", "algorithm": algorithm, "model": args.model,

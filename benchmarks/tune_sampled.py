@@ -18,7 +18,7 @@ from common import TUNING_ARRIVALS, emit, excess, follow
 
 from dgpg import launch
 from dgpg.errors import DgpgError
-from dgpg.evaluate import Episodes, play
+from dgpg.evaluate import Played, play
 from dgpg.protocols import Policy
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -48,14 +48,14 @@ TRAFFIC = [
 CANDIDATES = {"power": POWER, "traffic": TRAFFIC}
 
 
-def measured(plan: launch.Plan, policy: Policy) -> Episodes:
+def measured(plan: launch.Plan, policy: Policy) -> Played:
     """Days or hours for tuning."""
     return play(
         plan.domain, plan.config, policy, EPISODES[plan.run.domain], TUNING_ARRIVALS, plan.task.env.device
     )  # fmt: skip
 
 
-def best(plan: launch.Plan) -> Episodes:
+def best(plan: launch.Plan) -> Played:
     """The optimum with full information."""
     rules = plan.domain.baselines(plan.config)  # type: ignore[attr-defined]
     return measured(plan, next(rule for rule in rules if rule.name in ("dc-opf", "system-optimum")))

@@ -63,7 +63,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Episodes:
+class Played:
     """What a policy did in E episodes."""
 
     cost: NDArray[np.float64]
@@ -86,7 +86,7 @@ class NetworkPolicy:
 
 
 @torch.no_grad()
-def play(domain: Domain, config: Any, policy: Policy, episodes: int, seed: int, device: torch.device) -> Episodes:
+def play(domain: Domain, config: Any, policy: Policy, episodes: int, seed: int, device: torch.device) -> Played:
     """Run a policy; episode e draws from `seed + e` alone."""
     parts: list[dict[str, NDArray[np.float64]]] = []
     for first in range(0, episodes, BATCH):
@@ -102,7 +102,7 @@ def play(domain: Domain, config: Any, policy: Policy, episodes: int, seed: int, 
                 totals[name] = totals.get(name, 0.0) + x.double()
         parts.append({name: (x / env.horizon).cpu().numpy() for name, x in totals.items()})
     every = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return Episodes(every.pop(""), every)
+    return Played(every.pop(""), every)
 
 
 def episode_costs(
@@ -122,7 +122,7 @@ def interval(costs: NDArray[np.float64]) -> tuple[float, float]:
     return float(found.low), float(found.high)
 
 
-def row(name: str, kind: Kind, information: Information, mode: Mode | None, found: Episodes) -> Row:
+def row(name: str, kind: Kind, information: Information, mode: Mode | None, found: Played) -> Row:
     """Summary of some episodes."""
     measures = {measure: float(x.mean()) for measure, x in found.measures.items()}
     return Row(name, kind, information, mode, float(found.cost.mean()), interval(found.cost), len(found.cost), measures)

@@ -79,6 +79,9 @@ class Config(Settings):
         "user-equilibrium",
         description="splits that policies begin at; at the equilibrium drivers arrive by themselves",
     )
+    time_unit: float = Field(
+        60.0, gt=0, description="seconds of the network's unit of time, which only the judge asks for: a minute"
+    )
     seed: int = Field(0, ge=0, description="seed of the instance: demand from which features are scaled")
     demand: Demand = Demand()
     residual: Residual = Residual()

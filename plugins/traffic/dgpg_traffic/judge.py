@@ -40,8 +40,6 @@ LIMIT = 4 * PERIOD
 """Seconds after which those who are still on the road are counted as they are."""
 GLANCE = 300.0
 """Seconds after which it is looked whether all have arrived: empty roads take as long to compute as full ones."""
-SECONDS = 60.0
-"""Of the network's unit of time: it is taken for a minute."""
 SPEED = 20.0
 """Of free flow, m/s; lengths follow from free-flow times."""
 JAM = 0.2
@@ -131,7 +129,7 @@ def make_world(instance: Instance, capacity: FloatArray) -> Any:
         world.addNode(f"n{node}", 0, 0)
     rate = np.minimum(capacity / 3600, MOST)
     lanes = np.maximum(np.ceil(ROOM * rate / LANE), 1).astype(int)
-    length = np.maximum(network.free_time * SECONDS, PLATOON) * SPEED
+    length = np.maximum(network.free_time * instance.config.time_unit, PLATOON) * SPEED
     for link in range(network.num_links):
         world.addLink(
             str(link), f"n{network.tail[link]}", f"n{network.head[link]}", length=float(length[link]),

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dgpg.errors import SolverError
+
 from .assignment import Objective, assign
 from .bpr import Bpr
 from .incidence import Incidence, Routes
@@ -15,6 +17,8 @@ from .network import Network
 
 TOLERANCE = 1e-7
 """Gap of the assignments: with a hundred times as much the oracle would be above what policies reach."""
+LARGEST_GAP = 1e-4
+"""Above it an assignment is refused: it would be called an optimum, and is none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +54,20 @@ class Roads:
             demand: vehicles of each agent, `[B, N]`.
             residual: r, `[B, L]`.
             capacity: `[B, L]`.
+
+        Raises:
+            SolverError: the assignment did not come near its end.
         """
         pairs = self.pairs.shape[0]
         links = Bpr(*(x.double() for x in (self.links.free_time, capacity, self.links.b, self.links.power)))
         of_pairs = demand.double().view(len(demand), pairs, -1).sum(-1)
         found = assign(links, self.pairs, of_pairs, objective, base=residual.double(), tolerance=TOLERANCE)
+        gap = float(found.gap.max())
+        if not gap <= LARGEST_GAP:
+            raise SolverError(
+                f"{objective.name}: the assignment ended with a gap of {gap:.1e}, expected at most {LARGEST_GAP:.0e}: "
+                "use less demand (demand.scale), or a lower power of the delay function"
+            )
         return found.splits.to(demand).repeat_interleave(demand.shape[-1] // pairs, -2)
 
 

@@ -58,18 +58,18 @@ Origin 1
 """
 
 
-def loaded(folder: Path, net: str, trips: str) -> tuple[Instance, Replay]:
+def loaded(folder: Path, net: str, trips: str, **settings: float) -> tuple[Instance, Replay]:
     """A network of these files, all on the shortest routes."""
     (folder / "road_net.tntp").write_text(net)
     (folder / "road_trips.tntp").write_text(trips)
-    config = Config.model_validate({"network": str(folder / "road"), "horizon": 1} | STATIC)
+    config = Config.model_validate({"network": str(folder / "road"), "horizon": 1} | STATIC | settings)
     rule = next(rule for rule in domain.baselines(config) if rule.name == "shortest")
     return build(config), replay(config, rule, 1, 0)
 
 
-def road(folder: Path, capacity: float) -> tuple[Instance, Replay]:
+def road(folder: Path, capacity: float, **settings: float) -> tuple[Instance, Replay]:
     """2000 vehicles an hour over 4 minutes of a wide link and 6 of one with some capacity."""
-    return loaded(folder, NET.format(capacity=capacity), TRIPS)
+    return loaded(folder, NET.format(capacity=capacity), TRIPS, **settings)
 
 
 def fork(folder: Path, *links: str) -> tuple[Instance, Replay]:
@@ -83,6 +83,11 @@ def test_on_empty_roads_trips_take_their_free_flow_time(tmp_path: Path, capacity
     found = judge.drive(*road(tmp_path, capacity), day=0)
     assert found.arrived.all() and len(found.time) == judge.PLATOONS
     assert found.time.mean() == pytest.approx(10, rel=0.03)
+
+
+def test_times_of_the_network_are_in_the_unit_that_it_is_said_to_have(tmp_path: Path) -> None:
+    found = judge.drive(*road(tmp_path, 8000, time_unit=36.0), day=0)
+    assert found.time.mean() == pytest.approx(6, rel=0.05)
 
 
 @pytest.mark.parametrize("capacity", [1000, 1500])

@@ -1,5 +1,7 @@
 """Flows against loops, agents that share a pair, and equilibrium and optimum against a search over splits."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dgpg_traffic.assignment import SYSTEM_OPTIMUM, USER_EQUILIBRIUM, Objective
+from dgpg.errors import SolverError
+from dgpg_traffic.assignment import SYSTEM_OPTIMUM, USER_EQUILIBRIUM, Objective, assign
 from dgpg_traffic.roads import Roads
 
 from .made import BRAESS_ROUTES, CPU, built
@@ -119,6 +122,14 @@ def test_assignments_come_in_the_type_that_is_asked_in() -> None:
     splits = of.assigned(SYSTEM_OPTIMUM, demand, residual, torch.ones(2, 5))
     assert splits.dtype == torch.float32
     torch.testing.assert_close(splits, torch.tensor([[[0, 0.5, 0.5]]] * 2), rtol=0, atol=1e-6)
+
+
+def test_an_assignment_far_from_its_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = roads("grid")
+    monkeypatch.setattr("dgpg_traffic.roads.assign", partial(assign, max_steps=0))
+    _, demand, residual = drawn(0, of, 2)
+    with pytest.raises(SolverError, match=r"system-optimum: the assignment ended with a gap of .* demand\.scale"):
+        of.assigned(SYSTEM_OPTIMUM, 200 * demand, residual, of.links.capacity.expand_as(residual))
 
 
 def test_drivers_avoid_what_is_carried_over() -> None:
