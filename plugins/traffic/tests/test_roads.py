@@ -128,7 +128,7 @@ def test_an_assignment_far_from_its_end_is_refused(monkeypatch: pytest.MonkeyPat
     of = roads("grid")
     monkeypatch.setattr("dgpg_traffic.roads.assign", partial(assign, max_steps=0))
     _, demand, residual = drawn(0, of, 2)
-    with pytest.raises(SolverError, match=r"system-optimum: the assignment ended with a gap of .* demand\.scale"):
+    with pytest.raises(SolverError, match=r"system-optimum: the assignment ended with a gap of .*demand\.scale"):
         of.assigned(SYSTEM_OPTIMUM, 200 * demand, residual, of.links.capacity.expand_as(residual))
 
 
