@@ -13,13 +13,14 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from common import ARRIVALS, emit, excess, follow
+from common import ARRIVALS, TUNING_ARRIVALS, emit, excess, follow
 
 from dgpg import launch
 from dgpg.config import merge, parse_overrides
@@ -72,8 +73,28 @@ def reached(results: Sequence[dict[str, Any]], gap: float) -> list[int | str]:
     return [next((r["updates"][m] for m, g in r["gap"].items() if g <= gap), "-") for r in results]
 
 
-def main() -> None:
-    """One JSON line a cell and one row of the table."""
+def print_rules(title: str, found: Mapping[str, Played]) -> None:
+    """A row for every rule."""
+    for rule, episodes in found.items():
+        said = f"gap {excess(episodes, found['optimum']):.2f} %, >1 % {100 * over(episodes):.0f} %"
+        print(f"{title}: {rule} {said}", flush=True)
+
+
+def print_trained(title: str, marks: Sequence[int], results: Sequence[dict[str, Any]], each: float) -> None:
+    """A row for the seeds of an algorithm."""
+    last = max(marks)
+    gaps = [round(r["gap"][last], 2) for r in results]
+    mean = {m: round(float(np.mean([r["gap"][m] for r in results])), 2) for m in marks}
+    print(
+        f"{title} gap {mean} %, seeds {gaps}, >1 % {np.mean([r['over'][last] for r in results]):.0f} %, "
+        f"updates to 5 % {reached(results, 5.0)}, "
+        f"training {np.mean([r['wall_s'] for r in results]):.0f} s, with measuring {each:.0f} s",
+        flush=True,
+    )
+
+
+def parsed() -> argparse.Namespace:
+    """What was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", default=["case24-tight"])
     parser.add_argument("--algorithms", nargs="+", default=["dg-pg"])
@@ -82,43 +103,37 @@ def main() -> None:
     parser.add_argument("--model", default=None)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--exact", action="store_true")
+    parser.add_argument("--tuning", action="store_true", help="measure days that no published figure uses")
     parser.add_argument("--set", nargs="*", default=[], help="more settings, as for dgpg train: a.b=v, train.x=v")
     parser.add_argument("--measure", nargs="*", default=[], help="settings of the evaluation alone: load.days=[15,21]")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """One JSON line a cell and one row of the table."""
+    args = parsed()
     more, measured = parse_overrides(args.set), parse_overrides(args.measure)
-    train = {"threads": 1, **more.pop("train", {})}
-    top = {name: more.pop(name) for name in ("num_envs", "coordination") if name in more}
-    for name in args.networks:
-        for level in args.observation:
-            settings = merge(merge(EXACT if args.exact else {}, more), {"network": network(name), "observation": level})
-            shown = False
-            for algorithm in args.algorithms:
-                values = {
-                    "settings": settings, "device": "cpu", "algorithm": algorithm, "model": args.model,
-                    "iterations": max(args.marks), "train": train, **top,
-                }  # fmt: skip
-                plans = [launch.resolve("power", {**values, "seed": seed}) for seed in range(args.seeds)]
-                config = evaluated_in(plans[0].domain, plans[0].config, measured)
-                if not shown:
-                    found = rules(plans[0], config)
-                    optimum = found["optimum"]
-                    for rule, episodes in found.items():
-                        said = f"gap {excess(episodes, optimum):.2f} %, >1 % {100 * over(episodes):.0f} %"
-                        print(f"{name} {level}: {rule} {said}", flush=True)
-                    shown = True
-                start = time.perf_counter()
-                results = [learn(plan, config, args.marks, optimum) for plan in plans]
-                last = max(args.marks)
-                gaps = [round(r["gap"][last], 2) for r in results]
-                emit({"network": name, "level": level, "algorithm": algorithm, "model": args.model, "runs": results})
-                mean = {m: round(float(np.mean([r["gap"][m] for r in results])), 2) for m in args.marks}
-                print(
-                    f"{name} {level}: {algorithm} gap {mean} %, seeds {gaps}, >1 % "
-                    f"{np.mean([r['over'][last] for r in results]):.0f} %, updates to 5 % {reached(results, 5.0)}, "
-                    f"training {np.mean([r['wall_s'] for r in results]):.0f} s, with measuring "
-                    f"{(time.perf_counter() - start) / args.seeds:.0f} s",
-                    flush=True,
-                )
+    arrivals = TUNING_ARRIVALS if args.tuning else ARRIVALS
+    values = {
+        "device": "cpu", "model": args.model, "iterations": max(args.marks),
+        "train": {"threads": 1, **more.pop("train", {})},
+        **{name: more.pop(name) for name in ("num_envs", "coordination") if name in more},
+    }  # fmt: skip
+    for name, level in product(args.networks, args.observation):
+        title, found = f"{name} {level}", dict[str, Played]()
+        settings = merge(merge(EXACT if args.exact else {}, more), {"network": network(name), "observation": level})
+        for algorithm in args.algorithms:
+            asked = {**values, "settings": settings, "algorithm": algorithm}
+            plans = [launch.resolve("power", {**asked, "seed": seed}) for seed in range(args.seeds)]
+            config = evaluated_in(plans[0].domain, plans[0].config, measured)
+            if not found:
+                found = rules(plans[0], config, arrivals)
+                print_rules(title, found)
+            start = time.perf_counter()
+            results = [learn(plan, config, args.marks, found["optimum"], arrivals) for plan in plans]
+            emit({"network": name, "level": level, "algorithm": algorithm, "model": args.model, "runs": results})
+            each = (time.perf_counter() - start) / args.seeds
+            print_trained(f"{title}: {algorithm}", args.marks, results, each)
 
 
 if __name__ == "__main__":
