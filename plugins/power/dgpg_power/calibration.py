@@ -19,11 +19,12 @@ from dgpg_power.data.moments import Moments, read_moments
 from dgpg_power.data.write import matpower_text, with_network
 from dgpg_power.fit import Fit, Parameters, Task, error_of, fit, optimum
 from dgpg_power.grid import Grid, make_grid
-from dgpg_power.instance import NAMED, Instance, build
+from dgpg_power.instance import Instance, build
 from dgpg_power.network import Network
 from dgpg_power.recorded import folder_of
 from dgpg_power.reward import marginal
 from dgpg_power.stationary import stationary_costs
+from dgpg_power.system import NAMED
 
 FULL = 2e-3
 """A flow this near, relatively, to the largest of its line counts as one at the line's limit."""

@@ -14,9 +14,10 @@ from dgpg_power import config as settings
 from dgpg_power.baselines import baselines
 from dgpg_power.calibration import calibrate
 from dgpg_power.env import PowerEnv
-from dgpg_power.instance import build, grid_of
+from dgpg_power.instance import build
 from dgpg_power.mapping import DispatchMapping
 from dgpg_power.models import CostPotential
+from dgpg_power.system import grid_of
 
 TUNED: dict[str, Any] = {
     "iterations": 3000,

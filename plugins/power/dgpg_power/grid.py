@@ -1,10 +1,9 @@
-"""An instance as tensors on one device: what dynamics, reward, models and observation compute with."""
+"""A power system as tensors on one device: what dynamics, reward, models and observation compute with."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,9 +12,7 @@ from torch import Tensor
 from dgpg.memory import PerDevice
 from dgpg_power.dynamics import dispatch, flows
 from dgpg_power.reward import CostCurves, Tariff, step_cost
-
-if TYPE_CHECKING:
-    from dgpg_power.instance import Instance
+from dgpg_power.system import System
 
 
 @dataclass(frozen=True)
@@ -63,25 +60,25 @@ class Grid:
 
 
 class Grids(PerDevice[Grid]):
-    """Grids of one instance, made once for each device and type that a tensor comes with."""
+    """Grids of one system, made once for each device and type that a tensor comes with."""
 
-    def __init__(self, instance: Instance) -> None:
-        super().__init__(partial(make_grid, instance))
-        self.instance = instance
+    def __init__(self, system: System) -> None:
+        super().__init__(partial(make_grid, system))
+        self.instance = system
 
 
-def make_grid(instance: Instance, device: torch.device, dtype: torch.dtype = torch.float32) -> Grid:
-    """Tensors of an instance."""
-    network = instance.network
+def make_grid(system: System, device: torch.device, dtype: torch.dtype = torch.float32) -> Grid:
+    """Tensors of an system."""
+    network = system.network
 
     def tensor(x: object) -> Tensor:
         return torch.as_tensor(np.array(x), dtype=dtype, device=device)
 
     kinds = np.array(network.unit_kind)
     return Grid(
-        unit_factors=tensor(instance.bus_factors[:, network.unit_bus]),
-        bus_factors=tensor(instance.bus_factors),
-        outage_factors=tensor(instance.outage_factors),
+        unit_factors=tensor(system.bus_factors[:, network.unit_bus]),
+        bus_factors=tensor(system.bus_factors),
+        outage_factors=tensor(system.outage_factors),
         limit=tensor(network.line_limit),
         resistance=tensor(network.resistance / network.base_mva),
         curves=CostCurves(
@@ -96,5 +93,5 @@ def make_grid(instance: Instance, device: torch.device, dtype: torch.dtype = tor
         ramp=tensor(network.ramp),
         unit_bus=torch.as_tensor(np.array(network.unit_bus), device=device),
         renewable=torch.as_tensor((kinds == "wind") | (kinds == "pv"), device=device),
-        tariff=instance.tariff,
+        tariff=system.tariff,
     )

@@ -25,9 +25,10 @@ from dgpg_power.data.build import GS, PD, RATE, STATUS, TYPE, Kept, kept_rows
 from dgpg_power.data.case import Case
 from dgpg_power.data.load import load_case
 from dgpg_power.env import TOLERANCE, PowerEnv
-from dgpg_power.instance import NAMED, build
+from dgpg_power.instance import build
 from dgpg_power.network import FloatArray, Network
 from dgpg_power.recorded import folder_of
+from dgpg_power.system import NAMED
 
 STEPS = 96
 """At most as many steps are judged a policy; one takes 6 to 20 ms."""

@@ -7,22 +7,17 @@ normal processes; neighbouring buses move together. Or it is a window of a recor
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import laplacian
 from scipy.special import ndtr
 from torch import Tensor
 
 from dgpg.random import autoregressive
 from dgpg_power.config import Load
-from dgpg_power.network import Network
-
-if TYPE_CHECKING:
-    from dgpg_power.instance import Instance
+from dgpg_power.system import System
 
 Array = NDArray[np.float64]
 NOISE = 0.05
@@ -45,20 +40,6 @@ class Tape:
     """Line that is out, -1 for none, int64 `[T + 1, B]`."""
     clock: Tensor
     """Sine and cosine of the time of day, `[T + 1, B, 2]`."""
-
-
-def noise_factor(network: Network, reach: float) -> Array:
-    """Triangular S, `[nb, nb]`, such that S e has unit variances and buses near each other alike.
-
-    The correlation is (1 + reach L)^-1, L the graph's Laplacian, scaled to ones on its diagonal.
-    """
-    ends = (network.line_from, network.line_to)
-    graph = coo_array((np.ones(network.num_lines), ends), shape=(network.num_buses,) * 2)
-    joined = ((graph + graph.T) > 0).astype(np.float64).toarray()
-    covariance: Array = np.linalg.inv(np.eye(network.num_buses) + reach * laplacian(joined))
-    size = np.sqrt(np.diag(covariance))
-    factor: Array = np.linalg.cholesky(covariance / np.outer(size, size))
-    return factor
 
 
 def drawn_load(rng: np.random.Generator, steps: int, nominal: Array, factor: Array, config: Load) -> Array:
@@ -92,20 +73,20 @@ def drawn_outages(
     return out
 
 
-def draw(rng: np.random.Generator, instance: Instance) -> dict[str, NDArray[Any]]:
+def draw(rng: np.random.Generator, system: System) -> dict[str, NDArray[Any]]:
     """One episode of one environment, fields of `Tape` `[T + 1, ...]`; always as many draws of `rng`."""
-    config, network = instance.config, instance.network
+    config, network = system.config, system.network
     steps = config.horizon + 1
     start = rng.random()
-    if instance.series is None:
-        forecast = drawn_load(rng, steps, network.load, instance.noise_factor, config.load)
+    if system.series is None:
+        forecast = drawn_load(rng, steps, network.load, system.noise_factor, config.load)
         least, most = (np.broadcast_to(x, (steps, len(x))) for x in (network.unit_min, network.unit_max))
         hour = np.arange(steps) + np.floor(24 * start)
     else:
-        rows = instance.series.window(start, steps)
-        noise = drawn_noise(rng, steps, instance.noise_factor, config.load, 0.0)
-        forecast, hour = instance.series.load[rows] * noise, instance.series.hour[rows].astype(np.float64)
-        least, most = instance.series.least[rows], instance.series.most[rows]
+        rows = system.series.window(start, steps)
+        noise = drawn_noise(rng, steps, system.noise_factor, config.load, 0.0)
+        forecast, hour = system.series.load[rows] * noise, system.series.hour[rows].astype(np.float64)
+        least, most = system.series.least[rows], system.series.most[rows]
     mismatch = config.mismatch
     error = rng.standard_normal((steps, 1)) + rng.standard_normal((steps, network.num_buses))
     angle = 2 * np.pi * hour / 24
@@ -114,7 +95,7 @@ def draw(rng: np.random.Generator, instance: Instance) -> dict[str, NDArray[Any]
         "load": forecast * (1 + mismatch.forecast_error * error),
         "least": least,
         "most": most,
-        "outage": drawn_outages(rng, steps, instance.trippable, mismatch.outages, mismatch.outage_steps),
+        "outage": drawn_outages(rng, steps, system.trippable, mismatch.outages, mismatch.outage_steps),
         "clock": np.stack([np.sin(angle), np.cos(angle)], -1),
     }
 

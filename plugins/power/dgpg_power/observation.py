@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,11 +11,9 @@ from torch import Tensor
 from dgpg.types import Context, Decision, Observation
 from dgpg_power.dynamics import next_range
 from dgpg_power.grid import Grid
+from dgpg_power.instance import Instance
 from dgpg_power.load import Tape
 from dgpg_power.reward import marginal
-
-if TYPE_CHECKING:
-    from dgpg_power.instance import Instance
 
 CHANGE = 0.45
 """What demand changes in a step, in its deviations: sqrt(2 (1 - memory)) at the default memory."""

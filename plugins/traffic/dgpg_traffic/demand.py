@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,9 +13,7 @@ from torch import Tensor
 from dgpg.random import autoregressive
 
 from .arrays import FloatArray
-
-if TYPE_CHECKING:
-    from .instance import Instance
+from .system import System
 
 ORIGIN, COMMON = 0.4, 0.2
 """Deviation of the demand of an origin and of all, in deviations of a pair."""
@@ -69,18 +67,18 @@ def drawn_capacity(
     return np.where(recent > 0, left, 1.0)
 
 
-def draw(rng: np.random.Generator, instance: Instance) -> dict[str, NDArray[Any]]:
+def draw(rng: np.random.Generator, system: System) -> dict[str, NDArray[Any]]:
     """One episode of one environment, fields of `Tape` `[T + 1, ...]`; always as many draws of `rng`."""
-    config, network = instance.config, instance.network
+    config, network = system.config, system.network
     steps = config.horizon + 1
     period = (rng.integers(config.horizon) + np.arange(steps)) % config.horizon
-    usual = instance.profile[period, None] * network.demand
+    usual = system.profile[period, None] * network.demand
     noise = drawn_noise(rng, steps, network.origin, config.demand.noise, config.demand.memory)
     incidents = config.incidents
     there = drawn_capacity(
         rng, steps, network.num_links, incidents.probability, incidents.capacity, incidents.periods
     )  # fmt: skip
-    return {"demand": instance.by_agent(usual * noise), "capacity": there * network.capacity, "period": period}
+    return {"demand": system.by_agent(usual * noise), "capacity": there * network.capacity, "period": period}
 
 
 def tape(episodes: list[dict[str, Any]], device: torch.device) -> Tape:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -18,10 +18,8 @@ from .bpr import link_time, marginal, slowness
 from .config import Config, Splits
 from .data.load import load_network
 from .demand import draw, profile
-from .incidence import Routes
-from .network import Network
-from .roads import Roads, make_roads
 from .routes import generate
+from .system import System
 
 SAMPLES = 16
 """Episodes whose optima scale the features."""
@@ -50,39 +48,19 @@ class Scales:
 
 
 @dataclass(frozen=True, eq=False)
-class Instance:
-    """A configured network."""
+class Instance(System):
+    """A road network, where policies begin on it and what agents see of it."""
 
-    config: Config
-    network: Network
-    """With its demand scaled."""
-    routes: Routes
-    """Of each pair, `[pairs, K, P]`."""
-    profile: FloatArray
-    """Usual demand of each period, share of the network's own, `[T]`."""
     first: FloatArray
     """Splits that policies begin at, `[N, K]`."""
     scales: Scales
     notes: tuple[str, ...]
 
     @property
-    def num_agents(self) -> int:
-        """N."""
-        return self.network.num_pairs * self.config.agents_per_pair
-
-    @property
     def start(self) -> FloatArray:
         """Logits of the first splits, finite, `[N, K]`."""
         logits: FloatArray = np.log(np.maximum(self.first, FLOOR))
         return logits
-
-    def by_agent(self, demand: FloatArray) -> FloatArray:
-        """Vehicles of each agent `[..., N]` of those of pairs `[..., pairs]`: agents of a pair share them alike."""
-        return np.repeat(demand / self.config.agents_per_pair, self.config.agents_per_pair, -1)
-
-    def roads(self, device: torch.device, dtype: torch.dtype = torch.float32) -> Roads:
-        """Its links and routes as tensors."""
-        return make_roads(self.network, self.routes, self.config.agents_per_pair, device, dtype)
 
 
 @lru_cache(maxsize=8)
@@ -98,15 +76,14 @@ def build(config: Config) -> Instance:
     network = load_network(config.network)
     routes = generate(network, most=config.routes)
     network = network.scaled(demand=config.demand.scale)
-    usual = profile(config.demand.profile, config.horizon)
-    agents, slots = network.num_pairs * config.agents_per_pair, routes.exists.shape[1]
-    nothing = Scales(np.zeros((2, agents, slots)), np.zeros((2, agents, slots)), np.zeros(2), np.zeros(agents), 0.0)
-    bare = Instance(config, network, routes, usual, np.zeros((agents, slots)), nothing, _notes(config, network, routes))
-    if config.trained is not None:
+    system = System(config, network, routes, profile(config.demand.profile, config.horizon))
+    if config.trained is None:
+        first, scales = _first(system, config.start), _measured(system)
+    else:
         _check_same(config, config.trained)
         trained = build(config.trained)
-        return replace(bare, first=trained.first, scales=trained.scales)
-    return replace(bare, first=_first(bare, config.start), scales=_measured(bare))
+        first, scales = trained.first, trained.scales
+    return Instance(**vars(system), first=first, scales=scales, notes=_notes(system))
 
 
 def _check_same(config: Config, trained: Config) -> None:
@@ -117,27 +94,27 @@ def _check_same(config: Config, trained: Config) -> None:
             raise ConfigError(f"trained.{name} = {told!r}, expected {expected!r}: {reason}")
 
 
-def _first(bare: Instance, start: Splits) -> FloatArray:
+def _first(system: System, start: Splits) -> FloatArray:
     """Splits `[N, K]` at the usual demand, mean over the day."""
     if start == "shortest":
-        shortest = np.zeros((bare.num_agents, bare.routes.exists.shape[1]))
+        shortest = np.zeros((system.num_agents, system.routes.exists.shape[1]))
         shortest[:, 0] = 1.0
         return shortest
     objective = {"user-equilibrium": USER_EQUILIBRIUM, "system-optimum": SYSTEM_OPTIMUM}[start]
-    demand = torch.from_numpy(bare.by_agent(bare.network.demand * bare.profile.mean())).unsqueeze(0)
-    roads = bare.roads(torch.device("cpu"), torch.float64)
+    demand = torch.from_numpy(system.by_agent(system.network.demand * system.profile.mean())).unsqueeze(0)
+    roads = system.roads(torch.device("cpu"), torch.float64)
     capacity = roads.links.capacity.unsqueeze(0)
     found: FloatArray = roads.assigned(objective, demand, torch.zeros_like(capacity), capacity)[0].numpy()
     return found
 
 
-def _measured(bare: Instance) -> Scales:
+def _measured(system: System) -> Scales:
     """Times and marginal costs at the optimum of sampled days, queues left out."""
-    seed = random.derive(bare.config.seed, "statistics")
-    days = [draw(np.random.default_rng(seed + e), bare)["demand"][:-1] for e in range(SAMPLES)]
+    seed = random.derive(system.config.seed, "statistics")
+    days = [draw(np.random.default_rng(seed + e), system)["demand"][:-1] for e in range(SAMPLES)]
     demand = torch.from_numpy(np.concatenate(days))
-    roads = bare.roads(torch.device("cpu"), torch.float64)
-    none = demand.new_zeros(len(demand), bare.network.num_links)
+    roads = system.roads(torch.device("cpu"), torch.float64)
+    none = demand.new_zeros(len(demand), system.network.num_links)
     splits = roads.assigned(SYSTEM_OPTIMUM, demand, none, none + roads.links.capacity)
     flow = roads.flow(splits, demand, none)
     time = link_time(roads.links, flow)
@@ -149,8 +126,8 @@ def _measured(bare: Instance) -> Scales:
         route_time,
         route_marginal,
         congestion=_moments(slowness(time, roads.links.free_time)),
-        demand=bare.by_agent(np.array(bare.network.demand)),
-        noise=max(bare.config.demand.noise, STEADY),
+        demand=system.by_agent(np.array(system.network.demand)),
+        noise=max(system.config.demand.noise, STEADY),
     )
 
 
@@ -162,9 +139,10 @@ def _moments(x: torch.Tensor) -> FloatArray:
     return found
 
 
-def _notes(config: Config, network: Network, routes: Routes) -> tuple[str, ...]:
+def _notes(system: System) -> tuple[str, ...]:
     """What a user should read before a run."""
-    count: NDArray[np.int64] = routes.exists.sum(1)
+    config, network = system.config, system.network
+    count: NDArray[np.int64] = system.routes.exists.sum(1)
     size = f"{network.name}: {network.num_pairs} pairs, {network.num_links} links, {network.demand.sum():,.0f} vehicles"
     chosen = f"up to {count.max()} routes a pair, {count.mean():.1f} on average, {(count == 1).sum()} pairs have one"
     residual = config.residual

@@ -1,0 +1,40 @@
+"""A road network as configured, whatever agents see of it: what draws demand and loads links computes with this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from .arrays import FloatArray
+from .config import Config
+from .incidence import Routes
+from .network import Network
+from .roads import Roads, make_roads
+
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """Pairs of zones, the agents that share them and their routes."""
+
+    config: Config
+    network: Network
+    """With its demand scaled."""
+    routes: Routes
+    """Of each pair, `[pairs, K, P]`."""
+    profile: FloatArray
+    """Usual demand of each period, share of the network's own, `[T]`."""
+
+    @property
+    def num_agents(self) -> int:
+        """N."""
+        return self.network.num_pairs * self.config.agents_per_pair
+
+    def by_agent(self, demand: FloatArray) -> FloatArray:
+        """Vehicles of each agent `[..., N]` of those of pairs `[..., pairs]`: agents of a pair share them alike."""
+        return np.repeat(demand / self.config.agents_per_pair, self.config.agents_per_pair, -1)
+
+    def roads(self, device: torch.device, dtype: torch.dtype = torch.float32) -> Roads:
+        """Its links and routes as tensors."""
+        return make_roads(self.network, self.routes, self.config.agents_per_pair, device, dtype)
