@@ -29,6 +29,8 @@ TUNED: dict[str, Any] = {
     },
 }  # fmt: skip
 """What dg-pg was tuned to: many small steps, each on moments of other days."""
+DESCENT: dict[str, Any] = TUNED | {"train": TUNED["train"] | {"actor_lr": 3e-2}}
+"""A descent has a handful of numbers to fit, not a network."""
 SAMPLED: dict[str, Any] = {
     "iterations": 300,
     "num_envs": 32,
@@ -44,6 +46,10 @@ LOCAL: dict[str, Any] = SAMPLED | {
     "train": SAMPLED["train"] | {"distribution": "gaussian", "actor_lr": 1e-3, "gamma": 0.5, "lambda_": 0.9},
 }
 """The same for agents paid their own cost, who diverge with more."""
+OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {"mappo": SAMPLED, "ippo": SAMPLED, "ippo-local": LOCAL, "mirror-descent": DESCENT}
+)
+"""By algorithm; all others have what dg-pg was tuned to."""
 
 
 class PowerDomain:
@@ -103,8 +109,7 @@ class PowerDomain:
 
     def training(self, algorithm: str) -> Mapping[str, Any]:
         """Tuned settings."""
-        tuned: Mapping[str, Any] = {"mappo": SAMPLED, "ippo": SAMPLED, "ippo-local": LOCAL}.get(algorithm, TUNED)
-        return tuned
+        return OWN.get(algorithm, TUNED)
 
     def describe(self, config: settings.Config) -> Sequence[str]:
         """Sizes, prices, and what was left out of the network."""

@@ -132,6 +132,8 @@ def test_the_domain_makes_parts_that_fit() -> None:
     assert domain.describe(config) == build(config).notes
     assert [rule.name for rule in domain.baselines(config)][-1] == "dc-opf"
     assert domain.training("dg-pg") == TUNED
+    descent = domain.training("mirror-descent")["train"]  # a rate for a handful of numbers, the rest as for dg-pg
+    assert descent == TUNED["train"] | {"actor_lr": 0.03}
     assert (
         all(domain.training(name) == SAMPLED for name in ("mappo", "ippo")) and domain.training("ippo-local") == LOCAL
     )

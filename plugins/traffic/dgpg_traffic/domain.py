@@ -29,6 +29,8 @@ TUNED: dict[str, Any] = {
 }  # fmt: skip
 """What dg-pg was tuned to, on demand that varies: from splits that are nearly right the plain gradient ends lower than
 the natural one, which is for starts far off (docs/results.md)."""
+DESCENT: dict[str, Any] = TUNED | {"train": TUNED["train"] | {"actor_lr": 3e-2}}
+"""A descent has a handful of numbers to fit, not a network."""
 SAMPLED: dict[str, Any] = {
     "iterations": 2000,
     "num_envs": 64,
@@ -38,6 +40,10 @@ SAMPLED: dict[str, Any] = {
     },
 }  # fmt: skip
 """What the algorithms without guidance were tuned to: ten candidates each on `grid`, benchmarks/tune_sampled.py."""
+OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {"mappo": SAMPLED, "ippo": SAMPLED, "ippo-local": SAMPLED, "mirror-descent": DESCENT}
+)
+"""By algorithm; all others have what dg-pg was tuned to."""
 
 
 class TrafficDomain:
@@ -89,7 +95,7 @@ class TrafficDomain:
 
     def training(self, algorithm: str) -> Mapping[str, Any]:
         """Tuned settings."""
-        return SAMPLED if algorithm in ("mappo", "ippo", "ippo-local") else TUNED
+        return OWN.get(algorithm, TUNED)
 
     def describe(self, config: settings.Config) -> Sequence[str]:
         """Sizes, routes, the rule of queues, and what was left out of the network."""
