@@ -115,7 +115,7 @@ class RunFolder:
         file = path / "config.json"
         try:
             if not path.is_dir():
-                raise RunError(f"{path}: no such run folder")
+                raise RunError(f"{path}: no such run folder; name the --out of a training")
             values = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise RunError(f"{path} is not a run: it has no config.json") from None

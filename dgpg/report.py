@@ -156,7 +156,7 @@ def evaluation(path: Path, episodes: int, seed: int, overrides: dict[str, Any], 
     for r in rows:
         low, high = r.ci95
         cells: tuple[str, ...] = (r.name, r.kind, r.information, r.mode or "")
-        cells += (f"{r.cost:.4f}", f"{low:.4f} - {high:.4f}")
+        cells += (f"{r.cost:.4f}", f"{low:.4f} - {high:.4f}" if r.episodes > 1 else "-")
         cells += tuple(_cell(r.measures[name]) for name in measures)
         table.add_row(*cells, style="bold" if r.kind == "policy" else None)
     console.print(table)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from gymnasium.spaces import MultiDiscrete
+from gymnasium.spaces import Box, MultiDiscrete, Space
 from pydantic import BaseModel
 
 from dgpg.actions import ActionKind, kind_of
@@ -69,6 +69,31 @@ def _kind(run: RunConfig, domain: Domain, own: Any, config: Any, env: Environmen
     return kind_of(space, run.train.distribution)
 
 
+def _misfit(domain: Domain, own: Any, env: Environment) -> str:
+    """How what agents see and do differs from what it was in the settings `own` of the training; "" if it does not."""
+    try:
+        before, now = _sizes(domain.make_env(own, 1, env.device, 0)), _sizes(env)
+    except DgpgError:
+        return ""
+    told = ", ".join(f"{before[name]} {name} (now {now[name]})" for name in now if now[name] != before[name])
+    return told and f"it was trained with {told}; leave out what changes that, or train with it"
+
+
+def _sizes(env: Environment) -> dict[str, int]:
+    """What a policy's own numbers depend on, by name."""
+    seen = env.observation_space.spaces
+    features, of_choices, choices = (_last(seen[name]) for name in ("agent", "choices", "mask"))
+    return {
+        "agents": env.num_agents, "features an agent": features, "choices": choices, "features a choice": of_choices,
+        "numbers an action": _last(env.action_space) if isinstance(env.action_space, Box) else 1,
+    }  # fmt: skip
+
+
+def _last(space: Space[Any]) -> int:
+    assert space.shape is not None
+    return space.shape[-1]
+
+
 def open_trained(path: Path, overrides: Mapping[str, Any], channel: ChannelConfig = PERFECT) -> Trained:
     """The policy of a run's newest checkpoint.
 
@@ -95,7 +120,7 @@ def open_trained(path: Path, overrides: Mapping[str, Any], channel: ChannelConfi
     try:
         team.actor.load_state_dict(state["actor"])
     except (KeyError, RuntimeError) as error:
-        why = str(error).splitlines()[-1].strip()
+        why = _misfit(domain, own, env) or str(error).splitlines()[-1].strip()
         raise RunError(f"the policy of {path} does not fit these settings: {why}") from None
     if team.rounds is not None:  # an untrained policy hears as the trained one does
         untrained.actor.hearing.load_state_dict(team.actor.hearing.state_dict())

@@ -1,6 +1,7 @@
 """Evaluations and comparisons: what is shown, what scripts rely on, and that it can be repeated."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,12 @@ def test_a_mistake_in_an_evaluation(shared: Path, args: list[str], parts: list[s
         assert part in message
 
 
+def test_one_episode_says_nothing_of_its_spread(shared: Path) -> None:
+    said = ok("evaluate", shared, "--episodes", 1).out
+    (line,) = [line for line in said.splitlines() if line.startswith("random")]
+    assert re.search(r"random +baseline +same +\d+\.\d{4} - *$", line)
+
+
 def test_a_policy_for_other_features_is_refused(shared: Path) -> None:
     """A trace with GPUs has a resource more than the synthetic jobs the policy was trained on."""
     header = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,pod_phase,creation_time,deletion_time"
@@ -150,7 +157,11 @@ def test_a_policy_for_other_features_is_refused(shared: Path) -> None:
     Path("pods.csv").write_text(f"{header},scheduled_time\n{pods}")
     Path("nodes.csv").write_text("sn,cpu_milli,memory_mib,gpu,model\nb,64000,262144,2,T4\n")
     files = ("--set", "workload.trace=pods.csv", "--set", "machines.file=nodes.csv")
-    assert "does not fit these settings" in refused("evaluate", shared, *files, "--episodes", 1)
+    message = refused("evaluate", shared, *files, "--episodes", 1)
+    assert re.search(
+        r"does not fit these settings: it was trained with \d+ features an agent \(now \d+\), \d+ features a choice "
+        r"\(now \d+\); leave out what changes that, or train with it", message
+    )  # fmt: skip
 
 
 # --- compare

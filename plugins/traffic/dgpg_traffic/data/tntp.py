@@ -151,12 +151,12 @@ def _trips(file: _File, zones: int) -> tuple[IntArray, FloatArray, list[str], tu
             destination, colon, demand = piece.partition(":")
             if not (origin and colon):
                 raise DataError(f"{at}: found {piece.strip()[:30]!r}, expected 'Origin ZONE', then 'ZONE : DEMAND;'")
-            rows.append((origin, whole(at, "destination", destination, 1, zones), number(at, "demand", demand)))
+            rows.append((origin, whole(at, "destination", destination, 1, zones), number(at, "demand", demand, 0)))
             places.append(at)
     table = np.array(rows).reshape(-1, 3)
     _check_total(file, float(table[:, 2].sum()))
     inside = table[:, 0] == table[:, 1]
-    kept = (table[:, 2] != 0) & ~(inside & (table[:, 2] > 0))
+    kept = (table[:, 2] > 0) & ~inside
     within = table[inside & ~kept, 2].sum()
     notes = (f"demand of {within:g} within zones: left out",) if within else ()
     kept_places = [place for place, keep in zip(places, kept, strict=True) if keep]
