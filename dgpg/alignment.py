@@ -40,6 +40,8 @@ TRUSTED, DOUBTFUL = 0.8, 0.3
 """Directions from which a model may be trusted, and below which it may not."""
 SIZE = 1e-3, 1e3
 """Scales beyond which units are probably mixed up."""
+SAME, LONG = 0.99, 2.0
+"""Cosine from which a potential is the cost of its step, and how much later cost is worth a word then."""
 GROUPS = 4
 """The states are ordered by their potential and cut in so many groups; `worst` is the worst of them."""
 ROWS = 2400
@@ -72,6 +74,8 @@ class Sample:
     """Of each choice in the last layer of a new policy, `[S, P, K, D]`."""
     potential: Array
     """phi of each state after the joint action, `[S]`."""
+    step: Array
+    """As `true`, of the cost of the step itself, `[S, P, K]`."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,21 @@ class Alignment:
     scale: float
     """Cost that one unit of the potential stands for: 1 where a value potential is the whole truth."""
     states: int
+    own: float
+    """The cosine choice by choice with the cost of the step itself: 1 where the potential is that cost."""
+    lasting: float
+    """What a choice costs in all the steps looked at, over what it costs in its own."""
+
+    @property
+    def advice(self) -> str:
+        """What else might help; "" where nothing is known."""
+        if self.own < SAME or self.lasting < LONG:
+            return ""
+        return (
+            f"its potential is the cost of one step, but what a choice costs over the next ones is {self.lasting:.2g} "
+            "times that: if some of it lasts longer than the rest, let the potential count it for as long (docs, Your "
+            "first plugin, What lasts)"
+        )
 
     @property
     def trusted(self) -> bool:
@@ -168,6 +187,8 @@ def summarise(found: Sample, rng: np.random.Generator, resamples: int = 1000) ->
         gain_ci95=_interval([gain(s) for s in draws]),
         scale=float((found.true * found.guided).sum() / max(float(np.square(found.guided).sum()), 1e-300)),
         states=count,
+        own=_cosine(found.step, found.guided),
+        lasting=float((found.true * found.step).sum() / max(float(np.square(found.step).sum()), 1e-300)),
     )
 
 
@@ -203,16 +224,16 @@ def sample(task: Task, plan: Plan, seed: int) -> Sample:
     for moment, saved, noise in _moments(task.env, way, plan, seed):
         controls = controls or _shuffles(task.model, moment.state, chance)
         even = moment.mask / moment.mask.sum(-1, keepdim=True).clamp(min=1)
-        cost = [_costs(task.env, way, saved, moment, p, noise) for p in range(moment.agents.shape[1])]
+        costs = [_costs(task.env, way, saved, moment, p, noise) for p in range(moment.agents.shape[1])]
         rises = way.rises((task.model, *controls), moment)
         said = [even * centre(rise, even) for rise in rises]
         with torch.no_grad():
             phi = task.model.potential(moment.state, moment.decision.context)
-        true = even * centre(torch.stack(cost, 1), even)
-        columns = (true, said[0], torch.stack(said[1:], 1), way.features(actor, moment), phi)
+        true, step = (even * centre(torch.stack(cost, 1), even) for cost in zip(*costs, strict=True))
+        columns = (true, said[0], torch.stack(said[1:], 1), way.features(actor, moment), phi, step)
         parts.append([_numpy(x) for x in columns])
-    true_, guided, shuffled, features, potential = (np.concatenate(x) for x in zip(*parts, strict=True))
-    return Sample(true_, guided, shuffled.swapaxes(0, 1), features, potential)
+    true_, guided, shuffled, features, potential, own = (np.concatenate(x) for x in zip(*parts, strict=True))
+    return Sample(true_, guided, shuffled.swapaxes(0, 1), features, potential, own)
 
 
 def _shuffles(model: AnalyticalModel, state: Tensor, chance: torch.Generator) -> list[AnalyticalModel]:
@@ -250,16 +271,18 @@ def _moments(
 
 def _costs(
     env: Environment, way: Choices | Numbers, saved: dict[str, Any], moment: Moment, p: int, noise: Tensor
-) -> Tensor:
-    """Cost of the next steps if the p-th agent did each of its tries, `[B, K]`; 0 where it may not."""
-    costs = []
+) -> tuple[Tensor, Tensor]:
+    """If the p-th agent did each of its tries, cost of the next steps, of the first; `[B, K]`, 0 where it may not."""
+    costs, first = [], []
     for k in range(moment.mask.shape[-1]):
         env.load_state_dict(saved)
         step = env.step(moment.instead(p, k))
         cost, over = -step.reward.double(), step.terminated | step.truncated
+        first.append(cost)
         for noise_t in noise[:, 1:].unbind(1):
             step = env.step(way.even(step.decision.observation, noise_t))
             cost = cost - step.reward.double() * ~over
             over = over | step.terminated | step.truncated
-        costs.append(torch.where(moment.mask[:, p, k], cost, 0.0))
-    return torch.stack(costs, -1)
+        costs.append(cost)
+    may = moment.mask[:, p]
+    return torch.stack(costs, -1).where(may, 0.0), torch.stack(first, -1).where(may, 0.0)

@@ -17,11 +17,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from dgpg import figures
+from dgpg.algorithms import find
 from dgpg.alignment import Alignment
 from dgpg.checks import Outcome
 from dgpg.compare import compare_runs
 from dgpg.config import ChannelConfig, validate
-from dgpg.evaluate import evaluate_run, judge_of, judge_run
+from dgpg.evaluate import Row, evaluate_run, judge_of, judge_run
 from dgpg.launch import Plan
 from dgpg.record import RunFolder
 from dgpg.registry import Entry
@@ -59,7 +60,12 @@ def outcome(found: Outcome) -> None:
 def conformance(domain: str, outcomes: Sequence[Outcome], aligned: Alignment | None, as_json: bool) -> None:
     """Counts of passes, failures and skips, and the verdict on the model."""
     if as_json:
-        measured = aligned and {**asdict(aligned), "trusted": aligned.trusted, "verdict": aligned.verdict}
+        measured = aligned and {
+            **asdict(aligned),
+            "trusted": aligned.trusted,
+            "verdict": aligned.verdict,
+            "advice": aligned.advice,
+        }
         print(json.dumps({"domain": domain, "checks": [o.json() for o in outcomes], "alignment": measured}, indent=2))
         return
     count = {status: sum(o.status == status for o in outcomes) for status in ("pass", "fail", "skip")}
@@ -75,6 +81,7 @@ def conformance(domain: str, outcomes: Sequence[Outcome], aligned: Alignment | N
             f"one unit of potential stands for {aligned.scale:.2g} of cost; {aligned.states} states"
         )
         lines.append(f"the model: {aligned.verdict}")
+        lines += [f"note: {aligned.advice}"] if aligned.advice else []
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -160,11 +167,27 @@ def evaluation(path: Path, episodes: int, seed: int, overrides: dict[str, Any], 
         cells += tuple(_cell(r.measures[name]) for name in measures)
         table.add_row(*cells, style="bold" if r.kind == "policy" else None)
     console.print(table)
+    for line in _beaten(rows, find(trained.run.algorithm).guided):
+        console.print(line, markup=False)
     if judge:
         _show_judged(judged)
     paths, notes = figures.draw(trained, path, unit, rows, seed)  # after the table, which no figure may cost
     for line in (*(f"figure: {drawn}" for drawn in paths), *notes):
         console.print(line, markup=False, soft_wrap=True)
+
+
+def _beaten(rows: Sequence[Row], guided: bool) -> list[str]:
+    """A line where a rule that sees no more costs less than the policy: what to do about it."""
+    best = min((r for r in rows if r.kind == "policy"), key=lambda r: r.cost)
+    rules = [r for r in rows if r.kind == "baseline" and r.information in ("same", best.information)]
+    rule = min(rules, key=lambda r: r.cost, default=best)
+    if rule.ci95[1] >= best.ci95[0]:
+        return []
+    more = (
+        "; or guide less, train.alpha, or better: `dgpg check` says whether the potential leaves out what lasts (docs, "
+        "Your first plugin, What lasts)"
+    )
+    return [f"note: {rule.name} sees no more and costs less: train longer{more if guided else ''}"]
 
 
 def _finite(record: Mapping[str, float | str]) -> dict[str, float | str | None]:

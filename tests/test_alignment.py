@@ -1,6 +1,7 @@
 """The alignment check: a good model, and models that are wrong in one way each."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -96,7 +97,7 @@ def sample(noise: float, tilt: float, seed: int = 0) -> Sample:
     true = mean + noise * rng.normal(size=shape)
     guided = np.broadcast_to(said, shape)
     shuffled = np.stack([np.broadcast_to(rng.permutation(said), shape) for _ in range(4)])
-    return Sample(true, guided, shuffled, features, rng.random(states))
+    return Sample(true, guided, shuffled, features, rng.random(states), step=guided / 2)
 
 
 @pytest.mark.parametrize("tilt", [0.0, 0.5, np.pi / 2, np.pi])
@@ -114,6 +115,19 @@ def test_noise_without_a_mean_has_no_direction() -> None:
     noise = np.random.default_rng(1).normal(size=quiet.true.shape)
     found = alignment.summarise(Sample(noise, *list(vars(quiet).values())[1:]), np.random.default_rng(0))
     assert abs(found.detail) < 0.1 and not found.trusted
+
+
+def test_a_potential_that_is_the_step_s_cost_is_told_what_comes_later() -> None:
+    """The model says what a step costs, up to its unit; the truth is that `later` times over, and some noise."""
+    told = sample(0.5, 0.0)
+    for later, spoken in ((1.0, False), (5.0, True)):
+        found = alignment.summarise(replace(told, true=later / 2 * told.true), np.random.default_rng(0))
+        assert found.own == pytest.approx(1.0) and found.lasting == pytest.approx(later, rel=0.05)
+        assert (f"over the next ones is {found.lasting:.2g} times that" in found.advice) == spoken
+    other = replace(
+        told, true=5 * told.true, step=sample(0.0, 0.5).guided
+    )  # a potential that looks further than its step
+    assert alignment.summarise(other, np.random.default_rng(0)).advice == ""
 
 
 def test_even_draws_are_even_and_allowed(toy: ModuleType) -> None:

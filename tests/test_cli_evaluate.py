@@ -150,6 +150,15 @@ def test_one_episode_says_nothing_of_its_spread(shared: Path) -> None:
     assert re.search(r"random +baseline +same +\d+\.\d{4} - *$", line)
 
 
+@pytest.mark.parametrize(("algorithm", "more"), [("dg-pg", True), ("ippo", False)])
+def test_a_rule_that_beats_the_policy_is_pointed_out(algorithm: str, more: bool) -> None:
+    """One iteration with no step to speak of beats no rule; an algorithm without guidance is told nothing of it."""
+    still = ("--set", "train.actor_lr=1e-9", "--set", "num_agents=20", "--set", "horizon=32")
+    ok("train", "cloud", *TINY, *still, "--algorithm", algorithm, "--out", "still")
+    said = " ".join(ok("evaluate", "still", "--episodes", 16).out.split())
+    assert "sees no more and costs less: train longer" in said and ("What lasts" in said) == more
+
+
 def test_a_policy_for_other_features_is_refused(shared: Path) -> None:
     """A trace with GPUs has a resource more than the synthetic jobs the policy was trained on."""
     header = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,pod_phase,creation_time,deletion_time"
