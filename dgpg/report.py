@@ -216,16 +216,20 @@ def comparison(paths: Sequence[Path], episodes: int, seed: int, as_json: bool) -
     if as_json:
         print(json.dumps(result, indent=2))
         return
-    runs, groups = ([_with_rounds(row) for row in result[name]] for name in ("runs", "groups"))
+    runs, groups = ([_shown(row, row.get("seeds", episodes)) for row in result[name]] for name in ("runs", "groups"))
     console.print(_plain(f"{result['cost_unit']}, {episodes} episodes, lower is better", runs))
     console.print()
     console.print(_plain("means over seeds", groups))
 
 
-def _with_rounds(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Rounds beside the algorithm, where there are any: a column of their own would cost a number its digits."""
+def _shown(row: Mapping[str, Any], draws: int) -> dict[str, Any]:
+    """Rounds beside the algorithm, where there are any: a column of their own would cost a number its digits.
+
+    One draw says nothing of its spread.
+    """
     name = f"{row['algorithm']}, R = {row['rounds']}" if row["rounds"] else row["algorithm"]
-    return {key: value for key, value in row.items() if key != "rounds"} | {"algorithm": name}
+    told = {key: value for key, value in row.items() if key != "rounds"} | {"algorithm": name}
+    return told if draws > 1 else told | {"ci95": "-"}
 
 
 def calibration(domain: str, rows: Sequence[Mapping[str, float | str]], out: Path | None, as_json: bool) -> None:
