@@ -130,6 +130,8 @@ def _explain(model: type[BaseModel], item: Any, where: str) -> str:
         near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'? " if near else ""
         return f"unknown setting '{name}': {hint}Valid here: {', '.join(known)}"
+    if item["type"] == "missing":
+        return f"{name}: required, and has no default"
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "value_error":
         return f"{name}: {message}" if name else message

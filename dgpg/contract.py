@@ -67,6 +67,9 @@ def look_at_model(
     Raises:
         PluginError: naming the member, what was expected and what came.
     """
+    for member, made in (("analytical_model", model), ("agent_mapping", mapping)):
+        if isinstance(made, type):
+            raise PluginError(f"Domain.{member}(config): expected an object, got the class {made.__name__}; call it")
     envs, numbers = len(state), (torch.float32, torch.float64)
     potential = model.potential(state, decision.context)
     look("AnalyticalModel.potential", potential, (envs,), "[B]", numbers)

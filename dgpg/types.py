@@ -7,11 +7,13 @@ G blocks of the system state with m coordinates each, P blocks touched by one ch
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
+
+from dgpg.errors import PluginError
 
 Context = Mapping[str, Tensor]
 """What an analytical model may look at, by name; every tensor is `[B, ...]`, fixed before a_t is drawn."""
@@ -126,7 +128,11 @@ class Guidance:
 
 
 def map_tensors(function: Callable[..., Tensor], *records: Record) -> Record:
-    """Apply `function` to each field of some records of one type, field by field."""
+    """Apply `function` to each field of some records of one type, field by field.
+
+    Raises:
+        PluginError: a field is no tensor; names it.
+    """
     first = records[0]
     changes: dict[str, Any] = {}
     for column in fields(cast(Any, first)):
@@ -135,8 +141,12 @@ def map_tensors(function: Callable[..., Tensor], *records: Record) -> Record:
             changes[column.name] = function(*values)
         elif isinstance(values[0], Mapping):
             changes[column.name] = {k: function(*(v[k] for v in values)) for k in values[0]}
-        elif values[0] is not None:
+        elif is_dataclass(values[0]):
             changes[column.name] = map_tensors(function, *values)
+        elif values[0] is not None:
+            raise PluginError(
+                f"{type(first).__name__}.{column.name}: expected a tensor, got {type(values[0]).__name__}"
+            )
     return cast(Record, replace(cast(Any, first), **changes))
 
 

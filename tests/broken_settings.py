@@ -22,6 +22,21 @@ from .planted import broken, deciding, observing, returning
 broken("entry_point", "a name that is not registered", "entry point 'Toy'", "lower case", name="Toy")
 broken("api_version", "no version", "api_version", "expected 1", "None", api_version=None)
 broken("members", "no mapping", "agent_mapping", "misspelt", agent_mapping=None)
+broken(
+    "members",
+    "a class for a mapping",
+    "the class Routes",
+    "without being called",
+    agent_mapping=lambda self, c: toy.Routes,
+)
+broken(
+    "default_model",
+    "a model of no such name",
+    "cloud.capacity",
+    "'cloud.capacitty'",
+    name="cloud",
+    default_model="cloud.capacitty",
+)
 
 
 class Needs(Settings):

@@ -101,6 +101,11 @@ def test_models_and_mappings(toy: ModuleType) -> None:
         (toy.RouteCost(), Shifted(), "Influence.index: expected blocks 0 to 2 of the state, got 1 to 3"),
         (toy.RouteCost(), Narrow(), "Influence.index: expected torch.int64, got torch.int32"),
         (toy.RouteCost(), Flat(), "AgentMapping.base_state: expected shape [B, G, m] = [4, 3, 1], got [4, 3]"),
+        (
+            toy.RouteCost(),
+            toy.Routes,
+            "Domain.agent_mapping(config): expected an object, got the class Routes; call it",
+        ),
     ]
     for model, mapping, words in wrong:
         trainer = toy.trainer("dg-pg")

@@ -1,10 +1,12 @@
 """Records: what belongs together is mapped, stacked and flattened together."""
 
-from dataclasses import FrozenInstanceError, dataclass
+from dataclasses import FrozenInstanceError, dataclass, replace
 
+import numpy as np
 import pytest
 import torch
 
+from dgpg.errors import PluginError
 from dgpg.types import Decision, Influence, Observation, flatten, map_tensors, stack
 
 
@@ -24,6 +26,11 @@ def make_decision(number: float) -> Decision:
 
 def test_an_agent_with_no_choice_is_not_active() -> None:
     assert make_observation(0.0).active.tolist() == [[True, False]]
+
+
+def test_a_field_that_is_no_tensor_is_named() -> None:
+    with pytest.raises(PluginError, match=r"^Observation\.agent: expected a tensor, got ndarray$"):
+        stack([replace(make_observation(1.0), agent=np.zeros(3))])  # type: ignore[arg-type]
 
 
 def test_map_reaches_every_tensor_of_a_decision() -> None:

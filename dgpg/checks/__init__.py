@@ -58,7 +58,7 @@ from dgpg.checks.reference import (
     reference_is_least,
     reference_is_stationary,
 )
-from dgpg.checks.registration import api_version, entry_point, members
+from dgpg.checks.registration import api_version, default_model, entry_point, members
 from dgpg.checks.settings import (
     default_settings,
     described_settings,
@@ -78,6 +78,7 @@ CHECKS: tuple[Check, ...] = tuple(
         entry_point,
         api_version,
         members,
+        default_model,
         default_settings,
         frozen_settings,
         stored_settings,
@@ -159,6 +160,7 @@ __all__ = [
     "conservation",
     "contexts",
     "declared_spaces",
+    "default_model",
     "default_settings",
     "described_settings",
     "determinism",

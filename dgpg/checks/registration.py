@@ -13,7 +13,7 @@ VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-
 
 
 def members(subject: Subject) -> None:
-    """The domain has the four members of the contract."""
+    """The domain has the four members of the contract, and those that make something return objects."""
     for name, arguments in registry.CALLS.items():
         if not callable(getattr(subject.domain, name, None)):
             raise CheckFailed(
@@ -23,6 +23,31 @@ def members(subject: Subject) -> None:
                 cause="the member is missing or misspelt",
                 fix="see dgpg.protocols.Domain",
             )
+    for name, made in (("analytical_model", subject.model), ("agent_mapping", subject.mapping)):
+        if isinstance(made, type):
+            raise CheckFailed(
+                f"{type(subject.domain).__name__}.{name}(config)",
+                expected="an object",
+                got=f"the class {made.__name__}",
+                cause="it is returned without being called",
+                fix=f"return {made.__name__}() with what it needs",
+            )
+
+
+def default_model(subject: Subject) -> None:
+    """The name that the domain gives its own model is registered."""
+    name = getattr(subject.domain, "default_model", None)
+    if name is None or subject.name is None:
+        raise Skipped("the domain names no default_model" if name is None else "checked as an object: not installed")
+    known = registry.models_of(subject.name)
+    if name not in known:
+        raise CheckFailed(
+            f"{type(subject.domain).__name__}.default_model",
+            expected=f"a name registered in {registry.MODELS}: {', '.join(known) or 'there is none for this domain'}",
+            got=repr(name),
+            cause="misspelt here or in pyproject.toml: --model and the run's record would not find it",
+            fix=f'[project.entry-points."{registry.MODELS}"] "{subject.name}.NAME" = "package.module:function"',
+        )
 
 
 def api_version(subject: Subject) -> None:

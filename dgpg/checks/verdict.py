@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dgpg.checks.subject import Subject
+from dgpg.errors import PluginError
 
 HERE = Path(__file__).parent
 
@@ -77,6 +78,8 @@ def examine(check: Check, subject: Subject) -> Outcome:
 
 def explain(error: Exception, subject: Subject) -> str:
     """An unexpected exception: what it was and the last line of the plugin that it passed through."""
+    if isinstance(error, PluginError):
+        return f"what the plugin returned could not be used: {error}"
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
     root = str(subject.folder)
