@@ -61,7 +61,7 @@ WRONG: dict[str, Callable[[Tensor, int], Tensor]] = {
 
 def models(task: Task, config: object) -> Iterator[tuple[str, AnalyticalModel]]:
     """Right ones first; `cloud.capacity` is a table by machine."""
-    for name in ("cloud.capacity", "cloud.demand", "cloud.fluid"):
+    for name in ("cloud.headroom", "cloud.capacity", "cloud.demand", "cloud.fluid"):
         yield name, registry.load_model(name, config)  # type: ignore[arg-type]
     for name, spoil in WRONG.items():
         model = copy.deepcopy(task.model)
@@ -77,7 +77,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     for preset in args.presets:
-        values = {"settings": {"num_agents": args.agents, "preset": preset}, "device": "cpu"}
+        settings = {"num_agents": args.agents, "preset": preset}
+        values = {"settings": settings, "device": "cpu", "model": "cloud.capacity"}
         task, config = launch.probe("cloud", values, alignment.ROWS, args.seed), launch.resolve("cloud", values).config
         print(f"\n### Preset `{preset}`, N = {args.agents}\n\n| model | direction | worst | gain | scale | verdict |")
         print("|---|---|---|---|---|---|")

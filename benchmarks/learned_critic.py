@@ -122,7 +122,10 @@ class Fitting:
 
 def curve(settings: dict[str, Any], gamma: float, seed: int) -> dict[int, float]:
     """Cost of the stochastic policy at each mark."""
-    plan = launch.resolve("cloud", {"settings": settings, "device": "cpu", "seed": seed, "iterations": max(MARKS)})
+    plan = launch.resolve(
+        "cloud",
+        {"settings": settings, "device": "cpu", "seed": seed, "iterations": max(MARKS), "model": "cloud.capacity"},
+    )
     env, mapping = plan.task.env, plan.task.mapping
     model = LearnedModel(mapping, mapping.base_state(env.reset().context), seed)
     trainer: Any = Trainer(plan.run, find("dg-pg"), Task(env, model, mapping))

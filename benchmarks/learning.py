@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--marks", type=int, nargs="+", default=[4, 10, 20, 40])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=None, help="torch threads; chosen by size by default")
+    parser.add_argument("--model", help="analytical model of dg-pg; the domain's own by default")
     parser.add_argument("--set", nargs="*", default=[], help="more settings, as for dgpg train: a.b=v, train.x=v")
     args = parser.parse_args()
     more = parse_overrides(args.set)
@@ -52,7 +53,8 @@ def _cell(
 ) -> str:
     marks = args.marks
     results = [
-        train_and_measure(settings, marks, algorithm=algorithm, seed=seed, train=train) for seed in range(args.seeds)
+        train_and_measure(settings, marks, algorithm=algorithm, seed=seed, train=train, model=args.model)
+        for seed in range(args.seeds)
     ]
     curve = {mark: round(cost / h, 3) for mark, cost in mean_over(results).items()}
     final = [r["curve"][max(marks)] / h for r in results]

@@ -19,6 +19,7 @@ VARIANTS: dict[str, Mapping[str, Any]] = {
     "cloud.capacity, first_order": {"train": {"estimator": "first_order"}},
     "cloud.capacity without its stranded term": {"without": "stranded"},
     "cloud.capacity without its price term": {"without": "price"},
+    "cloud.headroom": {"model": "cloud.headroom"},
     "cloud.demand (distance)": {"model": "cloud.demand"},
     "cloud.fluid (distance on work, misleads)": {"model": "cloud.fluid"},
     "alpha = 1": {"train": {"alpha": {"start": 1.0, "end": 1.0}}},
@@ -39,7 +40,7 @@ def main() -> None:
         settings = {"num_agents": 50, "preset": preset}
         h = heuristics(settings).h
         for name in args.variants:
-            run = dict(VARIANTS[name])
+            run = {"model": "cloud.capacity", **VARIANTS[name]}
             run["train"] = {"threads": args.threads, **run.get("train", {})}
             results = [train_and_measure(settings, MARKS, seed=seed, **run) for seed in range(args.seeds)]
             curve = {m: round(float(np.mean([r["curve"][m] for r in results])) / h, 3) for m in MARKS}

@@ -33,6 +33,8 @@ HORIZONS = (1, 16)
 GAMMA = 0.95
 MIXES = (0.5, 0.9)
 SETTINGS = {"num_agents": 50, "preset": "waiting", "candidates": 5}
+MODEL = "cloud.capacity"
+"""The model that the published figures were measured with; `cloud.headroom` came later."""
 """Five candidates, so that N = 5 has as many choices, and as many dispatchers a machine, as the others."""
 
 
@@ -60,7 +62,9 @@ class Draws:
 
 def trained(seed: int) -> ScoringActor:
     """A policy that has learned for five iterations at N = 50."""
-    plan = launch.resolve("cloud", {"iterations": 5, "seed": seed, "settings": SETTINGS, "device": "cpu"})
+    plan = launch.resolve(
+        "cloud", {"iterations": 5, "seed": seed, "settings": SETTINGS, "device": "cpu", "model": MODEL}
+    )
     trainer = Trainer(plan.run, find("dg-pg"), plan.task)
     for _ in range(5):
         trainer.iterate()
@@ -217,7 +221,9 @@ def main() -> None:
     for agents in args.agents:
         states = min(max(args.rows // agents, 4), 64)
         settings = SETTINGS | {"num_agents": agents}
-        plan = launch.resolve("cloud", {"settings": settings, "num_envs": states, "device": "cpu", "seed": args.seed})
+        plan = launch.resolve(
+            "cloud", {"settings": settings, "num_envs": states, "device": "cpu", "seed": args.seed, "model": MODEL}
+        )
         draws = collect(plan.task, actor, args.draws, args.seed)
         for horizon in HORIZONS:
             for form, advantage in advantages(draws, horizon).items():

@@ -56,7 +56,7 @@ def test_a_run_holds_what_scripts_rely_on(shared: Path) -> None:
     config = json.loads((shared / "config.json").read_text())
     chosen = {key: config[key] for key in ("domain", "algorithm", "model", "iterations", "num_envs", "seed", "device")}
     assert chosen == {
-        "domain": "cloud", "algorithm": "dg-pg", "model": "cloud.capacity",
+        "domain": "cloud", "algorithm": "dg-pg", "model": "cloud.headroom",
         "iterations": 3, "num_envs": 2, "seed": 0, "device": "cpu",
     }  # fmt: skip
     assert config["settings"]["num_agents"] == 4 and config["train"]["minibatches"] == 2

@@ -51,7 +51,7 @@ def test_interrupted_and_resumed_is_bit_for_bit_the_run_in_one_go(algorithm: str
         (["--num-envs", "4"], "--num-envs is 2, asked for 4"),
         (["--seed", "1"], "--seed is 0, asked for 1"),
         (["--algorithm", "mappo"], "--algorithm is 'dg-pg', asked for 'mappo'"),
-        (["--model", "fluid"], "--model is 'cloud.capacity', asked for 'cloud.fluid'"),
+        (["--model", "fluid"], "--model is 'cloud.headroom', asked for 'cloud.fluid'"),
         (["--set", "num_agents=5"], "--set num_agents is 4, asked for 5"),
         (["--set", "workload.load=0.6"], "--set workload.load is 0.5, asked for 0.6"),
         (["--set", "train.alpha.end=0"], "--set train.alpha.end is 0.2, asked for 0"),

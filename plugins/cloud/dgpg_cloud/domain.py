@@ -14,7 +14,7 @@ from dgpg_cloud.baselines import baselines
 from dgpg_cloud.env import CloudEnv
 from dgpg_cloud.instance import build
 from dgpg_cloud.mapping import PlacementMapping
-from dgpg_cloud.models import CapacityModel
+from dgpg_cloud.models import HeadroomModel
 
 
 class CloudDomain:
@@ -22,7 +22,7 @@ class CloudDomain:
 
     api_version = 1
     Config = settings.Config
-    default_model = "cloud.capacity"
+    default_model = "cloud.headroom"
     small: Mapping[str, Any] = MappingProxyType({"num_agents": 6, "candidates": 4, "horizon": 12})
     """For `dgpg check`."""
 
@@ -30,9 +30,9 @@ class CloudDomain:
         """B environments; environment b depends on `seed + b` alone."""
         return CloudEnv(build(config), num_envs, device, seed)
 
-    def analytical_model(self, config: settings.Config) -> CapacityModel:
-        """`cloud.capacity`."""
-        return CapacityModel(build(config))
+    def analytical_model(self, config: settings.Config) -> HeadroomModel:
+        """`cloud.headroom`."""
+        return HeadroomModel(build(config))
 
     def agent_mapping(self, config: settings.Config) -> PlacementMapping:
         """What placements do to requested resources and work."""

@@ -19,22 +19,24 @@ class CapacityModel(CostModel):
 
     With D requested, W work left, C capacity, s speed, p price:
 
-        e     = max_r D_r / C_r - 1
-        phi_m = w_q (C_c / c) d max(e, 0)^2 + w_p p max_r W_r / (C_r s) + w_s p |W_c / (C_c s) - W_m / (C_m s)|
+        e     = max_r D_r / C_r - full
+        phi_m = w_q (C_c / c) d crowd max(e, 0)^2 + w_p p max_r W_r / (C_r s) + w_s p |W_c / (C_c s) - W_m / (C_m s)|
 
     c and d are a job's mean vCPU and steps: C_c / c jobs share the machine and each waits about d e steps. The
     price term is the time until the machine is empty, the stranded term the difference of the two resources' times.
     """
 
+    full, crowd = 1.0, 1.0
+    """Share of capacity above which jobs wait, and how many wait for one that is too many."""
     table: Tensor
-    """By machine: 1 / C, 1 / (C s), price, w_q (C_c / c) d; one row to gather, `[M, 2 R + 2]`."""
+    """By machine: 1 / C, 1 / (C s), price, w_q (C_c / c) d crowd; one row to gather, `[M, 2 R + 2]`."""
 
     def __init__(self, instance: Instance) -> None:
         super().__init__()
         plant = make(instance, CPU)
         self.weights, self.resources = instance.config.weights, plant.capacity.shape[1]
         jobs = plant.capacity[:, :1] / (float(instance.pool.demand[:, 0].mean()) / 1000)
-        waiting = self.weights.waiting * jobs * float(instance.base_steps.mean())
+        waiting = self.crowd * self.weights.waiting * jobs * float(instance.base_steps.mean())
         rate = plant.inverse / plant.speed.unsqueeze(-1)
         self.register_buffer("table", torch.cat([plant.inverse, rate, plant.price.unsqueeze(-1), waiting], -1))
 
@@ -43,11 +45,21 @@ class CapacityModel(CostModel):
         row = self.table.index_select(0, index.flatten()).view(*index.shape, -1)
         share, time = (block * row[..., : 2 * self.resources]).chunk(2, -1)
         price, waiting = row[..., -2], row[..., -1]
-        excess = (share.amax(-1) - 1).clamp(min=0)
+        excess = (share.amax(-1) - self.full).clamp(min=0)
         stranded = (time[..., 0] - time[..., 1]).abs()
         empty_in = self.weights.price * time.amax(-1)
         cost: Tensor = waiting * excess.square() + price * (empty_in + self.weights.stranded * stranded)
         return cost
+
+
+class HeadroomModel(CapacityModel):
+    """The same, that looks past its step (`cloud.headroom`).
+
+    On a machine that is nearly full jobs to come will wait, so waiting counts from 80 % of capacity on; and those who
+    come while others wait, wait as well, so each counts for two. Both were chosen on tuning arrivals.
+    """
+
+    full, crowd = 0.8, 2.0
 
 
 class WaterFilling(DistanceModel):
@@ -119,8 +131,13 @@ def water_fill(base: Tensor, capacity: Tensor, total: Tensor) -> Tensor:
 
 
 def capacity(config: Config) -> CapacityModel:
-    """`cloud.capacity`, the default: the model's own cost of what is requested and left to do."""
+    """`cloud.capacity`: the model's own cost of what is requested and left to do, blind to jobs to come."""
     return CapacityModel(build(config))
+
+
+def headroom(config: Config) -> HeadroomModel:
+    """`cloud.headroom`, the default: the same, with room kept for jobs to come."""
+    return HeadroomModel(build(config))
 
 
 def demand(config: Config) -> WaterFilling:

@@ -14,7 +14,7 @@ from dgpg_cloud.env import CloudEnv
 from dgpg_cloud.fluid_cvx import fluid_cvx
 from dgpg_cloud.instance import Instance, build
 from dgpg_cloud.mapping import PlacementMapping
-from dgpg_cloud.models import CapacityModel, WaterFilling, capacity, demand, fluid
+from dgpg_cloud.models import CapacityModel, HeadroomModel, WaterFilling, capacity, demand, fluid, headroom
 
 CONFIG = Config(num_agents=6, weights={"waiting": 0.5, "price": 2.0, "stranded": 3.0})
 
@@ -51,7 +51,7 @@ def test_an_empty_machine_costs_nothing_and_nothing_is_below() -> None:
     assert (model.potential(100 * torch.rand(50, 6, 4, generator=torch.Generator().manual_seed(0)), {}) >= 0).all()
 
 
-@pytest.mark.parametrize("factory", [capacity, demand, fluid, fluid_cvx])
+@pytest.mark.parametrize("factory", [capacity, headroom, demand, fluid, fluid_cvx])
 def test_every_model_fits_the_protocols(factory: object) -> None:
     if factory is fluid_cvx:
         pytest.importorskip("cvxpylayers", reason="cloud.fluid-cvx needs the extra convex")
@@ -119,6 +119,18 @@ def test_references_conserve_the_total_and_leave_what_is_there(request: pytest.F
         assert (spread >= base - 1e-3).all()
 
 
-def test_the_default_is_the_capacity_model() -> None:
-    assert isinstance(domain.analytical_model(CONFIG), CapacityModel)
-    assert domain.default_model == "cloud.capacity"
+@pytest.mark.parametrize("load", [0.75, 0.9, 1.5])
+def test_headroom_counts_from_80_percent_and_twice(load: float) -> None:
+    instance = build(CONFIG)
+    vcpu, memory, *_ = machine(instance, 0)
+    requested, work = (load * vcpu, 0.5 * memory), (3 * vcpu, 7 * memory)
+    block, index = torch.tensor([[[*requested, *work]]]), torch.tensor([[0]])
+    empty = by_hand(instance, 0, (0.0, 0.0), work)  # price and stranded terms are the same
+    jobs = vcpu / (instance.pool.demand[:, 0].mean() / 1000)
+    waiting = 2 * 0.5 * jobs * instance.base_steps.mean() * max(load - 0.8, 0) ** 2
+    assert HeadroomModel(instance).block_potential(block, index, {}).item() == pytest.approx(empty + waiting, rel=1e-5)
+
+
+def test_the_default_keeps_headroom() -> None:
+    assert isinstance(domain.analytical_model(CONFIG), HeadroomModel)
+    assert domain.default_model == "cloud.headroom"
