@@ -33,9 +33,9 @@ HORIZONS = (1, 16)
 GAMMA = 0.95
 MIXES = (0.5, 0.9)
 SETTINGS = {"num_agents": 50, "preset": "waiting", "candidates": 5}
+"""Five candidates, so that N = 5 has as many choices, and as many dispatchers a machine, as the others."""
 MODEL = "cloud.capacity"
 """The model that the published figures were measured with; `cloud.headroom` came later."""
-"""Five candidates, so that N = 5 has as many choices, and as many dispatchers a machine, as the others."""
 
 
 @dataclass(frozen=True)
