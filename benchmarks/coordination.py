@@ -63,12 +63,14 @@ class Place:
     agents: int
     instance: int
     arrivals: int = ARRIVALS
+    model: str | None = None
+    """The domain's own if None."""
 
     def plan(self, choices: int, **run: Any) -> launch.Plan:
         """Settings, with K candidates."""
         settings = {"preset": self.preset, "num_agents": self.agents, "seed": self.instance, "candidates": choices}
         envs = {"num_envs": 2} if self.agents >= 200 else {}
-        return launch.resolve("cloud", {"device": "cpu", "settings": settings, **envs, **run})
+        return launch.resolve("cloud", {"device": "cpu", "model": self.model, "settings": settings, **envs, **run})
 
     def cost(self, plan: launch.Plan, policy: Policy) -> float:
         """Mean cost an agent and step."""
@@ -130,7 +132,7 @@ def table(args: argparse.Namespace) -> None:
         for agents in args.agents:
             costs: dict[str, list[float]] = {}
             for instance in range(args.instances):
-                place = Place(preset, agents, instance, TUNING_ARRIVALS if args.tuning else ARRIVALS)
+                place = Place(preset, agents, instance, TUNING_ARRIVALS if args.tuning else ARRIVALS, args.model)
                 for name, cost in rules(place).items():
                     costs.setdefault(name, []).append(cost)
                 for cell in args.cells:
@@ -171,7 +173,7 @@ def robust(args: argparse.Namespace) -> None:
     cases["late"] = (3, Channel(late=True))
     for preset in args.preset:
         for agents in args.agents:
-            place = Place(preset, agents, 0)
+            place = Place(preset, agents, 0, model=args.model)
             runs = [trained(place, "R = 3, K = 8", seed, args.iterations) for seed in range(args.seeds)]
             print(f"\n{preset}, N = {agents}, trained with R = 3")
             for name, (count, channel) in cases.items():
@@ -186,10 +188,10 @@ def robust(args: argparse.Namespace) -> None:
 def moved(args: argparse.Namespace) -> None:
     """Policies of N = 50 at other sizes and in another instance, beside those trained there."""
     for preset in args.preset:
-        home = Place(preset, 50, 0)
+        home = Place(preset, 50, 0, model=args.model)
         runs = [trained(home, "R = 3, K = 8", seed, args.iterations)[1] for seed in range(args.seeds)]
         print(f"\n{preset}, trained at N = 50 in instance 0, R = 3, K = 8")
-        for place in (Place(preset, 50, 1), Place(preset, 200, 0), Place(preset, 1500, 0)):
+        for place in (replace(home, instance=1), replace(home, agents=200), replace(home, agents=1500)):
             there, native = [], []
             for seed, run in enumerate(runs):
                 plan, own = trained(place, "R = 3, K = 8", seed, args.iterations)
@@ -203,7 +205,7 @@ def moved(args: argparse.Namespace) -> None:
 def potential(args: argparse.Namespace) -> None:
     """Cost and potential of what policies lead to: rounds lower the potential, all that a model can ask for."""
     for preset in args.preset:
-        place = Place(preset, 50, 0)
+        place = Place(preset, 50, 0, model=args.model)
         for cell in ("no rounds, K = 8", "R = 3, K = 8"):
             found = [_potential(*trained(place, cell, seed, args.iterations)) for seed in range(args.seeds)]
             cost, phi = np.mean(found, 0)
@@ -263,6 +265,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--iterations", type=int, default=10)
     parser.add_argument("--cells", nargs="+", default=list(CELLS), help="rows to train, by name")
+    parser.add_argument("--model", help="analytical model; the domain's own by default")
     parser.add_argument("--tuning", action="store_true", help="arrivals that are not those of published figures")
     which = parser.add_mutually_exclusive_group()
     for name in ("robust", "elsewhere", "potential", "throughput"):
