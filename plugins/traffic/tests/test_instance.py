@@ -51,7 +51,7 @@ FAULTS: dict[str, tuple[str, str, str, str]] = {
         "trips",
         "FLOW> 6\n<END OF METADATA>\nOrigin 1\n2 : 6",
         "FLOW> -6\n<END OF METADATA>\nOrigin 1\n2 : -6",
-        r"town_trips\.tntp:5: pair 1 to 2 has demand -6",
+        r"town_trips\.tntp:5: demand: found .-6., expected a number from 0",
     ),
     "no number": ("trips", "2 : 6", "2 : nan", r"town_trips\.tntp:5: .*nan"),
     "unreachable": ("trips", "Origin 1\n2 :", "Origin 2\n1 :", r"town_trips\.tntp:5: no route leads along pair 2 to 1"),
