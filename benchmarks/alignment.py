@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from dgpg import alignment, launch, registry
-from dgpg.algorithms import Task
-from dgpg.protocols import AnalyticalModel
+from dgpg.domain import AnalyticalModel, registry
+from dgpg.learning import Task
+from dgpg.measuring import alignment
+from dgpg.runs import launch
 
 
 def _permuted(table: Tensor, resources: int) -> Tensor:

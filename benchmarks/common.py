@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from dgpg import launch
-from dgpg.algorithms import find
-from dgpg.evaluate import GreedyPotential, NetworkPolicy, Played, episode_costs
-from dgpg.protocols import Policy, SupportsOwnConfig
-from dgpg.train import Trainer
+from dgpg.domain import Policy, SupportsOwnConfig
+from dgpg.learning import Trainer
+from dgpg.learning.algorithms import find
+from dgpg.measuring import GreedyPotential, NetworkPolicy, Played, episode_costs
+from dgpg.runs import launch
 
 ARRIVALS = 20_000
 """Seed of the arrivals that published figures are measured on; tuning uses others."""

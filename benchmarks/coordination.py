@@ -24,13 +24,12 @@ import numpy as np
 import torch
 from common import ARRIVALS, TUNING_ARRIVALS, emit, episodes_for
 
-from dgpg import launch, random
-from dgpg.algorithms import find, make_team
-from dgpg.coordination import Channel, Team
-from dgpg.evaluate import NetworkPolicy, episode_costs
-from dgpg.protocols import Policy, SupportsOwnConfig
-from dgpg.rules import BiggestFirst
-from dgpg.train import Trainer
+from dgpg.domain import Policy, SupportsOwnConfig, random
+from dgpg.learning import Trainer
+from dgpg.learning.algorithms import find, make_team
+from dgpg.learning.rounds import Channel, Team
+from dgpg.measuring import BiggestFirst, NetworkPolicy, episode_costs
+from dgpg.runs import launch
 from dgpg_cloud.baselines import SCORES, Sequential
 from dgpg_cloud.config import Config
 from dgpg_cloud.instance import build

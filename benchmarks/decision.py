@@ -36,12 +36,12 @@ from convex import UNIT, Direct, Highs, Layer
 from power import network
 from torch import Tensor
 
-from dgpg import launch
-from dgpg.algorithms import find
 from dgpg.convex.layer import TOLERANCES, ConvexLayer
-from dgpg.evaluate import NetworkPolicy
-from dgpg.train import Trainer
-from dgpg.types import Decision
+from dgpg.domain import Decision
+from dgpg.learning import Trainer
+from dgpg.learning.algorithms import find
+from dgpg.measuring import NetworkPolicy
+from dgpg.runs import launch
 from dgpg_power.env import PowerEnv
 from dgpg_power.load import Tape
 from dgpg_power.observation import Past, decide

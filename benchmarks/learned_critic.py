@@ -17,14 +17,14 @@ import torch
 from common import ARRIVALS, emit, heuristics
 from torch import Tensor, nn
 
-from dgpg import launch, random
-from dgpg.algorithms import Task, find
-from dgpg.evaluate import NetworkPolicy, episode_costs
-from dgpg.models import CostModel
-from dgpg.protocols import AgentMapping
-from dgpg.sharing import Shared
-from dgpg.train import Trainer
-from dgpg.types import Context, Guidance, Trajectory, flatten
+from dgpg.domain import AgentMapping, Context, CostModel, random
+from dgpg.domain.types import flatten
+from dgpg.learning import Task, Trainer, Trajectory
+from dgpg.learning.algorithms import find
+from dgpg.learning.estimators import Estimator
+from dgpg.learning.networks import Shared
+from dgpg.measuring import NetworkPolicy, episode_costs
+from dgpg.runs import launch
 
 HIDDEN, EMBEDDING = 64, 4
 MEMORY = 4
@@ -105,19 +105,18 @@ def ahead(trajectory: Trajectory, gamma: float) -> Tensor:
 
 
 class Fitting:
-    """The action kind, with a fit of the model before each question about guidance."""
+    """An estimator, with a fit of the model before each question."""
 
-    def __init__(self, kind: Any, model: LearnedModel, gamma: float) -> None:
-        self.kind, self.model, self.gamma = kind, model, gamma
+    def __init__(self, estimator: Estimator, model: LearnedModel, gamma: float) -> None:
+        self.estimator, self.model, self.gamma = estimator, model, gamma
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.kind, name)
+        return getattr(self.estimator, name)
 
-    def guide(self, estimator: str, model: Any, mapping: Any, trajectory: Trajectory, *rest: Any) -> Guidance:
-        """As the kind's own."""
+    def signal(self, model: Any, mapping: Any, trajectory: Trajectory) -> Tensor:
+        """As the estimator's own."""
         self.model.fit(trajectory, ahead(trajectory, self.gamma))
-        guidance: Guidance = self.kind.guide(estimator, model, mapping, trajectory, *rest)
-        return guidance
+        return self.estimator.signal(model, mapping, trajectory)
 
 
 def curve(settings: dict[str, Any], gamma: float, seed: int) -> dict[int, float]:
@@ -129,7 +128,7 @@ def curve(settings: dict[str, Any], gamma: float, seed: int) -> dict[int, float]
     env, mapping = plan.task.env, plan.task.mapping
     model = LearnedModel(mapping, mapping.base_state(env.reset().context), seed)
     trainer: Any = Trainer(plan.run, find("dg-pg"), Task(env, model, mapping))
-    trainer.kind = Fitting(trainer.kind, model, gamma)
+    trainer.estimator = Fitting(trainer.estimator, model, gamma)
     found = {}
     for iteration in range(1, max(MARKS) + 1):
         trainer.iterate()

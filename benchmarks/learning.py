@@ -16,7 +16,7 @@ import argparse
 import numpy as np
 from common import emit, heuristics, mean_over, train_and_measure
 
-from dgpg.config import parse_overrides
+from dgpg.runs.overrides import parse_overrides
 
 ALGORITHMS = ("dg-pg", "mappo", "ippo", "ippo-local")
 

@@ -22,11 +22,11 @@ import numpy as np
 import torch
 from common import ARRIVALS, TUNING_ARRIVALS, emit, excess, follow
 
-from dgpg import launch
-from dgpg.config import merge, parse_overrides
-from dgpg.evaluate import Played, play
-from dgpg.protocols import Policy, SupportsRole
-from dgpg.trained import evaluated_in
+from dgpg.domain import Policy, SupportsRole, merge
+from dgpg.measuring import Played, play
+from dgpg.runs import launch
+from dgpg.runs.overrides import parse_overrides
+from dgpg.runs.trained import evaluated_in
 
 EXACT = {"mismatch": {"losses": False, "forecast_error": 0.0, "outages": 0.0}}
 EPISODES = 48

@@ -23,11 +23,12 @@ from common import emit
 from scipy.stats import linregress, t
 from torch import Tensor
 
-from dgpg import guidance, launch, random
-from dgpg.actions import categorical
-from dgpg.algorithms import Task, find
-from dgpg.networks import ScoringActor
-from dgpg.train import Trainer
+from dgpg.domain import random
+from dgpg.learning import Task, Trainer, guidance
+from dgpg.learning.actions import CATEGORICAL as categorical
+from dgpg.learning.algorithms import find
+from dgpg.learning.networks import ScoringActor
+from dgpg.runs import launch
 
 HORIZONS = (1, 16)
 GAMMA = 0.95

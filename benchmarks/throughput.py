@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 import torch
 
-from dgpg import launch
-from dgpg.algorithms import find
-from dgpg.train import Trainer
+from dgpg.learning import Trainer
+from dgpg.learning.algorithms import find
+from dgpg.runs import launch
 
 
 def median_seconds(call: Callable[[], object], repeats: int) -> float:

@@ -21,11 +21,11 @@ import numpy as np
 import torch
 from common import ARRIVALS, TUNING_ARRIVALS, emit, excess, follow
 
-from dgpg import launch
-from dgpg.config import merge, parse_overrides
-from dgpg.evaluate import Played, play
-from dgpg.protocols import Policy
-from dgpg.trained import evaluated_in
+from dgpg.domain import Policy, merge
+from dgpg.measuring import Played, play
+from dgpg.runs import launch
+from dgpg.runs.overrides import parse_overrides
+from dgpg.runs.trained import evaluated_in
 
 STATIC = {"demand": {"profile": "flat", "noise": 0.0}, "queues": False, "horizon": 1, "start": "shortest"}
 CPU = torch.device("cpu")

@@ -1,4 +1,4 @@
-"""The search behind the settings in dgpg/algorithms.py: the same candidates for every algorithm.
+"""The search behind the settings in dgpg/learning/algorithms.py: the same candidates for every algorithm.
 
     python benchmarks/tune.py > tune.jsonl
     python benchmarks/tune.py --parameters independent --presets waiting --algorithms dg-pg mappo > independent.jsonl

@@ -16,10 +16,10 @@ from typing import Any
 import power
 from common import TUNING_ARRIVALS, emit, excess, follow
 
-from dgpg import launch
+from dgpg.domain import Policy
 from dgpg.errors import DgpgError
-from dgpg.evaluate import Played, play
-from dgpg.protocols import Policy
+from dgpg.measuring import Played, play
+from dgpg.runs import launch
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "power": power.EXACT | {"network": power.network("case118_ieee__api"), "observation": "C"},

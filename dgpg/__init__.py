@@ -1,7 +1,18 @@
 """Policy gradients for many cooperating agents, guided by an analytical model of their domain.
 
-Read `rollout`, `guidance`, `advantage`, `update`, `train` in this order: that is the algorithm. Plugin authors need
-`protocols`, `types`, `spaces`, `models` and `config.Settings`; `text` reads their files, `cache` keeps what takes long.
+| room | what it is for |
+|---|---|
+| `domain` | what a plugin author touches: the contract, its records, bases, the registry |
+| `files` | for authors of loaders: tables that name what is wrong, results kept |
+| `convex` | convex programs as differentiable functions |
+| `learning` | the algorithm, a file a step: rollout, guidance, advantage, update, train |
+| `runs` | from settings to a run's folder and back |
+| `measuring` | costs on the same arrivals, comparisons, alignment of a model |
+| `checks`, `testing` | the conformance kit, alone and for pytest |
+| `showing` | tables and figures |
+| `scaffold` | `dgpg new` |
+| `bridges` | doors to other libraries |
+| `cli`, `errors` | the command line; errors a user can act on |
 """
 
 from importlib.metadata import PackageNotFoundError, version

@@ -1,4 +1,7 @@
-"""The command line: dgpg new | domains | check | train | evaluate | compare | calibrate."""
+"""The command line: dgpg new | domains | check | train | evaluate | compare | calibrate.
+
+Commands import what they need when they run: torch takes seconds, and `dgpg --help` should not wait for it.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,8 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 
-from dgpg import alignment, checks, launch, registry, report, scaffold
-from dgpg.config import merge, parse_overrides, read_file
 from dgpg.errors import ConfigError, DgpgError, unknown
-from dgpg.protocols import SupportsCalibration
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,6 +34,9 @@ EvaluationSeed = Annotated[int, typer.Option(min=0, help="Seed of the arrivals, 
 @app.command()
 def domains(as_json: AsJson = False) -> None:
     """List installed domains and analytical models, broken ones with their error."""
+    from dgpg.domain import registry
+    from dgpg.showing import report
+
     entries = registry.listing()
     if as_json:
         print(json.dumps({"plugins": [entry.json() for entry in entries]}, indent=2))
@@ -49,6 +51,9 @@ def new(
     folder: Annotated[Path, typer.Option("--dir", help="Where the distribution goes; here by default.")] = Path(),
 ) -> None:
     """Write a plugin for a domain of your own, which works before any edit."""
+    from dgpg import scaffold
+    from dgpg.showing import report
+
     report.scaffolded(scaffold.write(name, actions, folder), name)
 
 
@@ -62,6 +67,11 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Measure whether a plugin keeps its contract, and whether its model points where the true cost falls."""
+    from dgpg import checks
+    from dgpg.measuring import alignment
+    from dgpg.runs import launch
+    from dgpg.showing import report
+
     settings = _domain_only(sets or [], "a check")
     subject = checks.subject(domain, settings, model, seed, device)
     outcomes = []
@@ -97,6 +107,10 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
 ) -> None:
     """Train a policy, or go on with a run that was interrupted."""
+    from dgpg.domain import registry
+    from dgpg.runs import launch
+    from dgpg.showing import report
+
     named = {
         "algorithm": algorithm,
         "iterations": iterations,
@@ -136,12 +150,16 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure a policy against its untrained self and every baseline on the same arrivals."""
+    from dgpg.showing import report
+
     report.evaluation(run, episodes, seed, _domain_only(sets or [], "an evaluation", ("train",)), judge, as_json)
 
 
 @app.command()
 def compare(runs: Runs, episodes: Episodes = 32, seed: EvaluationSeed = 1, as_json: AsJson = False) -> None:
     """Measure several runs on the same arrivals, and average runs that differ in seed alone."""
+    from dgpg.showing import report
+
     report.comparison(runs, episodes, seed, as_json)
 
 
@@ -155,11 +173,15 @@ def calibrate(
     as_json: AsJson = False,
 ) -> None:
     """Fit unknown parameters of a domain's analytical model to a log of the real system."""
+    from dgpg.domain import SupportsCalibration, registry
+    from dgpg.runs import launch
+    from dgpg.showing import report
+
     plugin = registry.load_domain(domain)
     if not isinstance(plugin, SupportsCalibration):
         raise ConfigError(
             f"domain '{domain}' cannot be calibrated: it has no calibrate(config, data, out, iterations), "
-            "see dgpg.protocols.SupportsCalibration"
+            "see dgpg.domain.SupportsCalibration"
         )
     config = launch.domain_config(plugin, _domain_only(sets or [], "a calibration"))
     report.calibration(domain, plugin.calibrate(config, data, out, iterations), out, as_json)
@@ -167,6 +189,9 @@ def calibrate(
 
 def _asked(domain: str | None, named: dict[str, Any], file: Path | None, sets: list[str]) -> dict[str, Any]:
     """What the user said, in the shape of RunConfig: the file, then --set, then options."""
+    from dgpg.domain import merge
+    from dgpg.runs.overrides import parse_overrides, read_file
+
     values = read_file(file) if file else {}
     known = {"domain", "settings", "train", "coordination", *named}
     for key in values:
@@ -179,6 +204,8 @@ def _asked(domain: str | None, named: dict[str, Any], file: Path | None, sets: l
 
 
 def _domain_only(sets: list[str], what: str, refused: tuple[str, ...] = ("train", "coordination")) -> dict[str, Any]:
+    from dgpg.runs.overrides import parse_overrides
+
     overrides = parse_overrides(sets)
     for name in refused:
         if name in overrides:
@@ -193,6 +220,8 @@ def _fresh(domain: str, algorithm: str) -> Path:
 
 
 def _plugin(domain: str) -> str | None:
+    from dgpg.domain import registry
+
     point = registry.find(registry.DOMAINS)[domain][0]
     return point.dist.name if point.dist else None
 
@@ -213,5 +242,7 @@ def main() -> None:
 
 
 def _fail(message: str, status: int = 1) -> NoReturn:
+    from rich.console import Console
+
     Console(stderr=True, soft_wrap=True).print(message, style="red", markup=False, highlight=False)
     sys.exit(status)

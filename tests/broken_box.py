@@ -11,7 +11,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from dgpg.types import Context, Decision, Step
+from dgpg.domain import Context, Decision, Step
 
 from . import toy, toy_box
 from .planted import broken

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dgpg.types import Decision, Step
+from dgpg.domain import Decision, Step
 
 from . import toy
 from .planted import broken, observing, returning

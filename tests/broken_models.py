@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dgpg.models import CostModel
-from dgpg.types import Context, Decision, Influence, Observation, Step
+from dgpg.domain import Context, CostModel, Decision, Influence, Observation, Step
 
 from . import toy
 from .broken_episodes import IdleAct

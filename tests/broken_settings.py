@@ -11,8 +11,7 @@ import torch
 from gymnasium import spaces
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from dgpg.config import Settings
-from dgpg.types import Step
+from dgpg.domain import Settings, Step
 
 from . import toy
 from .planted import broken, deciding, observing, returning

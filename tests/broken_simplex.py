@@ -8,8 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from dgpg.spaces import Simplex
-from dgpg.types import Context, Decision
+from dgpg.domain import Context, Decision, Simplex
 
 from . import toy, toy_simplex
 from .planted import broken

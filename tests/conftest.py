@@ -5,7 +5,7 @@ from types import ModuleType
 
 import pytest
 
-from dgpg.record import RunFolder
+from dgpg.runs import RunFolder
 
 from . import commands, folders
 from . import dcopf as dcopf_module

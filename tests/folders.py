@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from dgpg.config import RunConfig
+from dgpg.learning import RunConfig
 
 CPU = torch.device("cpu")
 CONFIG = RunConfig(domain="toy", algorithm="mappo")

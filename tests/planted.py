@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from dgpg.types import Decision, Step
+from dgpg.domain import Decision, Step
 
 from . import toy
 

@@ -24,10 +24,14 @@ def functions(body: list[ast.stmt], owner: ast.ClassDef | None = None) -> Iterat
             yield (owner.name if owner else ""), node, (ast.get_docstring(owner) or "") if owner else ""
 
 
+STEPS = ("advantage", "guidance", "losses", "update", "networks/normalise", "networks/sharing")
+ROUNDS = ("rounds/coordination", "rounds/descent", "rounds/intents")
+ACTIONS = ("actions/box", "actions/logits", "actions/distributions", "estimators/all_action", "estimators/choices")
+ESTIMATORS = ("control_variate", "estimator", "exact", "first_order", "pathwise", "potential_based")
 MATHS = (
-    *("advantage", "alignment", "coordination", "descent", "feasibility", "guidance", "intents", "losses", "models"),
-    *("normalise", "random", "rules", "sharing", "update", "actions/box", "actions/categorical", "actions/logits"),
-    *("actions/distributions", "actions/simplex", "convex/adjoint", "convex/interior_point", "convex/solver"),
+    *(f"learning/{name}" for name in (*STEPS, *ROUNDS, *ACTIONS, *(f"estimators/{one}" for one in ESTIMATORS))),
+    *("domain/models", "domain/random", "measuring/alignment", "measuring/rules"),
+    *("convex/adjoint", "convex/feasibility", "convex/interior_point", "convex/solver"),
 )
 SOURCE = re.compile(r"docs/(theory|coordination|adr/\d{4}-[a-z-]+)\b|[A-Z]\w+.*\b(19|20)\d\d\b")
 PLUGINS = tuple(ROOT / f"plugins/{name}/dgpg_{name}" for name in ("cloud", "power", "traffic"))
@@ -41,7 +45,7 @@ def modules(root: Path) -> Iterator[tuple[str, ast.Module]]:
 
 
 def raised(node: ast.FunctionDef) -> set[str]:
-    """Names of errors that leave a function by its own `raise`; `wrong` of `dgpg.text` is a DataError."""
+    """Names of errors that leave a function by its own `raise`; `wrong` of `dgpg.files` is a DataError."""
     tries = [x for x in ast.walk(node) if isinstance(x, ast.Try) and x.handlers]
     caught = {id(x) for one in tries for part in one.body for x in ast.walk(part)}
     found = set()

@@ -9,7 +9,7 @@ import pytest
 from .fresh import ROOT, Fresh, wheels
 
 FROZEN = ROOT / "tests" / "frozen"
-DIGEST = "d7650583796932986cd9b4ee9d4db432693a551d67e48ed32f9d32a7badfa66f"
+DIGEST = "a35fc117d03eaad3cf2c69c6629be96cabf8e42aa79434159b6e8e4b753700e5"
 
 
 def digest() -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dgpg import protocols
+from dgpg.domain import protocols
 
 from .fresh import PLUGINS, ROOT, Fresh, wheels
 

@@ -10,13 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dgpg import algorithms
-from dgpg.algorithms import Task
-from dgpg.config import RunConfig
-from dgpg.protocols import AgentMapping, AnalyticalModel, JointMapping
-from dgpg.random import Streams
-from dgpg.train import Trainer
-from dgpg.types import Decision, Step
+from dgpg.domain import AgentMapping, AnalyticalModel, Decision, JointMapping, Step, Streams
+from dgpg.learning import RunConfig, Task, Trainer, algorithms
 
 
 class ToyEnv(ABC):

@@ -21,11 +21,8 @@ from gymnasium import spaces
 from pydantic import Field
 from torch import Tensor
 
-from dgpg.config import Settings
-from dgpg.models import CostModel
-from dgpg.spaces import Simplex
-from dgpg.train import Trainer
-from dgpg.types import Context, Decision, Observation, Step
+from dgpg.domain import Context, CostModel, Decision, Observation, Settings, Simplex, Step
+from dgpg.learning import Trainer
 
 from .toy_env import ToyEnv, small_trainer
 

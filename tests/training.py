@@ -5,8 +5,7 @@ from typing import Any
 
 import torch
 
-from dgpg.algorithms import ALGORITHMS
-from dgpg.train import Trainer
+from dgpg.learning import ALGORITHMS, Trainer
 
 UNGUIDED = {"start": 0.0, "end": 0.0}
 NAMES = list(ALGORITHMS)

@@ -9,12 +9,10 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from dgpg import random
 from dgpg.checks.nested import copied, difference
 from dgpg.checks.subject import Subject, allowed, continuous, ends, splits
 from dgpg.checks.verdict import CheckFailed, Skipped
-from dgpg.protocols import Baseline, Environment, Information, SupportsBaselines, SupportsOwnConfig
-from dgpg.types import Decision
+from dgpg.domain import Baseline, Decision, Environment, Information, SupportsBaselines, SupportsOwnConfig, random
 
 STEPS = 4
 ROUNDING = 1e-5

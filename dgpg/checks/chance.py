@@ -14,8 +14,7 @@ from dgpg.checks.mapping import mapped
 from dgpg.checks.nested import difference, flat, row
 from dgpg.checks.subject import LONGEST, Subject
 from dgpg.checks.verdict import CheckFailed, Skipped
-from dgpg.protocols import Environment, SupportsDeterminism
-from dgpg.types import Decision, Step
+from dgpg.domain import Decision, Environment, Step, SupportsDeterminism
 
 ROUNDING = 1e-5
 """Relative difference of floats that another batch size may cause in a library's sums."""
@@ -32,7 +31,7 @@ def determinism(subject: Subject) -> None:
             expected="the same numbers bit for bit",
             got=where,
             cause="a draw from a global or unseeded generator, the clock, or the order of a set",
-            fix="draw everything from dgpg.random.Streams(seed, num_envs)",
+            fix="draw everything from dgpg.domain.Streams(seed, num_envs)",
         )
 
 
@@ -83,7 +82,7 @@ def _batch(b: int, when: str, where: str) -> CheckFailed:
         got=f"in the batch and alone, {where}",
         cause="all environments draw from one stream, a draw is made only when some environment needs it, "
         "or numbers are averaged over the batch",
-        fix="one stream an environment (dgpg.random.Streams); draw whether needed or not",
+        fix="one stream an environment (dgpg.domain.Streams); draw whether needed or not",
     )
 
 
@@ -171,7 +170,7 @@ def saved_to_a_file(subject: Subject) -> None:
             expected="a dictionary that loads again",
             got=f"{type(error).__name__}: {str(error).splitlines()[0]}",
             cause="it holds an object (a generator, a dataclass, a numpy array)",
-            fix="save tensors, numbers, strings, lists and dictionaries only, as dgpg.random.Streams does",
+            fix="save tensors, numbers, strings, lists and dictionaries only, as dgpg.domain.Streams does",
         ) from error
     other = subject.make_env()
     _compare(subject, "a fresh environment from a file", other.load_state_dict(loaded), other, at)
@@ -191,7 +190,7 @@ def global_generators(subject: Subject) -> None:
             expected="the same numbers",
             got=where,
             cause="a draw from torch.rand, np.random or random without a generator of its own",
-            fix="draw from dgpg.random.Streams(seed, num_envs) or dgpg.random.generator(seed)",
+            fix="draw from dgpg.domain.Streams(seed, num_envs) or dgpg.domain.random.generator(seed)",
         )
 
 
@@ -212,7 +211,7 @@ def _touch_everything(subject: Subject, seed: int) -> list[Any]:
                 expected="untouched: runs would influence each other",
                 got="another state than before",
                 cause=f"a draw from {name}'s global functions, or a call that seeds them",
-                fix="draw from dgpg.random.Streams(seed, num_envs) or dgpg.random.generator(seed)",
+                fix="draw from dgpg.domain.Streams(seed, num_envs) or dgpg.domain.random.generator(seed)",
             )
     return [[(m.decision_then, m.step_then) for m in moments], potential.detach(), said]
 

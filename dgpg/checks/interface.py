@@ -13,11 +13,10 @@ from torch import Tensor
 from dgpg.checks.nested import flat
 from dgpg.checks.subject import Subject
 from dgpg.checks.verdict import CheckFailed
-from dgpg.spaces import Simplex
-from dgpg.types import Decision, Observation
+from dgpg.domain import Decision, Observation, Simplex
 
 OBSERVATION = ("agent", "choices", "mask", "central")
-CONTRACT = "see dgpg.protocols.Environment and dgpg.types for the contract"
+CONTRACT = "see dgpg.domain.Environment and dgpg.domain.types for the contract"
 
 
 def attributes(subject: Subject) -> None:
@@ -80,7 +79,7 @@ def _action_space(actions: spaces.Space[Any], agents: int, choices: int) -> None
         if actions.shape != (agents, choices):
             raise _space("action_space", f"Simplex({agents}, {choices}), as the mask has it", actions)
     elif not isinstance(actions, spaces.MultiDiscrete):
-        known = "spaces.MultiDiscrete([K] * N), a Box [N, A] with finite bounds, or dgpg.spaces.Simplex(N, K)"
+        known = "spaces.MultiDiscrete([K] * N), a Box [N, A] with finite bounds, or dgpg.domain.Simplex(N, K)"
         raise _space("action_space", known, actions)
     elif actions.nvec.tolist() != [choices] * agents:
         raise _space("action_space", f"MultiDiscrete([{choices}] * {agents}), as the mask has it", actions)

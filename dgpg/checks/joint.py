@@ -7,13 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dgpg import random
 from dgpg.checks.mapping import TOLERANCE, known_factor, size_of, some_agents
 from dgpg.checks.nested import difference
 from dgpg.checks.subject import Sample, Situation, Subject, allowed, continuous, ends, splits
 from dgpg.checks.verdict import CheckFailed, Skipped
-from dgpg.protocols import JointMapping
-from dgpg.types import Context
+from dgpg.domain import Context, JointMapping, random
 
 WIDTHS = (1e-3, 1e-2)
 """Steps of finite differences, shares of the range: narrow ones stay clear of kinks, wide ones of rounding."""
@@ -36,7 +34,7 @@ def _joint(subject: Subject) -> JointMapping:
         expected=box if wanted else choice,
         got=f"{type(subject.mapping).__name__}, which has {'no' if wanted else 'a'} state(actions, context)",
         cause="a mapping for the other kind of action",
-        fix="return a JointMapping for continuous actions and an AgentMapping for choices, see dgpg.protocols",
+        fix="return a JointMapping for continuous actions and an AgentMapping for choices, see dgpg.domain.protocols",
     )
 
 

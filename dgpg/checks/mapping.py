@@ -7,12 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dgpg import random
 from dgpg.checks.nested import copied, difference, flat, row
 from dgpg.checks.subject import Sample, Situation, Subject
 from dgpg.checks.verdict import CheckFailed, Skipped
-from dgpg.protocols import AgentMapping, JointMapping
-from dgpg.types import Decision, Influence
+from dgpg.domain import AgentMapping, Decision, Influence, JointMapping, random
 
 TOLERANCE = 1e-4
 """Of float32 sums, relative to the largest number of the coordinate."""
@@ -63,7 +61,7 @@ def _format(what: str, expected: str, got: str) -> CheckFailed:
         expected=expected,
         got=got,
         cause="blocks of the state and agents are counted differently, or a dimension is missing",
-        fix="see dgpg.types.Influence: one row for each choice, its P blocks in the last dimension of index",
+        fix="see dgpg.domain.Influence: one row for each choice, its P blocks in the last dimension of index",
     )
 
 

@@ -7,12 +7,10 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from dgpg import random
 from dgpg.checks.nested import difference
 from dgpg.checks.subject import Sample, Subject
 from dgpg.checks.verdict import CheckFailed, Skipped
-from dgpg.protocols import AnalyticalModel, SupportsBlockPotential
-from dgpg.types import Context
+from dgpg.domain import AnalyticalModel, Context, SupportsBlockPotential, random
 
 TOLERANCE = 1e-4
 DIRECTIONS = 8

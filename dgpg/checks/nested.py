@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dgpg.types import Record, map_tensors
+from dgpg.domain.types import Record, map_tensors
 
 Flat = Mapping[str, Any]
 """Leaf values (tensors, arrays, numbers) by path, such as `decision.context['load']`."""

@@ -9,9 +9,8 @@ from dgpg.checks.model import wide, wide_context
 from dgpg.checks.nested import difference
 from dgpg.checks.subject import Subject, allowed
 from dgpg.checks.verdict import CheckFailed, Skipped
-from dgpg.protocols import SupportsConservation, SupportsReference
-from dgpg.random import generator
-from dgpg.types import Context
+from dgpg.domain import Context, SupportsConservation, SupportsReference
+from dgpg.domain.random import generator
 
 TOLERANCE = 1e-4
 STEP = 1e-4

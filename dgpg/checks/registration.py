@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
-from dgpg import registry
 from dgpg.checks.subject import Subject
 from dgpg.checks.verdict import CheckFailed, Skipped
-from dgpg.protocols import API_VERSION
+from dgpg.domain import API_VERSION, registry
 
 VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9.]+)?")
 
@@ -21,7 +20,7 @@ def members(subject: Subject) -> None:
                 expected=f"a method {name}({', '.join(arguments)})",
                 got=repr(getattr(subject.domain, name, None)),
                 cause="the member is missing or misspelt",
-                fix="see dgpg.protocols.Domain",
+                fix="see dgpg.domain.Domain",
             )
     for name, made in (("analytical_model", subject.model), ("agent_mapping", subject.mapping)):
         if isinstance(made, type):

@@ -14,9 +14,8 @@ from dgpg.checks.fields import edges, leaves, nest, tables, wrong_value
 from dgpg.checks.nested import difference, flat
 from dgpg.checks.subject import Subject
 from dgpg.checks.verdict import CheckFailed, Skipped
-from dgpg.config import merge, validate
+from dgpg.domain import SupportsTransfer, merge, validate
 from dgpg.errors import ConfigError, DgpgError
-from dgpg.protocols import SupportsTransfer
 
 NO_SUCH = "no_such_setting"
 STEPS = 3
@@ -52,7 +51,7 @@ def frozen_settings(subject: Subject) -> None:
                 expected="a frozen model: a run is repeated from its stored configuration",
                 got="a model whose fields can be assigned",
                 cause="it derives from pydantic.BaseModel",
-                fix="derive it from dgpg.config.Settings",
+                fix="derive it from dgpg.domain.Settings",
             )
 
 
@@ -132,7 +131,7 @@ def unknown_setting(subject: Subject) -> None:
                 expected="a refusal that names it: a typing error must not be ignored",
                 got="accepted" if message is None else f"'{message}'",
                 cause="the model ignores extra fields, or a validator drops them",
-                fix='derive it from dgpg.config.Settings (extra="forbid")',
+                fix='derive it from dgpg.domain.Settings (extra="forbid")',
             )
 
 

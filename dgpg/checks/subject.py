@@ -15,13 +15,23 @@ from gymnasium import spaces
 from pydantic import BaseModel
 from torch import Tensor
 
-from dgpg import launch, random, registry
-from dgpg.actions import kind_of
 from dgpg.checks.nested import copied
-from dgpg.config import merge
-from dgpg.protocols import AgentMapping, AnalyticalModel, Domain, Environment, JointMapping, SupportsSmall
-from dgpg.spaces import Simplex
-from dgpg.types import Decision, Step
+from dgpg.domain import (
+    AgentMapping,
+    AnalyticalModel,
+    Decision,
+    Domain,
+    Environment,
+    JointMapping,
+    Simplex,
+    Step,
+    SupportsSmall,
+    merge,
+    random,
+    registry,
+)
+from dgpg.learning.actions import kind_of
+from dgpg.runs import launch
 
 LONGEST = 64
 """Steps of an episode beyond which it is not played to its end: a domain's `small` should be shorter."""

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import torch
 from torch import Tensor
 
+from dgpg.convex.feasibility import Check
 from dgpg.errors import PluginError, unknown
-from dgpg.feasibility import Check
 
 if TYPE_CHECKING:
     import cvxpy as cp

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from dgpg.checks.nested import copied, difference
 from dgpg.checks.subject import Subject, allowed
-from dgpg.protocols import Environment
-from dgpg.random import generator
-from dgpg.types import Decision
+from dgpg.domain import Decision, Environment
+from dgpg.domain.random import generator
 
 Event = Tensor | None
 """A joint action, or None for a reset."""

@@ -12,10 +12,9 @@ from torch import Tensor
 from dgpg.checks.fields import Leaf, leaves, nest
 from dgpg.checks.mapping import state_of
 from dgpg.checks.subject import Subject, allowed
-from dgpg.config import merge, validate
+from dgpg.domain import Decision, merge, validate
+from dgpg.domain.random import generator
 from dgpg.errors import ConfigError
-from dgpg.random import generator
-from dgpg.types import Decision
 
 AROUND = 2.0
 """Numbers are drawn between the default divided by this and multiplied by it, within their bounds."""

@@ -18,8 +18,8 @@ from dgpg import checks
 from dgpg.checks.episode import finite
 from dgpg.checks.model import wide, wide_context
 from dgpg.checks.subject import Subject, continuous
+from dgpg.domain import Domain, SupportsReference
 from dgpg.errors import ConfigError, DgpgError
-from dgpg.protocols import Domain, SupportsReference
 from dgpg.testing.machine import machine_of
 from dgpg.testing.strategies import configs, joint_actions, states
 

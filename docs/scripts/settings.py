@@ -12,7 +12,7 @@ from typing import Any
 
 import dgpg_power.config
 import dgpg_traffic.config
-from dgpg.config import Settings
+from dgpg.domain import Settings
 
 DOCS = Path(__file__).parent.parent
 FIRST, LAST = "| setting | unit | default | what |\n|---|---|---|---|\n", "\n\n"

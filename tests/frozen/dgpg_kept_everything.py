@@ -15,9 +15,7 @@ from dgpg_kept_discrete.config import Config as ChoicesConfig
 from dgpg_kept_discrete.env import service
 from torch import Tensor
 
-from dgpg.models import DistanceModel
-from dgpg.protocols import Baseline, Information, Policy, Role
-from dgpg.types import Context, Decision
+from dgpg.domain import Baseline, Context, Decision, DistanceModel, Information, Policy, Role
 
 
 class Oracle:

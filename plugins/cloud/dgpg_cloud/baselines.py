@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dgpg.protocols import Baseline, Information
-from dgpg.types import Context, Decision
+from dgpg.domain import Baseline, Context, Decision, Information
 from dgpg_cloud.config import Config
 from dgpg_cloud.instance import Instance, build
 from dgpg_cloud.observation import near

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from dgpg.config import Settings, merge
+from dgpg.domain import Settings, merge
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},

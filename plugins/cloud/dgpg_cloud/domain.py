@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from dgpg.protocols import Baseline
+from dgpg.domain import Baseline
 from dgpg_cloud import config as settings
 from dgpg_cloud.baselines import baselines
 from dgpg_cloud.env import CloudEnv

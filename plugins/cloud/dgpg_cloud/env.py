@@ -10,8 +10,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from dgpg import random
-from dgpg.types import Context, Decision, Step
+from dgpg.domain import Context, Decision, Step, random
 from dgpg_cloud import dynamics
 from dgpg_cloud.arrivals import Tape, draw, tape
 from dgpg_cloud.instance import Instance
@@ -21,7 +20,7 @@ from dgpg_cloud.reward import bill, step_cost
 
 
 class CloudEnv:
-    """Dispatchers place jobs on machines; see `dgpg.protocols.Environment` for the contract.
+    """Dispatchers place jobs on machines; see `dgpg.domain.Environment` for the contract.
 
     An action is a candidate's number. A choice that is not allowed places nothing: the job stays in its
     dispatcher's buffer and goes on waiting. All environments are in the same step of their episodes.

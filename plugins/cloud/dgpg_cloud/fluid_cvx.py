@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dgpg.convex import ConvexLayer, require
-from dgpg.types import Context
+from dgpg.domain import Context
 from dgpg_cloud.config import Config
 from dgpg_cloud.instance import Instance, build
 from dgpg_cloud.models import WaterFilling

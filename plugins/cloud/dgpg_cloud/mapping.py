@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dgpg.types import Context, Influence, Observation
+from dgpg.domain import Context, Influence, Observation
 from dgpg_cloud.instance import Instance
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dgpg.models import CostModel, DistanceModel
-from dgpg.types import Context
+from dgpg.domain import Context, CostModel, DistanceModel
 from dgpg_cloud.config import Config
 from dgpg_cloud.instance import Instance, build
 from dgpg_cloud.plant import make

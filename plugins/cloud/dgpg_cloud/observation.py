@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dgpg.types import Context, Decision, Observation
+from dgpg.domain import Context, Decision, Observation
 from dgpg_cloud.arrivals import Tape
 from dgpg_cloud.dynamics import Cluster, next_job
 from dgpg_cloud.plant import Plant

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dgpg.types import Decision, Step
+from dgpg.domain import Decision, Step
 from dgpg_cloud import dynamics
 from dgpg_cloud.arrivals import Tape, draw
 from dgpg_cloud.config import Config

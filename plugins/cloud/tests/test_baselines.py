@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgpg.evaluate import episode_costs
-from dgpg.types import Decision
+from dgpg.domain import Decision
+from dgpg.measuring import episode_costs
 from dgpg_cloud import baselines as rules
 from dgpg_cloud.config import Config
 from dgpg_cloud.domain import domain

@@ -2,7 +2,8 @@
 
 import pytest
 
-from dgpg import checks, registry
+from dgpg import checks
+from dgpg.domain import registry
 from dgpg.testing import DomainTests
 
 MODEL_CHECKS = [

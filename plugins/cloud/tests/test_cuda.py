@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dgpg import launch
-from dgpg.algorithms import ALGORITHMS, find
-from dgpg.evaluate import baseline_rows
-from dgpg.train import Trainer
+from dgpg.learning import ALGORITHMS, Trainer
+from dgpg.learning.algorithms import find
+from dgpg.measuring.evaluate import baseline_rows
+from dgpg.runs import launch
 from dgpg_cloud.config import Config
 from dgpg_cloud.domain import domain
 

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dgpg.types import Step
+from dgpg.domain import Step
 from dgpg_cloud.arrivals import Tape
 from dgpg_cloud.config import Config
 from dgpg_cloud.domain import domain

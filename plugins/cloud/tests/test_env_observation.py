@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dgpg.types import Context, Decision, Observation
+from dgpg.domain import Context, Decision, Observation
 from dgpg_cloud.config import Config
 from dgpg_cloud.domain import domain
 from dgpg_cloud.env import CloudEnv

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from dgpg.domain import Context
 from dgpg.errors import SolverError
-from dgpg.types import Context
 from dgpg_cloud.domain import domain
 from dgpg_cloud.instance import build
 from dgpg_cloud.models import WaterFilling, fluid, water_fill

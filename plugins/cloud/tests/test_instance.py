@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dgpg.config import validate
+from dgpg.domain import validate
 from dgpg.errors import ConfigError, DataError
 from dgpg_cloud.arrivals import draw
 from dgpg_cloud.config import Config

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dgpg import launch
-from dgpg.algorithms import find
-from dgpg.evaluate import NetworkPolicy, episode_costs
-from dgpg.train import Trainer
+from dgpg.learning import Trainer
+from dgpg.learning.algorithms import find
+from dgpg.measuring import NetworkPolicy, episode_costs
+from dgpg.runs import launch
 
 CPU = torch.device("cpu")
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgpg import guidance
-from dgpg.protocols import AnalyticalModel, SupportsBlockPotential
+from dgpg.domain import AnalyticalModel, SupportsBlockPotential
+from dgpg.learning import guidance
 from dgpg_cloud.config import Config
 from dgpg_cloud.domain import domain
 from dgpg_cloud.env import CloudEnv

@@ -9,8 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from dgpg.protocols import Baseline, Information, Role
-from dgpg.types import Context, Decision
+from dgpg.domain import Baseline, Context, Decision, Information, Role
 from dgpg_power import opf
 from dgpg_power.config import Config
 from dgpg_power.grid import Grid, Grids

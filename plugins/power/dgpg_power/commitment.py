@@ -16,8 +16,8 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, milp
 from scipy.sparse import csr_array, vstack
 
-from dgpg import cache as store
 from dgpg.errors import DataError, SolverError
+from dgpg.files import cache as store
 
 from .commitment_program import Program, StartRules, build, flow_rows
 from .network import BoolArray, FloatArray, IntArray, Network, ptdf
@@ -73,7 +73,7 @@ def commit(
         available: largest output of the units with a minimum of 0, MW, `[T, N]`; others have their maximum.
         gap: relative gap at which the solver stops.
         time_limit: seconds for one solution; several may be needed until all lines are within their limits.
-        cache: folder of earlier results; `dgpg.cache.folder("power")` if None.
+        cache: folder of earlier results; `dgpg.files.cache.folder("power")` if None.
     """
     load, available = np.asarray(load, np.float64), np.asarray(available, np.float64)
     _check_inputs(network, rules, load, available)

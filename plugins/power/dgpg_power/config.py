@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from dgpg.config import Settings
+from dgpg.domain import Settings
 
 
 def _absolute(name: str) -> str:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dgpg.convex import ConvexLayer, require
-from dgpg.memory import SIZE
+from dgpg.files.memory import SIZE
 from dgpg_power.config import Config
 from dgpg_power.grid import Grid
 from dgpg_power.instance import Instance, build

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from dgpg.protocols import Baseline, Policy
+from dgpg.domain import Baseline, Policy
 from dgpg_power import config as settings
 from dgpg_power.baselines import baselines
 from dgpg_power.calibration import calibrate

@@ -10,8 +10,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from dgpg import random
-from dgpg.types import Decision, Step
+from dgpg.domain import Decision, Step, random
 from dgpg_power import opf
 from dgpg_power.dynamics import after_outage, losses
 from dgpg_power.grid import make_grid
@@ -25,7 +24,7 @@ TOLERANCE = 0.01
 
 
 class PowerEnv:
-    """Units choose base points and shares; see `dgpg.protocols.Environment` for the contract.
+    """Units choose base points and shares; see `dgpg.domain.Environment` for the contract.
 
     An action is `[B, N, A]`: a base point in MW and, with participation, the share of the residual in [0, 1].
     Demand of a step is what loads turn out to be and the losses that were metered in the step before.

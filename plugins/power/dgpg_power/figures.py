@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dgpg.figures import COLOURS, Axes, blank, held_against, save
-from dgpg.protocols import Policy
+from dgpg.domain import Policy
+from dgpg.showing import COLOURS, blank, held_against, save
+from dgpg.showing.figures import Axes
 from dgpg_power.config import Config
 from dgpg_power.instance import build
 from dgpg_power.network import FloatArray, IntArray, Network

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dgpg.memory import PerDevice
+from dgpg.files import PerDevice
 from dgpg_power.dynamics import dispatch, flows
 from dgpg_power.reward import CostCurves, Tariff, step_cost
 from dgpg_power.system import System

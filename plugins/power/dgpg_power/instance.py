@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from dgpg import random
+from dgpg.domain import random
 from dgpg.errors import ConfigError
 from dgpg_power import opf
 from dgpg_power.config import Config

@@ -17,9 +17,8 @@ import numpy as np
 import torch
 from pypower.api import ppoption, runpf
 
-from dgpg import random
+from dgpg.domain import Policy, random
 from dgpg.errors import ConfigError, DataError
-from dgpg.protocols import Policy
 from dgpg_power.config import Config
 from dgpg_power.data.build import GS, PD, RATE, STATUS, TYPE, Kept, kept_rows
 from dgpg_power.data.case import Case
@@ -135,7 +134,7 @@ def _slack(case: Case, kept: Kept) -> int:
 
 @torch.no_grad()
 def play(config: Config, policy: Policy, episodes: int, seed: int) -> Iterator[Moment]:
-    """Steps of the first episodes of `dgpg.evaluate.play`, episode by episode; as many episodes as `STEPS` need."""
+    """Steps of the first episodes of `dgpg.measuring.play`, episode by episode; as many episodes as `STEPS` need."""
     count = min(episodes, math.ceil(STEPS / config.horizon))
     env = PowerEnv(build(config), count, torch.device("cpu"), random.derive(seed, "arrivals"))
     noise = random.Streams(random.derive(seed, "policy"), count)

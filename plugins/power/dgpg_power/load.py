@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 from torch import Tensor
 
-from dgpg.random import autoregressive
+from dgpg.domain.random import autoregressive
 from dgpg_power.config import Load
 from dgpg_power.system import System
 

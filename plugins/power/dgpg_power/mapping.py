@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from dgpg.types import Context
+from dgpg.domain import Context
 from dgpg_power.grid import Grids
 from dgpg_power.instance import Instance
 

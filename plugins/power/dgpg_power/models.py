@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dgpg.memory import SIZE, Recall
-from dgpg.models import DistanceModel
-from dgpg.types import Context
+from dgpg.domain import Context, DistanceModel
+from dgpg.files import Recall
+from dgpg.files.memory import SIZE
 from dgpg_power import opf
 from dgpg_power.config import Config
 from dgpg_power.grid import Grids, make_grid

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from dgpg.convex import QuadraticProgram, Solution, Status, require_optimal, solve
-from dgpg.memory import SIZE, Recall
-from dgpg.types import Context
+from dgpg.domain import Context
+from dgpg.files import Recall
+from dgpg.files.memory import SIZE
 from dgpg_power.config import Config
 from dgpg_power.grid import Grids
 from dgpg_power.instance import Instance, build

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dgpg.types import Context, Decision, Observation
+from dgpg.domain import Context, Decision, Observation
 from dgpg_power.dynamics import next_range
 from dgpg_power.grid import Grid
 from dgpg_power.instance import Instance

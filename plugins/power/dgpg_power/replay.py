@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dgpg import random
-from dgpg.protocols import Policy
+from dgpg.domain import Policy, random
 from dgpg_power.config import Config
 from dgpg_power.env import PowerEnv
 from dgpg_power.instance import build
@@ -31,7 +30,7 @@ class Replay:
 
 @torch.no_grad()
 def replay(config: Config, policy: Policy, episodes: int, seed: int) -> Replay:
-    """The first episodes of `dgpg.evaluate.play` on the CPU."""
+    """The first episodes of `dgpg.measuring.play` on the CPU."""
     env = PowerEnv(build(config), episodes, torch.device("cpu"), random.derive(seed, "arrivals"))
     noise = random.Streams(random.derive(seed, "policy"), episodes)
     draws = noise.uniform(env.horizon, env.num_agents, *(env.action_space.shape or ())[1:])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgpg.types import Decision
+from dgpg.domain import Decision
 from dgpg_power.baselines import Rule, baselines, redispatch
 from dgpg_power.config import Config
 from dgpg_power.env import PowerEnv

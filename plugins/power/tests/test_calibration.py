@@ -11,8 +11,8 @@ import torch
 from typer.testing import CliRunner
 
 from dgpg import cli
+from dgpg.domain import SupportsCalibration
 from dgpg.errors import ConfigError, DataError
-from dgpg.protocols import SupportsCalibration
 from dgpg_power import calibration, fit
 from dgpg_power.calibration import calibrate
 from dgpg_power.config import Config

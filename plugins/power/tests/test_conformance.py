@@ -1,4 +1,4 @@
-"""The domain keeps the contract of `dgpg.protocols`, with each of its models."""
+"""The domain keeps the contract of `dgpg.domain.protocols`, with each of its models."""
 
 from typing import ClassVar
 

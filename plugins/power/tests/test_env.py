@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from dgpg.types import Step
+from dgpg.domain import Step
 from dgpg_power.env import PowerEnv
 from dgpg_power.reward import generation
 

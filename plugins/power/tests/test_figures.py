@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dgpg.domain import Policy, SupportsFigures
 from dgpg.errors import ConfigError
-from dgpg.evaluate import play
-from dgpg.protocols import Policy, SupportsFigures
+from dgpg.measuring import play
 from dgpg_power import figures
 from dgpg_power.config import Config
 from dgpg_power.domain import domain

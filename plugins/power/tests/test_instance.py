@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from dgpg.config import validate
+from dgpg.domain import validate
 from dgpg.errors import ConfigError, DataError
 from dgpg_power.config import Config
 from dgpg_power.domain import LOCAL, SAMPLED, TUNED, domain

@@ -13,9 +13,9 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 from dgpg.cli import app
+from dgpg.domain import SupportsJudge
 from dgpg.errors import ConfigError
-from dgpg.evaluate import judge_of
-from dgpg.protocols import SupportsJudge
+from dgpg.measuring.evaluate import judge_of
 from dgpg_power import judge
 from dgpg_power.baselines import baselines
 from dgpg_power.config import Config

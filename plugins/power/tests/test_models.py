@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgpg.types import Context
+from dgpg.domain import Context
 from dgpg_power import opf
 from dgpg_power.config import Config
 from dgpg_power.mapping import DispatchMapping

@@ -11,7 +11,7 @@ import torch
 from scipy.optimize import linprog
 from torch import Tensor
 
-from dgpg.types import Context
+from dgpg.domain import Context
 from dgpg_power.config import Config
 from dgpg_power.data import load_network
 from dgpg_power.models import OptimumDistance

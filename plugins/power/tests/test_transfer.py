@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from dgpg import evaluate, launch
-from dgpg.config import validate
+from dgpg.domain import SupportsTransfer, validate
 from dgpg.errors import ConfigError
-from dgpg.protocols import SupportsTransfer
-from dgpg.trained import evaluated_in, open_trained
+from dgpg.measuring import evaluate
+from dgpg.runs import launch, open_trained
+from dgpg.runs.trained import evaluated_in
 from dgpg_power.config import Config
 from dgpg_power.domain import domain
 from dgpg_power.instance import Instance, build

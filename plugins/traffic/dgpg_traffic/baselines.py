@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dgpg.memory import PerDevice
-from dgpg.protocols import Baseline, Information, Role
-from dgpg.types import Decision
+from dgpg.domain import Baseline, Decision, Information, Role
+from dgpg.files import PerDevice
 
 from .assignment import SYSTEM_OPTIMUM, USER_EQUILIBRIUM, Objective
 from .config import Config

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from dgpg.config import Settings
+from dgpg.domain import Settings
 
 from .data.load import NAMES
 from .data.tntp import NET

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dgpg.random import autoregressive
+from dgpg.domain.random import autoregressive
 
 from .arrays import FloatArray
 from .system import System

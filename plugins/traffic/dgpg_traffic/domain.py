@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from dgpg.protocols import Baseline, Policy
+from dgpg.domain import Baseline, Policy
 
 from . import config as settings
 from .baselines import baselines

@@ -10,9 +10,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from dgpg import random
-from dgpg.spaces import Simplex
-from dgpg.types import Decision, Step
+from dgpg.domain import Decision, Simplex, Step, random
 
 from .bpr import link_time
 from .demand import Tape, draw, tape
@@ -22,7 +20,7 @@ from .observation import AGENT, BOUND, CHOICE, Past, central_size, decide, make_
 
 
 class TrafficEnv:
-    """Agents split their vehicles over routes; see `dgpg.protocols.Environment` for the contract.
+    """Agents split their vehicles over routes; see `dgpg.domain.Environment` for the contract.
 
     An action is `[B, N, K]`, shares of the agent's routes. State `[B, L, 2]`: the flow of each link and the capacity
     that its flow and time imply.

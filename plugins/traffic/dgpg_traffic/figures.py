@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from scipy.sparse.csgraph import shortest_path
 
-from dgpg.figures import COLOURS, Axes, blank, held_against, save
-from dgpg.protocols import Policy
+from dgpg.domain import Policy
+from dgpg.showing import COLOURS, blank, held_against, save
+from dgpg.showing.figures import Axes
 
 from .arrays import FloatArray
 from .assignment import SYSTEM_OPTIMUM, USER_EQUILIBRIUM
@@ -28,7 +29,7 @@ WIDEST = 0.035
 """Of a link, share of the map's longer side; less where links are short."""
 UNLOADED = "#d0d0d0"
 COLOUR = {OPTIMUM: COLOURS["oracle"], USER_EQUILIBRIUM.name: "#d55e00"}
-"""Of rows that every figure has; the policy's is that of `dgpg.figures`."""
+"""Of rows that every figure has; the policy's is that of `dgpg.showing.figures`."""
 OTHERS = ("#e69f00", "#cc79a7", "#56b4e9", "#f0e442")
 """Of Okabe and Ito's palette, which all kinds of colour vision can tell apart."""
 

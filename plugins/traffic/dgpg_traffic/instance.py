@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dgpg import random
+from dgpg.domain import random
 from dgpg.errors import ConfigError
 
 from .arrays import FloatArray

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from dgpg.domain import Policy
 from dgpg.errors import ConfigError
-from dgpg.protocols import Policy
 
 from .arrays import FloatArray, IntArray
 from .assignment import USER_EQUILIBRIUM

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dgpg.memory import PerDevice
-from dgpg.types import Context
+from dgpg.domain import Context
+from dgpg.files import PerDevice
 
 from .instance import Instance
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dgpg.memory import SIZE, Recall
-from dgpg.models import CostModel, DistanceModel
-from dgpg.types import Context
+from dgpg.domain import Context, CostModel, DistanceModel
+from dgpg.files import Recall
+from dgpg.files.memory import SIZE
 
 from .assignment import SYSTEM_OPTIMUM
 from .bpr import Bpr

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dgpg.types import Context, Decision, Observation
+from dgpg.domain import Context, Decision, Observation
 
 from .bpr import link_time, marginal, slowness
 from .demand import Tape

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dgpg import random
-from dgpg.protocols import Policy
+from dgpg.domain import Policy, random
 
 from .arrays import FloatArray, IntArray
 from .config import Config
@@ -36,7 +35,7 @@ class Replay:
 
 @torch.no_grad()
 def replay(config: Config, policy: Policy, days: int, seed: int) -> Replay:
-    """The first episodes of `dgpg.evaluate.play` on the CPU."""
+    """The first episodes of `dgpg.measuring.play` on the CPU."""
     env = TrafficEnv(build(config), days, torch.device("cpu"), random.derive(seed, "arrivals"))
     noise = random.Streams(random.derive(seed, "policy"), days)
     draws = noise.uniform(env.horizon, *env.action_space.start.shape)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dgpg import cache as store
 from dgpg.errors import ConfigError
+from dgpg.files import cache as store
 
 from .arrays import FloatArray, IntArray
 from .assignment import SYSTEM_OPTIMUM, USER_EQUILIBRIUM
@@ -50,7 +50,7 @@ def generate(
         network: with its demand.
         most: K.
         levels: of demand, in shares of the network's own.
-        cache: folder of earlier results; `dgpg.cache.folder("traffic")` if None.
+        cache: folder of earlier results; `dgpg.files.cache.folder("traffic")` if None.
 
     Raises:
         ConfigError: `most` or a level is not above 0.

@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix, diags
 from torch import Tensor
 
 from dgpg.convex import ConvexLayer, require
-from dgpg.memory import SIZE
+from dgpg.files.memory import SIZE
 
 from .config import Config
 from .instance import Instance, build

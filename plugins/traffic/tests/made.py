@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dgpg.config import validate
-from dgpg.types import Step
+from dgpg.domain import Step, validate
 from dgpg_traffic.config import Config
 from dgpg_traffic.env import TrafficEnv
 from dgpg_traffic.instance import Instance, build

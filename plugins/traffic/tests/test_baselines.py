@@ -9,9 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgpg.evaluate import play
-from dgpg.protocols import Baseline
-from dgpg.types import Decision
+from dgpg.domain import Baseline, Decision
+from dgpg.measuring import play
 from dgpg_traffic.baselines import baselines, usual_day
 from dgpg_traffic.domain import domain
 

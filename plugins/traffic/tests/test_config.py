@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dgpg.config import validate
+from dgpg.domain import validate
 from dgpg.errors import ConfigError, DataError
 from dgpg_traffic.config import Config
 from dgpg_traffic.data import NAMES, load_network

@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dgpg.types import Step
+from dgpg.domain import Step
 from dgpg_traffic.env import TrafficEnv
 
 from .made import STATIC, built, environment, random_splits, randomly, settings

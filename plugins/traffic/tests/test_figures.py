@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dgpg.domain import Policy, SupportsFigures
 from dgpg.errors import ConfigError
-from dgpg.evaluate import play
-from dgpg.protocols import Policy, SupportsFigures
+from dgpg.measuring import play
 from dgpg_traffic import figures
 from dgpg_traffic.config import Config
 from dgpg_traffic.data import load_network

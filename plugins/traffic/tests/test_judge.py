@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dgpg.domain import Policy, SupportsJudge
 from dgpg.errors import ConfigError
-from dgpg.protocols import Policy, SupportsJudge
 from dgpg_traffic import judge
 from dgpg_traffic.config import Config
 from dgpg_traffic.domain import domain

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from dgpg import launch
-from dgpg.algorithms import find
-from dgpg.evaluate import NetworkPolicy, play
-from dgpg.protocols import Policy, SupportsBaselines
-from dgpg.train import Trainer
+from dgpg.domain import Policy, SupportsBaselines
+from dgpg.learning import Trainer
+from dgpg.learning.algorithms import find
+from dgpg.measuring import NetworkPolicy, play
+from dgpg.runs import launch
 
 from .made import CPU, STATIC
 

@@ -10,8 +10,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dgpg.guidance import slope
-from dgpg.types import Context
+from dgpg.domain import Context
+from dgpg.learning.guidance import slope
 from dgpg_traffic.assignment import SYSTEM_OPTIMUM
 from dgpg_traffic.bpr import Bpr, beckmann, link_time, marginal, total_time
 from dgpg_traffic.env import TrafficEnv

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from dgpg.types import Observation
+from dgpg.domain import Observation
 from dgpg_traffic.env import TrafficEnv
 from dgpg_traffic.instance import STEADY
 from dgpg_traffic.observation import BOUND, LEVEL, Past, central_size, decide

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from dgpg.config import Settings
+from dgpg.domain import Settings
 
 
 class Config(Settings):

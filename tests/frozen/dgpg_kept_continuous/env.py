@@ -7,8 +7,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from dgpg.episodes import Episodes, Memory, Outcome, observations
-from dgpg.types import Decision, Observation
+from dgpg.domain import Decision, Episodes, Memory, Observation, Outcome, observations
 
 from .config import Config
 from .model import PumpingCost, capacity, price

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dgpg.types import Context
+from dgpg.domain import Context
 
 from .config import Config
 

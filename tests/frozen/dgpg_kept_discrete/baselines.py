@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dgpg.protocols import Information
-from dgpg.types import Decision
+from dgpg.domain import Decision, Information
 
 
 @dataclass(frozen=True)

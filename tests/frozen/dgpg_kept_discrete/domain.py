@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from dgpg.protocols import Baseline
+from dgpg.domain import Baseline
 
 from . import config as settings
 from .baselines import BySpeed, Soonest

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dgpg.models import CostModel
-from dgpg.types import Context, Influence, Observation
+from dgpg.domain import Context, CostModel, Influence, Observation
 
 from .config import Config
 from .env import service

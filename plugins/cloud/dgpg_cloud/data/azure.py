@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from dgpg.errors import DataError
-from dgpg.text import read_text, wrong
+from dgpg.files import read_text, wrong
 
 from .tables import FloatArray, JobTable, ordered_jobs
 from .text import count, field_rows

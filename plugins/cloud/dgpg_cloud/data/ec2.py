@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dgpg.text import Rows
+from dgpg.files import Rows
 
 from .tables import FloatArray, MachineTable
 from .text import count

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from dgpg.errors import ConfigError, DataError
-from dgpg.text import csv_rows, read_text
+from dgpg.files import csv_rows, read_text
 
 from .azure import azure_jobs, is_azure, is_azure_durations
 from .openb import POD_COLUMNS, openb_jobs

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from dgpg.text import Rows, csv_rows, read_text
+from dgpg.files import Rows, csv_rows, read_text
 
 from . import ec2, openb
 from .ec2 import EC2_DEFAULT

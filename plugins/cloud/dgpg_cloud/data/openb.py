@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dgpg.text import Rows
+from dgpg.files import Rows
 
 from .tables import BoolArray, FloatArray, IntArray, JobTable, MachineTable, ordered_jobs
 from .text import count

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dgpg.text import Rows
+from dgpg.files import Rows
 
 from .tables import BoolArray, FloatArray, JobTable, ordered_jobs
 from .text import count, field_rows

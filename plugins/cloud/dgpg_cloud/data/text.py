@@ -1,4 +1,4 @@
-"""What the readers of jobs and machines share beyond `dgpg.text`."""
+"""What the readers of jobs and machines share beyond `dgpg.files.text`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dgpg.errors import DataError
-from dgpg.text import Rows
+from dgpg.files import Rows
 
 
 def count(number: int, noun: str) -> str:

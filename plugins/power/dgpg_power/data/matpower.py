@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dgpg.errors import DataError
-from dgpg.text import read_text
+from dgpg.files import read_text
 
 from .case import Case, Matrix
 

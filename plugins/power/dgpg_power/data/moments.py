@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dgpg.errors import DataError, unknown
-from dgpg.text import Rows, csv_rows
+from dgpg.files import Rows, csv_rows
 
 from ..network import FloatArray, Network
 from .series import numbers

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from dgpg.errors import DataError
-from dgpg.text import csv_rows
+from dgpg.files import csv_rows
 
 from ..commitment import StartRules
 from ..network import BoolArray, FloatArray, IntArray, Network

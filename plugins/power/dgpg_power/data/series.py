@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dgpg.errors import DataError
-from dgpg.text import Rows
+from dgpg.files import Rows
 
 from ..network import FloatArray, IntArray
 

@@ -9,8 +9,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial import Delaunay
 
+from dgpg.domain.random import derive
 from dgpg.errors import DataError
-from dgpg.random import derive
 
 from ..network import BoolArray, FloatArray, IntArray, Network, ptdf, validate
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from dgpg.errors import DataError
-from dgpg.text import Rows, csv_rows
+from dgpg.files import Rows, csv_rows
 
 from ..arrays import FloatArray, IntArray
 from ..network import Network, validate

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from dgpg.errors import DataError
-from dgpg.text import number, read_text, whole
+from dgpg.files import number, read_text, whole
 
 from ..arrays import FloatArray, IntArray
 from ..network import Network, validate

@@ -1,0 +1,5 @@
+"""`python -m dgpg`: the command line."""
+
+from dgpg.cli import main
+
+main()

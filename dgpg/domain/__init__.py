@@ -1,0 +1,85 @@
+"""What a plugin author touches: the contract, the records that flow through it, and bases that fill it in.
+
+`protocols` says what a domain supplies, `types` what flows, `models` and `episodes` are the bases that save work,
+`random` has streams that do not depend on the batch. `registry` finds what is installed.
+"""
+
+from dgpg.domain.episodes import Episodes, Memory, Outcome, observations
+from dgpg.domain.models import CostModel, DistanceModel
+from dgpg.domain.protocols import (
+    API_VERSION,
+    AgentMapping,
+    AnalyticalModel,
+    Baseline,
+    Domain,
+    Environment,
+    Information,
+    JointMapping,
+    Policy,
+    Role,
+    SupportsBaselines,
+    SupportsBlockPotential,
+    SupportsCalibration,
+    SupportsConservation,
+    SupportsDescription,
+    SupportsDeterminism,
+    SupportsFigures,
+    SupportsJudge,
+    SupportsOwnConfig,
+    SupportsReference,
+    SupportsRole,
+    SupportsSmall,
+    SupportsTraining,
+    SupportsTransfer,
+    SupportsViews,
+)
+from dgpg.domain.random import Streams
+from dgpg.domain.registry import load_domain
+from dgpg.domain.settings import Settings, merge, validate
+from dgpg.domain.spaces import Simplex
+from dgpg.domain.types import Context, Decision, Influence, Observation, Step
+
+__all__ = [
+    "API_VERSION",
+    "AgentMapping",
+    "AnalyticalModel",
+    "Baseline",
+    "Context",
+    "CostModel",
+    "Decision",
+    "DistanceModel",
+    "Domain",
+    "Environment",
+    "Episodes",
+    "Influence",
+    "Information",
+    "JointMapping",
+    "Memory",
+    "Observation",
+    "Outcome",
+    "Policy",
+    "Role",
+    "Settings",
+    "Simplex",
+    "Step",
+    "Streams",
+    "SupportsBaselines",
+    "SupportsBlockPotential",
+    "SupportsCalibration",
+    "SupportsConservation",
+    "SupportsDescription",
+    "SupportsDeterminism",
+    "SupportsFigures",
+    "SupportsJudge",
+    "SupportsOwnConfig",
+    "SupportsReference",
+    "SupportsRole",
+    "SupportsSmall",
+    "SupportsTraining",
+    "SupportsTransfer",
+    "SupportsViews",
+    "load_domain",
+    "merge",
+    "observations",
+    "validate",
+]

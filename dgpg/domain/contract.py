@@ -1,0 +1,111 @@
+"""Shapes that the contract fixes, looked at once before a run: a mistake is one message, not a traceback from torch.
+
+`dgpg check` looks at far more; this is what training cannot go on without.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dgpg.domain.protocols import AgentMapping, AnalyticalModel, Environment, JointMapping
+from dgpg.domain.types import Decision, Step
+from dgpg.errors import PluginError
+
+ADVICE = "`dgpg check DOMAIN` finds more of this kind"
+FLOAT, BOOL, INDEX = (torch.float32,), (torch.bool,), (torch.int64,)
+
+
+def look(member: str, x: object, shape: tuple[int | None, ...], names: str, dtypes: tuple[torch.dtype, ...]) -> None:
+    """Raise PluginError unless x is a tensor of that shape (None: any size) and type."""
+    if not isinstance(x, Tensor):
+        raise PluginError(f"{member}: expected a tensor {names}, got {type(x).__name__}; {ADVICE}")
+    fits = x.dim() == len(shape) and all(want in (None, have) for want, have in zip(shape, x.shape, strict=True))
+    if not fits:
+        wanted = ", ".join("any" if want is None else str(want) for want in shape)
+        raise PluginError(f"{member}: expected shape {names} = [{wanted}], got {list(x.shape)}; {ADVICE}")
+    if x.dtype not in dtypes:
+        raise PluginError(f"{member}: expected {dtypes[0]}, got {x.dtype}; convert it where it is made; {ADVICE}")
+
+
+def look_at_decision(decision: Decision, env: Environment) -> None:
+    """What `reset` returned: an observation as the spaces say, and a context of batched tensors.
+
+    Raises:
+        PluginError: naming the member, what was expected and what came.
+    """
+    envs, agents, seen = env.num_envs, env.num_agents, decision.observation
+    size = {name: (env.observation_space[name].shape or (0,)) for name in ("agent", "choices", "mask", "central")}
+    choices = size["mask"][-1]
+    where = "Environment.reset().observation"
+    look(f"{where}.agent", seen.agent, (envs, agents, size["agent"][-1]), "[B, N, F]", FLOAT)
+    look(f"{where}.choices", seen.choices, (envs, agents, choices, size["choices"][-1]), "[B, N, K, C]", FLOAT)
+    look(f"{where}.mask", seen.mask, (envs, agents, choices), "[B, N, K]", BOOL)
+    look(f"{where}.central", seen.central, (envs, size["central"][-1]), "[B, S]", FLOAT)
+    for name, x in decision.context.items():
+        if not isinstance(x, Tensor) or x.dim() == 0 or len(x) != envs:
+            got = f"shape {list(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+            raise PluginError(f"context['{name}']: expected a tensor [B, ...] with B = {envs}, got {got}; {ADVICE}")
+
+
+def look_at_step(step: Step, env: Environment) -> None:
+    """What `step` returned."""
+    envs, agents = env.num_envs, env.num_agents
+    look("Step.reward", step.reward, (envs,), "[B]", FLOAT)
+    look("Step.state", step.state, (envs, None, None), "[B, G, m]", (torch.float32, torch.float64))
+    look("Step.terminated", step.terminated, (envs,), "[B]", BOOL)
+    look("Step.truncated", step.truncated, (envs,), "[B]", BOOL)
+    if step.local_reward is not None:
+        look("Step.local_reward", step.local_reward, (envs, agents), "[B, N]", FLOAT)
+
+
+def look_at_model(
+    model: AnalyticalModel, mapping: AgentMapping | JointMapping, decision: Decision, actions: Tensor, state: Tensor
+) -> None:
+    """What model and mapping make of one moment, the joint action in units of the environment, and x, `[B, G, m]`.
+
+    Raises:
+        PluginError: naming the member, what was expected and what came.
+    """
+    for member, made in (("analytical_model", model), ("agent_mapping", mapping)):
+        if isinstance(made, type):
+            raise PluginError(f"Domain.{member}(config): expected an object, got the class {made.__name__}; call it")
+    envs, numbers = len(state), (torch.float32, torch.float64)
+    potential = model.potential(state, decision.context)
+    look("AnalyticalModel.potential", potential, (envs,), "[B]", numbers)
+    blocks, width = state.shape[1:]
+    if not isinstance(mapping, AgentMapping):
+        found = mapping.state(actions, decision.context)
+        look("JointMapping.state", found, (envs, blocks, width), "[B, G, m]", numbers)
+        return
+    look("AgentMapping.base_state", mapping.base_state(decision.context), (envs, blocks, width), "[B, G, m]", numbers)
+    influence, choices = mapping.influence(decision.observation, decision.context), decision.observation.mask.shape
+    look("Influence.index", influence.index, (*choices, None), "[B, N, K, P]", INDEX)
+    look("Influence.value", influence.value, (*influence.index.shape, width), "[B, N, K, P, m]", numbers)
+    if bool(((influence.index < 0) | (influence.index >= blocks)).any()):
+        low, high = int(influence.index.min()), int(influence.index.max())
+        raise PluginError(
+            f"Influence.index: expected blocks 0 to {blocks - 1} of the state, got {low} to {high}; {ADVICE}"
+        )
+
+
+def choosing(mapping: AgentMapping | JointMapping) -> AgentMapping:
+    """The mapping, if it is one of choices.
+
+    Raises:
+        PluginError: it is one of joint actions.
+    """
+    if not isinstance(mapping, AgentMapping):
+        raise PluginError("choices need a mapping with base_state and influence, see dgpg.domain.AgentMapping")
+    return mapping
+
+
+def joint(mapping: AgentMapping | JointMapping, who: str) -> JointMapping:
+    """The mapping, if it is one of joint actions; `who` needs it.
+
+    Raises:
+        PluginError: it is one of choices.
+    """
+    if not isinstance(mapping, JointMapping):
+        raise PluginError(f"{who} need a mapping with state(actions, context), see dgpg.domain.JointMapping")
+    return mapping

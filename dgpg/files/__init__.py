@@ -1,0 +1,10 @@
+"""For authors of loaders: text files and tables that name what is wrong with them, and results kept.
+
+`text` reads; `cache` keeps arrays on disk (`from dgpg.files import cache`); `memory` keeps parts for each device and
+solutions for each context.
+"""
+
+from dgpg.files.memory import PerDevice, Recall
+from dgpg.files.text import LIMIT, Rows, csv_rows, number, read_text, whole, wrong
+
+__all__ = ["LIMIT", "PerDevice", "Recall", "Rows", "csv_rows", "number", "read_text", "whole", "wrong"]

@@ -1,0 +1,189 @@
+"""The algorithms: one trainer, different parts. Each is a row, not a loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from gymnasium import spaces
+
+from dgpg.domain import AgentMapping, AnalyticalModel, Decision, Environment, JointMapping, Simplex, merge, validate
+from dgpg.errors import ConfigError, unknown
+from dgpg.learning.actions import ActionKind, kind_of, make_actor
+from dgpg.learning.config import CoordinationConfig, RunConfig, TrainConfig
+from dgpg.learning.estimators import Estimator, Unguided, find_estimator, offered
+from dgpg.learning.rounds import MirrorDescent, Rounds, Team
+from dgpg.learning.rounds.intents import intents_of
+
+TOGETHER: dict[str, Any] = {"actor_lr": 1.2e-2, "epochs": 1, "minibatches": 16, "alpha": {"start": 1.0, "end": 1.0}}
+"""Where agents speak, guidance alone: sixteen steps on a sixteenth of the data each, as many as without rounds."""
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """Which critic, which reward, whether guided; and the settings it was tuned to."""
+
+    name: str
+    critic: Literal["central", "local"]
+    """`central` sees the whole system (MAPPO), `local` what an agent sees (IPPO)."""
+    reward: Literal["shared", "local"] = "shared"
+    """`local` pays each agent its own cost, where the domain offers one."""
+    guided: bool = False
+    actor: Literal["network", "descent"] = "network"
+    """`descent` fits two numbers a round instead of a network (`dgpg.learning.rounds.descent`)."""
+    tuned: Mapping[str, Any] = field(default_factory=dict)
+    """Departures from `TrainConfig`'s defaults; the same candidates for each algorithm (benchmarks/tune.py)."""
+    independent: Mapping[str, Any] = field(default_factory=dict)
+    """Departures on top of these where each agent has a network of its own."""
+    rounds: Mapping[str, Any] = field(default_factory=dict)
+    """Departures on top of these where agents speak in rounds, found by hand on the cloud domain (docs/results.md)."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What there is to learn: the parts a domain made for one configuration."""
+
+    env: Environment
+    model: AnalyticalModel
+    mapping: AgentMapping | JointMapping
+
+
+ALGORITHMS = {
+    algorithm.name: algorithm
+    for algorithm in (
+        Algorithm(
+            "dg-pg", critic="central", guided=True, tuned={"actor_lr": 6e-3}, rounds={**TOGETHER, "entropy": 0.0}
+        ),
+        Algorithm(
+            "mappo",
+            critic="central",
+            tuned={"actor_lr": 6e-3, "gamma": 0.9},
+            independent={"gamma": 0.95, "lambda_": 0.5},
+        ),
+        Algorithm("ippo", critic="local", tuned={"actor_lr": 1e-2}, independent={"actor_lr": 3e-3}),
+        Algorithm(
+            "ippo-local",
+            critic="local",
+            reward="local",
+            tuned={"actor_lr": 1e-2, "gamma": 0.9, "lambda_": 0.5},
+        ),
+        Algorithm(
+            "mirror-descent",
+            critic="central",
+            guided=True,
+            actor="descent",
+            tuned={**TOGETHER, "actor_lr": 3e-2},
+        ),
+    )
+}
+
+
+def find(name: str) -> Algorithm:
+    """The algorithm of that name; a wrong one shows the nearest.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if name not in ALGORITHMS:
+        raise ConfigError(unknown("algorithm", name, ALGORITHMS))
+    return ALGORITHMS[name]
+
+
+def train_config(
+    algorithm: Algorithm, domain: Mapping[str, Any], settings: Mapping[str, Any], space: spaces.Space[Any],
+    rounds: int = 0,
+) -> TrainConfig:  # fmt: skip
+    """Tuned settings, the domain's own or else the algorithm's, with the user's on top.
+
+    Args:
+        algorithm: says what it needs of them.
+        domain: what the domain was tuned to with this algorithm; empty if it was not.
+        settings: the user's.
+        space: action space, which decides what estimators there are.
+        rounds: of intent.
+
+    Raises:
+        ConfigError: settings that exclude one another, naming the field.
+    """
+    independent = {**domain, **settings}.get("parameters") == "independent"
+    own = merge(algorithm.tuned, algorithm.independent if independent else {})
+    tuned = domain or merge(own, algorithm.rounds if rounds else {})
+    config = validate(TrainConfig, merge(tuned, settings), "train")
+    alone = algorithm.guided and config.alpha.guidance_alone
+    if config.distribution is None:
+        chosen = _distribution(algorithm, space, alone, config.estimator)
+        config = config.model_copy(update={"distribution": chosen})
+    kind = kind_of(space, config.distribution)
+    name = config.estimator or next(iter(offered(kind)))
+    estimator, config = find_estimator(kind, name), config.model_copy(update={"estimator": name})
+    if config.distribution == "mean" and not alone:
+        raise ConfigError(
+            "train.distribution = mean: a policy without chance has no score function, so only guidance can train it; "
+            "use algorithm dg-pg with train.alpha.start=1 and train.alpha.end=1, or train.distribution=gaussian"
+        )
+    if config.guidance_scale != "none" and not estimator.SCALES:
+        raise ConfigError(f"train.guidance_scale = influence: the estimator {name} has no scale; use none")
+    return config
+
+
+def _distribution(
+    algorithm: Algorithm, space: spaces.Space[Any], alone: bool, estimator: str | None
+) -> Literal["gaussian", "mean"] | None:
+    """The distribution where none is named: for splits `mean` if it can be trained, as noise in a split costs."""
+    if isinstance(space, spaces.MultiDiscrete):
+        return None
+    if algorithm.actor == "descent":
+        return "mean"
+    if not isinstance(space, Simplex):
+        return None
+    return "mean" if alone and (estimator is None or estimator in offered(kind_of(space, "mean"))) else "gaussian"
+
+
+def make_estimator(run: RunConfig, algorithm: Algorithm, kind: ActionKind) -> tuple[Estimator, Estimator]:
+    """What enters learning where alpha is above zero, and where it is not.
+
+    Args:
+        run: its settings.
+        algorithm: guided or not.
+        kind: of actions.
+    """
+    train, unguided = run.train, Unguided(kind, run.train.gamma, False)
+    if not algorithm.guided:
+        return unguided, unguided
+    found = find_estimator(kind, train.estimator or next(iter(offered(kind))))
+    return found(kind, train.gamma, train.guidance_scale == "influence"), unguided
+
+
+def coordination_config(algorithm: Algorithm, settings: Mapping[str, Any]) -> CoordinationConfig:
+    """Rounds of intent; none by default, three for an algorithm that is nothing without them.
+
+    Raises:
+        ConfigError: an algorithm that is nothing but rounds was given none.
+    """
+    descends = algorithm.actor == "descent"
+    config = validate(CoordinationConfig, merge({"rounds": 3} if descends else {}, settings), "coordination")
+    if descends and not config.rounds:
+        raise ConfigError(f"coordination.rounds = 0: algorithm {algorithm.name} is nothing but rounds; use at least 1")
+    return config
+
+
+def make_team(run: RunConfig, algorithm: Algorithm, task: Task, kind: ActionKind, decision: Decision) -> Team:
+    """The agents of a run, untrained.
+
+    Args:
+        run: its settings.
+        algorithm: network or descent.
+        task: environment, model and mapping.
+        kind: of actions.
+        decision: any moment, to see how long messages are; only looked at where there are rounds.
+    """
+    train, wanted = run.train, run.coordination
+    if not wanted.rounds:
+        return Team(kind, make_actor(task.env, kind, train.parameters, train.actor_hidden, run.seed))
+    rounds = Rounds(wanted.rounds, task.model, task.mapping, wanted.detached)
+    size = intents_of(kind, task.model, task.mapping, decision).size
+    if algorithm.actor == "descent":
+        numbers = None if isinstance(task.env.action_space, spaces.MultiDiscrete) else kind.DRAWS[0]
+        return Team(kind, MirrorDescent(size, wanted.rounds, numbers).to(task.env.device), rounds)
+    return Team(kind, make_actor(task.env, kind, train.parameters, train.actor_hidden, run.seed, size), rounds)

@@ -1,0 +1,104 @@
+"""What the return says of a trajectory: the critic, its values, and the advantages made of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from dgpg.domain import Environment, Observation
+from dgpg.errors import ConfigError
+from dgpg.learning import advantage as adv
+from dgpg.learning.algorithms import Algorithm
+from dgpg.learning.config import RunConfig
+from dgpg.learning.losses import explained_variance
+from dgpg.learning.networks import ValueNormaliser, make_critic, values
+from dgpg.learning.trajectory import Trajectory
+from dgpg.learning.update import ValueBatch, update_value
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Of one trajectory."""
+
+    advantage: Tensor
+    """Of the return, raw, `[T, B, N]`."""
+    batch: ValueBatch
+    """What the critic learns from."""
+    logged: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Returns:
+    """Owns the critic, its optimiser and the normaliser of values."""
+
+    def __init__(self, run: RunConfig, algorithm: Algorithm, env: Environment) -> None:
+        train = run.train
+        self.run, self.algorithm, self.env = run, algorithm, env
+        self.critic = make_critic(env, algorithm.critic, train.parameters, train.critic_hidden, run.seed)
+        self.optimiser = torch.optim.Adam(self.critic.parameters(), train.critic_lr, eps=1e-5)
+        self.normaliser = ValueNormaliser().to(env.device)
+
+    @torch.no_grad()
+    def estimate(self, trajectory: Trajectory) -> Estimate:
+        """Advantages by GAE, and the targets of the critic.
+
+        Raises:
+            ConfigError: the algorithm pays each agent its own reward, and the domain offers none.
+        """
+        train, local = self.run.train, self.algorithm.critic == "local"
+        seen = trajectory.decision.observation
+        normal_t = values(self.critic, seen)
+        value_t = self.normaliser.denormalise(normal_t)
+        value_tp1 = self._ahead(trajectory, value_t)
+        reward, done, end = (
+            x.unsqueeze(-1) if local else x for x in (trajectory.reward, trajectory.done, trajectory.terminated)
+        )
+        if self.algorithm.reward == "local":
+            reward = self._local(trajectory)
+        advantage = adv.gae(reward.expand(value_t.shape), value_t, value_tp1, end, done, train.gamma, train.lambda_)
+        target = advantage + value_t
+        self.normaliser.update(target)
+        every = torch.ones_like(target, dtype=torch.bool)
+        columns = (self.critic.features(seen), normal_t, self.normaliser.normalise(target))
+        batch = ValueBatch(*(self.critic.sharing.rows(x, every) for x in columns))
+        of_agents = (advantage if local else advantage.unsqueeze(-1)).expand(seen.active.shape)
+        return Estimate(of_agents, batch, {"explained_variance": explained_variance(value_t, target)})
+
+    def learn(self, estimate: Estimate, shuffle: torch.Generator) -> dict[str, Tensor]:
+        """Adam steps of the critic; means over them, each `[]`."""
+        return update_value(self.critic, self.optimiser, estimate.batch, self.run.train, shuffle)
+
+    def _ahead(self, trajectory: Trajectory, value_t: Tensor) -> Tensor:
+        """V_{t+1}: of the final moment where an episode ended, shaped like `value_t`."""
+        value_tp1 = torch.cat([value_t[1:], self._value(trajectory.last.observation).unsqueeze(0)])
+        local = self.algorithm.critic == "local"
+        for t, final in trajectory.finals.items():
+            done = trajectory.done[t].unsqueeze(-1) if local else trajectory.done[t]
+            value_tp1[t] = torch.where(done, self._value(final.observation), value_tp1[t])
+        return value_tp1
+
+    def _value(self, observation: Observation) -> Tensor:
+        return self.normaliser.denormalise(values(self.critic, observation))
+
+    def _local(self, trajectory: Trajectory) -> Tensor:
+        if trajectory.local_reward is None:
+            raise ConfigError(
+                f"algorithm {self.algorithm.name} needs each agent's own reward, "
+                f"which domain {self.run.domain} does not offer; use ippo"
+            )
+        return trajectory.local_reward
+
+
+class Unasked(Returns):
+    """Guidance alone: the return never enters, so no value of it is learned."""
+
+    def estimate(self, trajectory: Trajectory) -> Estimate:
+        """Zeros."""
+        nothing = trajectory.reward.new_zeros(0)
+        active = trajectory.decision.observation.active
+        return Estimate(torch.zeros_like(active, dtype=nothing.dtype), ValueBatch(nothing, nothing, nothing))
+
+    def learn(self, estimate: Estimate, shuffle: torch.Generator) -> dict[str, Tensor]:
+        """No numbers, whatever their shape: `[]` of none."""
+        return {}

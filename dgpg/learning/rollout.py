@@ -1,0 +1,48 @@
+"""Step 1 of 4: run the policy in the environments."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dgpg.domain import Decision, Environment, Step
+from dgpg.domain.contract import look_at_step
+from dgpg.domain.types import stack
+from dgpg.learning.rounds import Team
+from dgpg.learning.trajectory import Trajectory
+
+
+@torch.no_grad()
+def collect(env: Environment, team: Team, decision: Decision, noise: Tensor) -> tuple[Trajectory, Decision]:
+    """T steps from `decision` on, T given by `noise` `[B, T, N, *DRAWS]`; returns also where they led."""
+    decisions: list[Decision] = []
+    steps: list[Step] = []
+    actions: list[Tensor] = []
+    policies: list[Tensor] = []
+    for noise_t in noise.unbind(1):
+        policies.append(team.policy(decision))
+        actions.append(team.kind.sample(policies[-1], noise_t))
+        decisions.append(decision)
+        steps.append(env.step(team.kind.to_env(actions[-1])))
+        if len(steps) == 1:
+            look_at_step(steps[0], env)
+        decision = steps[-1].decision
+    return _trajectory(decisions, actions, policies, steps, decision), decision
+
+
+def _trajectory(
+    decisions: list[Decision], actions: list[Tensor], policies: list[Tensor], steps: list[Step], last: Decision
+) -> Trajectory:
+    local = [step.local_reward for step in steps if step.local_reward is not None]
+    return Trajectory(
+        decision=stack(decisions),
+        actions=torch.stack(actions),
+        policy=torch.stack(policies),
+        reward=torch.stack([step.reward for step in steps]),
+        state=torch.stack([step.state for step in steps]),
+        terminated=torch.stack([step.terminated for step in steps]),
+        done=torch.stack([step.terminated | step.truncated for step in steps]),
+        local_reward=torch.stack(local) if local else None,
+        last=last,
+        finals={t: step.final for t, step in enumerate(steps) if step.final is not None},
+    )

@@ -1,0 +1,19 @@
+"""Numbers about policies, rules and models: costs on the same arrivals, comparisons of runs, alignment of a model."""
+
+from dgpg.measuring.alignment import Alignment
+from dgpg.measuring.compare import compare_runs
+from dgpg.measuring.evaluate import NetworkPolicy, Played, Row, episode_costs, evaluate_run, play
+from dgpg.measuring.rules import BiggestFirst, GreedyPotential
+
+__all__ = [
+    "Alignment",
+    "BiggestFirst",
+    "GreedyPotential",
+    "NetworkPolicy",
+    "Played",
+    "Row",
+    "compare_runs",
+    "episode_costs",
+    "evaluate_run",
+    "play",
+]

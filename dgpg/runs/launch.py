@@ -1,0 +1,265 @@
+"""From settings to a run and back: resolve, build, train, resume, open for evaluation."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from pydantic import BaseModel
+
+from dgpg.domain import (
+    AgentMapping,
+    AnalyticalModel,
+    Domain,
+    Environment,
+    JointMapping,
+    SupportsBlockPotential,
+    SupportsDescription,
+    SupportsTraining,
+    random,
+    registry,
+    validate,
+)
+from dgpg.errors import ConfigError, DivergenceError, RunError
+from dgpg.learning import Metrics, RunConfig, Task, TrainConfig, Trainer
+from dgpg.learning.actions import kind_of
+from dgpg.learning.algorithms import coordination_config, find, train_config
+from dgpg.learning.estimators import Estimator, find_estimator
+from dgpg.runs.differences import OPTIONS, changes, option
+from dgpg.runs.record import RunFolder, plugin_of
+
+Part = TypeVar("Part")
+MANY_AGENTS = 1000
+"""From here on two environments fill an iteration with as much data as eight do below."""
+SMALL = 800
+"""Agents times environments below which a second thread costs more than it brings."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A validated run: nothing has been written yet."""
+
+    run: RunConfig
+    domain: Domain
+    config: BaseModel
+    task: Task
+
+    @property
+    def description(self) -> list[str]:
+        """What the domain made of its configuration, and what its model cannot do."""
+        lines = list(self.domain.describe(self.config)) if isinstance(self.domain, SupportsDescription) else []
+        guided, estimator = find(self.run.algorithm).guided, _estimator(self.run.train, self.task.env)
+        if guided and estimator.BLOCKS == "wanted" and not isinstance(self.task.model, SupportsBlockPotential):
+            lines.append("the model has no block_potential: guidance is first order, whatever train.estimator says")
+        return lines
+
+
+def device_of(name: str) -> torch.device:
+    """`auto` is the GPU where there is one; asking for one where there is none is an error.
+
+    Raises:
+        ConfigError: an unknown device, or one that is not there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name not in ("cpu", "cuda"):
+        raise ConfigError(f"--device {name}: expected auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device cuda: this torch sees no GPU; use --device cpu or auto")
+    return torch.device(name)
+
+
+def resolve(domain_name: str, values: Mapping[str, Any]) -> Plan:
+    """Fill in every default and build the parts.
+
+    Args:
+        domain_name: entry point in `dgpg.domains`.
+        values: fields of `RunConfig`; `settings` are the domain's own, `train` the trainer's.
+    """
+    values = {"algorithm": "dg-pg", "device": "auto"} | {k: v for k, v in values.items() if v is not None}
+    validate(RunConfig, {**values, "domain": domain_name, "device": "cpu"}, "")
+    domain = registry.load_domain(domain_name)
+    algorithm = find(values["algorithm"])
+    config = domain_config(domain, values.get("settings", {}))
+    device = device_of(values["device"])
+    model, name = load_model(domain_name, domain, config, values.get("model"))
+    probe = domain.make_env(config, 1, device, 0)
+    tuned = domain.training(algorithm.name) if isinstance(domain, SupportsTraining) else {}
+    coordination = coordination_config(algorithm, values.get("coordination", {}))
+    told, asked = tuned.get("train", {}), values.get("train", {})
+    train = train_config(algorithm, told, asked, probe.action_space, coordination.rounds)
+    _refuse_without_blocks(train, probe, model)
+    num_envs = values.get("num_envs") or tuned.get("num_envs") or (8 if probe.num_agents < MANY_AGENTS else 2)
+    train = _with_threads(train, probe.num_agents * int(num_envs))
+    chosen = {**tuned, **values}
+    fields = {key: chosen[key] for key in ("iterations", "seed") if key in chosen}
+    run = validate(
+        RunConfig,
+        {
+            **fields,
+            "domain": domain_name,
+            "algorithm": algorithm.name,
+            "model": name,
+            "num_envs": num_envs,
+            "device": device.type,
+            "train": train.model_dump(),
+            "coordination": coordination.model_dump(),
+            "settings": config.model_dump(mode="json"),
+        },
+        "",
+    )
+    return Plan(run, domain, config, _task(run, domain, config, model))
+
+
+def _estimator(train: TrainConfig, env: Environment) -> type[Estimator]:
+    return find_estimator(kind_of(env.action_space, train.distribution), str(train.estimator))
+
+
+def _refuse_without_blocks(train: TrainConfig, env: Environment, model: AnalyticalModel) -> None:
+    if _estimator(train, env).BLOCKS == "needed" and not isinstance(model, SupportsBlockPotential):
+        raise ConfigError(
+            f"train.estimator = {train.estimator}: the model has no block_potential, so what an agent's own "
+            "action did cannot be taken out exactly; use potential_based, or a model that is a sum over blocks"
+        )
+
+
+def _with_threads(train: TrainConfig, rows: int) -> TrainConfig:
+    """As many as agents in all environments keep busy, unless the user says."""
+    if train.threads is not None:
+        return train
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return train.model_copy(update={"threads": 1 if rows < SMALL else min(2, cores)})
+
+
+def probe(domain_name: str, values: Mapping[str, Any], rows: int, seed: int) -> Task:
+    """What would be trained, in as many environments as make about `rows` agents, 4 to 48."""
+    plan = resolve(domain_name, values)
+    torch.set_num_threads(plan.run.train.threads or 1)
+    keep_memory()
+    count = min(max(rows // plan.task.env.num_agents, 4), 48)
+    env = plan.domain.make_env(plan.config, count, plan.task.env.device, random.derive(seed, "probe"))
+    return replace(plan.task, env=env)
+
+
+def domain_of(run: RunConfig, path: Path) -> Domain:
+    """The domain of the run in a folder; RunError with the plugin's name where it is not installed any more."""
+    plugin = plugin_of(path)
+    if plugin is not None and run.domain not in registry.find(registry.DOMAINS):
+        raise RunError(
+            f"{path}: its domain '{run.domain}' came from {plugin}, which is not installed; install it again"
+        )
+    return registry.load_domain(run.domain)
+
+
+def domain_config(domain: Domain, settings: Mapping[str, Any]) -> Any:
+    """The domain's configuration; an option given as a setting is told apart from a wrong name.
+
+    Raises:
+        ConfigError: naming the field.
+    """
+    for name in settings:
+        if name in OPTIONS and name not in domain.Config.model_fields:
+            raise ConfigError(f"--set {name}=...: not a setting of the domain but an option, {option(name)}")
+    return validate(domain.Config, settings, "")
+
+
+def load_model(
+    domain_name: str, domain: Domain, config: BaseModel, name: str | None
+) -> tuple[AnalyticalModel, str | None]:
+    """The named analytical model, or the domain's own and the name it goes by.
+
+    Raises:
+        ConfigError: the model is for another domain.
+    """
+    if name is None:
+        return domain.analytical_model(config), getattr(domain, "default_model", None)
+    name = registry.full_name(domain_name, name)
+    if name.partition(".")[0] != domain_name:
+        valid = ", ".join(registry.models_of(domain_name)) or "none"
+        raise ConfigError(f"--model {name} is for another domain; models for {domain_name}: {valid}")
+    return registry.load_model(name, config), name
+
+
+def on_device(part: Part, device: torch.device) -> Part:
+    """Modules move; plain objects are expected to follow the tensors they are given."""
+    return part.to(device) if isinstance(part, torch.nn.Module) else part
+
+
+def _task(run: RunConfig, domain: Domain, config: BaseModel, model: AnalyticalModel) -> Task:
+    device = torch.device(run.device)
+    env = domain.make_env(config, run.num_envs, device, random.derive(run.seed, "train"))
+    mapping: AgentMapping | JointMapping = domain.agent_mapping(config)
+    return Task(env, on_device(model, device), on_device(mapping, device))
+
+
+def start(plan: Plan, path: Path, plugin: str | None = None) -> tuple[Trainer, RunFolder]:
+    """A new run folder and its trainer, checkpointed before the first iteration."""
+    trainer = Trainer(plan.run, find(plan.run.algorithm), plan.task)
+    folder = RunFolder.create(path, plan.run, plugin)
+    folder.save(0, trainer.state_dict())
+    return trainer, folder
+
+
+def resume(path: Path, asked: Mapping[str, Any]) -> tuple[Plan, Trainer, RunFolder]:
+    """The run in a folder, where its last complete checkpoint left it.
+
+    Args:
+        path: the run folder.
+        asked: settings given beside --resume; any that differs from the run's is refused.
+
+    Raises:
+        RunError: no run there, or one of other settings.
+    """
+    folder, run = RunFolder.open(path)
+    domain_of(run, path)
+    differing = changes(run, asked)
+    if differing:
+        raise RunError(
+            f"{path} was started with other settings: {'; '.join(differing)}. "
+            "Resume without them, or start a new run with another --out"
+        )
+    plan = resolve(run.domain, run.model_dump(mode="json"))
+    trainer = Trainer(plan.run, find(run.algorithm), plan.task)
+    trainer.load_state_dict(folder.load(torch.device(run.device)))
+    return plan, trainer, folder
+
+
+def keep_memory() -> None:
+    """Tell glibc's allocator to keep large blocks: fresh pages for every tensor cost a quarter of time."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mmap_threshold, trim_threshold = -3, -1  # names in malloc.h
+        mallopt(mmap_threshold, 2**30)
+        mallopt(trim_threshold, 2**31 - 1)
+
+
+def train(trainer: Trainer, folder: RunFolder, stop_after: int | None, report: Callable[[Metrics], None]) -> None:
+    """Iterate to the total, or `stop_after` iterations from here; log each, checkpoint regularly.
+
+    Raises:
+        DivergenceError: a loss or gradient is no longer finite; the last good checkpoint is kept.
+    """
+    run = trainer.config
+    torch.set_num_threads(run.train.threads or 1)
+    keep_memory()
+    folder.start_log(trainer.iteration)
+    last = run.iterations if stop_after is None else min(run.iterations, trainer.iteration + stop_after)
+    try:
+        while trainer.iteration < last:
+            metrics = trainer.iterate()
+            folder.log(metrics)  # before the checkpoint: a line without one is dropped on resume
+            if trainer.iteration % run.train.checkpoint_every == 0 or trainer.iteration == last:
+                folder.save(trainer.iteration, trainer.state_dict())
+            report(metrics)
+    except DivergenceError as error:
+        raise DivergenceError(
+            f"{error}. The last good checkpoint is kept in {folder.checkpoints}; try a lower train.actor_lr"
+        ) from None
+    finally:
+        folder.close()

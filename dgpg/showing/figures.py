@@ -1,0 +1,178 @@
+"""Figures of an evaluated run, drawn with matplotlib where it is installed (extra `figures`).
+
+Two evaluations of one run give the same bytes: no date, and the ids within a file are hashed with a fixed salt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgpg.domain import Policy, SupportsFigures
+from dgpg.errors import ConfigError, DgpgError
+from dgpg.measuring import Row
+from dgpg.measuring.evaluate import policies
+from dgpg.runs import RunFolder, Trained
+from dgpg.runs.record import write_atomic
+
+Figure: TypeAlias = Any
+"""`matplotlib.figure.Figure`; matplotlib ships no types and may be absent."""
+Axes: TypeAlias = Any
+
+COLOURS = {"policy": "#1f5fa8", "untrained": "#b0b0b0", "baseline": "#d98b3a", "oracle": "#3a9d5d"}
+WINDOW = 20
+"""The moving mean of a training curve takes this part of its iterations."""
+SETTINGS: Any = {"svg.hashsalt": "dgpg", "axes.spines.top": False, "axes.spines.right": False}
+"""matplotlib's settings while a figure is made and saved."""
+
+
+def draw(
+    trained: Trained, folder: Path, unit: str, rows: Sequence[Row], seed: int
+) -> tuple[Sequence[Path], Sequence[str]]:
+    """Draw `evaluation.svg` and the domain's own figures into a run's folder: their paths, and why others are missing.
+
+    A figure that fails is a line and no error: the table is worth more.
+    """
+    try:
+        import_module("matplotlib")
+    except ImportError:
+        return [], ["no figure: pip install 'dgpg[figures]'"]
+    log = RunFolder(folder).read_log()
+    paths, notes = _tried("no figure", lambda: [evaluation(folder / "evaluation.svg", log, unit, rows)])
+    domain = trained.domain
+    if isinstance(domain, SupportsFigures):
+        what = f"no figures of domain {trained.run.domain}"
+        own, why = _tried(what, lambda: domain.figures(trained.config, policies(trained), folder, seed))
+        paths, notes = [*paths, *own], [*notes, *why]
+    return paths, notes
+
+
+def _tried(what: str, make: Callable[[], Sequence[Path]]) -> tuple[Sequence[Path], Sequence[str]]:
+    """What was drawn, or the line that says why not."""
+    try:
+        return make(), []
+    except Exception as error:  # a plugin's drawing may fail in any way
+        return [], [f"{what}: {error if isinstance(error, DgpgError) else repr(error)}"]
+
+
+def blank(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, list[Axes]]:
+    """An empty figure, inches, with its axes row by row; `options` are those of `Figure.subplots`."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(SETTINGS):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False, **options)
+    return figure, list(axes.flat)
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure as SVG, the same bytes for the same content; returns the path."""
+    from matplotlib import rc_context
+
+    def write(file: Any) -> None:
+        with rc_context(SETTINGS):
+            figure.savefig(file, format="svg", metadata={"Date": None})
+
+    write_atomic(path, write)
+    return path
+
+
+def held_against(policies: Mapping[str, Policy], optimum: str) -> str:
+    """Name of the policy to draw, the first of `policies`, beside that of the domain's `optimum`.
+
+    Raises:
+        ConfigError: the optimum is not among them, or nothing else is.
+    """
+    name = next(iter(policies), optimum)
+    if optimum not in policies or name == optimum:
+        raise ConfigError(
+            f"policies = {list(policies)}: expected the policy to draw first and {optimum} to hold it against; "
+            "take the latter from domain.baselines(config)"
+        )
+    return name
+
+
+def evaluation(path: Path, log: Sequence[Mapping[str, float]], unit: str, rows: Sequence[Row]) -> Path:
+    """Cost while training, over the oracle's where there is one, and every row with its interval."""
+    figure, (curve, bars) = blank(11, 4.2, columns=2)
+    figure.suptitle(f"cost = {unit}", fontsize=9, color="#555555")
+    iteration = np.array([line["iteration"] for line in log])
+    cost = np.array([line["cost"] for line in log])
+    oracle = min((r for r in rows if r.kind == "oracle"), key=lambda r: r.cost, default=None)
+    if oracle and oracle.cost > 0 and (smooth(cost) > oracle.cost).any():
+        _gap(curve, iteration, cost, oracle, rows)
+    else:
+        _cost(curve, iteration, cost, rows)
+    _bars(bars, rows, oracle)
+    return save(figure, path)
+
+
+def smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean of each value and those before it, as many as one part in `WINDOW` of all, `[T]`."""
+    width = max(1, len(values) // WINDOW)
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    end = np.arange(1, len(values) + 1)
+    begin = np.maximum(end - width, 0)
+    mean: NDArray[np.float64] = (total[end] - total[begin]) / (end - begin)
+    return mean
+
+
+def _gap(
+    axes: Axes, iteration: NDArray[np.float64], cost: NDArray[np.float64], oracle: Row, rows: Sequence[Row]
+) -> None:
+    """Distance to the optimum on a log axis, where the plain curve is flat after its first tenth.
+
+    Training meets other arrivals, so a gap smaller than the interval of the oracle's mean says nothing and may be
+    negative: there the axis is linear and the background grey.
+    """
+    gap, unsure = smooth(cost) / oracle.cost - 1, max(float(np.ptp(oracle.ci95)) / 2 / oracle.cost, 1e-3)
+    axes.axhspan(-unsure, unsure, color="#eeeeee", zorder=0, label="95 % interval of the oracle's mean: not resolved")
+    axes.plot(iteration, gap, color=COLOURS["policy"], label="while training, moving mean")
+    for kind in ("policy", "baseline"):
+        best = min((r for r in rows if r.kind == kind), key=lambda r: r.cost, default=None)
+        if best:
+            label = f"{best.name}, evaluated"
+            axes.axhline(best.cost / oracle.cost - 1, color=COLOURS[kind], linestyle="--", linewidth=1, label=label)
+    axes.set_yscale("symlog", linthresh=unsure, linscale=0.5)
+    round_ = [m * 10.0**k for k in range(-3, 4) for m in (1, 2, 5)]
+    least = max(x for x in round_ if x <= 1.001 * unsure)
+    axes.set_yticks([-least, 0, *(x for x in round_ if x >= least)])
+    axes.yaxis.set_major_formatter(lambda value, position: f"{100 * value:+g} %" if value else "0 %")
+    axes.minorticks_off()
+    axes.set(
+        xlabel="iteration",
+        ylabel="cost over the oracle's evaluated mean",
+        title="gap (training meets other arrivals than the evaluation)",
+        ylim=(min(1.2 * float(gap.min()), -2 * unsure), 1.5 * max(float(gap.max()), unsure)),
+    )
+    axes.legend(frameon=False, loc="upper right", fontsize="small")
+
+
+def _cost(axes: Axes, iteration: NDArray[np.float64], cost: NDArray[np.float64], rows: Sequence[Row]) -> None:
+    axes.plot(iteration, cost, color=COLOURS["policy"])
+    best = min((r.cost for r in rows if r.kind == "baseline" and r.information == "same"), default=None)
+    if best is not None:
+        axes.axhline(best, color=COLOURS["baseline"], linestyle="--", label="best baseline, same information")
+        axes.legend(frameon=False)
+    axes.set(xlabel="iteration", ylabel="cost", title="while training", ylim=(0, None))
+
+
+def _bars(axes: Axes, rows: Sequence[Row], oracle: Row | None) -> None:
+    shown = sorted(rows, key=lambda r: r.cost, reverse=True)
+    labels = [f"{r.name} ({r.mode or r.information})" for r in shown]
+    axes.barh(labels, [r.cost for r in shown], color=[COLOURS[r.kind] for r in shown])
+    edge = min(2.5 * shown[len(shown) // 2].cost, 1.25 * shown[0].ci95[1])
+    for i, r in enumerate(shown):
+        axes.plot(r.ci95, (i, i), color="black", linewidth=1)
+        if oracle and oracle.cost > 0 and r is not oracle:
+            at = min(r.ci95[1], 0.9 * edge)
+            axes.annotate(f"{r.cost / oracle.cost - 1:+.1%}", (at, i), (4, 0), textcoords="offset points", va="center")
+    axes.set(xlabel="cost", title="evaluation, same arrivals")
+    if edge > 0:  # costs may be negative: profits
+        axes.set_xlim(0, edge)

@@ -1,0 +1,280 @@
+"""The alignment check: a good model, and models that are wrong in one way each."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from dgpg.domain import Context, CostModel, random
+from dgpg.errors import PluginError
+from dgpg.learning import Task, actions
+from dgpg.learning.networks import MlpActor
+from dgpg.measuring import Alignment, alignment
+from dgpg.measuring.alignment import Plan, Sample
+from dgpg.measuring.tries import CANDIDATES, Choices, Moment, Numbers, tries_of
+
+PLAN = Plan(moments=2, agents=4, horizon=2)
+
+
+class Slopes(CostModel):
+    """The toy's cost with other slopes."""
+
+    def __init__(self, *slopes: float) -> None:
+        super().__init__()
+        self.slopes = torch.tensor(slopes)
+
+    def block_potential(self, block: Tensor, index: Tensor, context: Context) -> Tensor:
+        return 0.5 * self.slopes[index] * block[..., 0].square()
+
+
+class Whole:
+    """A model that is no sum over blocks as far as the core can see."""
+
+    def potential(self, state: Tensor, context: Context) -> Tensor:
+        return 0.5 * (torch.tensor([1.0, 2.0, 4.0]) * state[..., 0].square()).sum(-1)
+
+
+@pytest.fixture(scope="module")
+def of(toy: ModuleType) -> Callable[[object], Alignment]:
+    def measured(model: object) -> Alignment:
+        return alignment.measure(Task(toy.Env(64, 3), model, toy.Routes()), PLAN, 0)  # type: ignore[arg-type]
+
+    return measured
+
+
+def test_the_true_cost_is_trusted(of: Callable[[object], Alignment]) -> None:
+    found = of(Slopes(1.0, 2.0, 4.0))
+    assert found.trusted and "may be trusted" in found.verdict
+    assert found.direction > 0.98 and found.worst > 0.9 and found.detail > 0.98
+    assert found.scale == pytest.approx(1.0, rel=0.05)
+    assert found.states == 64
+
+
+def test_a_model_that_is_no_sum_over_blocks(of: Callable[[object], Alignment]) -> None:
+    assert of(Whole()).trusted
+
+
+def test_a_distance_to_the_even_split_is_trusted(of: Callable[[object], Alignment], toy: ModuleType) -> None:
+    assert of(toy.EvenSplit()).trusted
+
+
+@pytest.mark.parametrize(
+    ("slopes", "said"),
+    [
+        ((4.0, 1.0, 2.0), "may not be trusted"),  # permuted
+        ((2.0, 2.0, 2.0), "may not be trusted"),  # homogeneous
+        ((1.0, 2000.0, 4.0), "misleads"),  # one route in other units
+        ((4.0, 2.0, 1.0), "misleads"),  # upside down
+        ((1e6, 2e6, 4e6), "check its units"),
+        ((-1.0, -2.0, -4.0), "misleads"),
+        ((0.0, 0.0, 0.0), "may not be trusted"),
+    ],
+)
+def test_a_wrong_model_is_not_trusted(of: Callable[[object], Alignment], slopes: tuple[float, ...], said: str) -> None:
+    found = of(Slopes(*slopes))
+    assert not found.trusted and said in found.verdict
+
+
+def test_the_same_seed_measures_the_same(of: Callable[[object], Alignment]) -> None:
+    assert of(Slopes(1.0, 2.0, 4.0)) == of(Slopes(1.0, 2.0, 4.0))
+
+
+def sample(noise: float, tilt: float, seed: int = 0) -> Sample:
+    """Gradients with a mean of known direction; the model's mean is turned away from it by `tilt` radians."""
+    rng = np.random.default_rng(seed)
+    states, agents, choices = 400, 3, 4
+    mean = np.array([1.0, -1.0, 0.0, 0.0])
+    across = np.array([1.0, 1.0, -1.0, -1.0]) / np.sqrt(2)
+    said = np.cos(tilt) * mean + np.sin(tilt) * across
+    shape = (states, agents, choices)
+    features = np.broadcast_to(np.eye(choices), (*shape, choices))
+    true = mean + noise * rng.normal(size=shape)
+    guided = np.broadcast_to(said, shape)
+    shuffled = np.stack([np.broadcast_to(rng.permutation(said), shape) for _ in range(4)])
+    return Sample(true, guided, shuffled, features, rng.random(states), step=guided / 2)
+
+
+@pytest.mark.parametrize("tilt", [0.0, 0.5, np.pi / 2, np.pi])
+@pytest.mark.parametrize("noise", [0.0, 3.0])
+def test_direction_is_the_angle_between_the_means_whatever_the_noise(noise: float, tilt: float) -> None:
+    found = alignment.summarise(sample(noise, tilt), np.random.default_rng(0))
+    assert found.direction == pytest.approx(np.cos(tilt), abs=0.05)
+    low, high = found.direction_ci95
+    assert low - 0.02 <= np.cos(tilt) <= high + 0.02
+    assert found.scale == pytest.approx(np.cos(tilt), abs=0.1)
+
+
+def test_noise_without_a_mean_has_no_direction() -> None:
+    quiet = sample(1.0, 0.0)
+    noise = np.random.default_rng(1).normal(size=quiet.true.shape)
+    found = alignment.summarise(Sample(noise, *list(vars(quiet).values())[1:]), np.random.default_rng(0))
+    assert abs(found.detail) < 0.1 and not found.trusted
+
+
+def test_a_potential_that_is_the_step_s_cost_is_told_what_comes_later() -> None:
+    """The model says what a step costs, up to its unit; the truth is that `later` times over, and some noise."""
+    told = sample(0.5, 0.0)
+    for later, spoken in ((1.0, False), (5.0, True)):
+        found = alignment.summarise(replace(told, true=later / 2 * told.true), np.random.default_rng(0))
+        assert found.own == pytest.approx(1.0) and found.lasting == pytest.approx(later, rel=0.05)
+        assert (f"over the next ones is {found.lasting:.2g} times that" in found.advice) == spoken
+    other = replace(
+        told, true=5 * told.true, step=sample(0.0, 0.5).guided
+    )  # a potential that looks further than its step
+    assert alignment.summarise(other, np.random.default_rng(0)).advice == ""
+
+
+def test_even_draws_are_even_and_allowed(toy: ModuleType) -> None:
+    way = Choices(toy.Routes())
+    mask = torch.tensor([[[True, False, True, True], [False, False, False, False], [False, True, False, False]]])
+    seen = type("Seen", (), {"mask": mask})
+    noise = (torch.arange(900) + 0.5) / 900
+    drawn = torch.stack([way.even(seen, x.expand(1, 3)) for x in noise])[:, 0]  # type: ignore[arg-type]
+    assert drawn[:, 0].bincount(minlength=4).tolist() == [300, 0, 300, 300]
+    assert (drawn[:, 2] == 1).all()
+
+
+# --- continuous actions ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def of_box(toy_box: ModuleType) -> Callable[..., Alignment]:
+    def measured(*prices: float) -> Alignment:
+        model = toy_box.Cost()
+        model.prices = prices
+        return alignment.measure(Task(toy_box.Env(64, 3), model, toy_box.Loads()), PLAN, 0)
+
+    return measured
+
+
+def test_the_true_cost_of_continuous_actions_is_trusted(of_box: Callable[..., Alignment]) -> None:
+    found = of_box(1.0, 2.0, 4.0)
+    assert found.trusted and found.direction > 0.98 and found.detail > 0.98
+    assert found.scale == pytest.approx(1.0, rel=0.05)
+    assert found == of_box(1.0, 2.0, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("prices", "said"),
+    [
+        ((1.0, 2.0, 0.0), "not in all states"),  # what is missing costs nothing: wrong where much is
+        ((1.0, 2.0, 400.0), "may not be trusted"),  # one block in other units
+        ((4.0, 2.0, 1.0), "small alpha"),  # upside down
+        ((-1.0, -2.0, -4.0), "misleads"),
+        ((0.0, 0.0, 0.0), "may not be trusted"),
+        ((1e6, 2e6, 4e6), "check its units"),
+    ],
+)
+def test_a_wrong_model_of_continuous_actions_is_not_trusted(
+    of_box: Callable[..., Alignment], prices: tuple[float, ...], said: str
+) -> None:
+    found = of_box(*prices)
+    assert not found.trusted and said in found.verdict
+
+
+@pytest.fixture
+def moment(toy_box: ModuleType) -> tuple[Numbers, Moment]:
+    env = toy_box.Env(2, still=True)
+    way = tries_of(env, toy_box.Loads())
+    assert isinstance(way, Numbers)
+    decision = env.reset()
+    actions = way.even(decision.observation, torch.full((2, 3, 2), 0.5))
+    tried, mask = way.tries(decision.observation, random.Streams(0, 2))
+    agents = torch.tensor([[2, 0], [1, 2]])
+    chosen = (x.gather(1, agents.view(2, 2, *[1] * (x.dim() - 2)).expand(-1, -1, *x.shape[2:])) for x in (tried, mask))
+    return way, Moment(decision, actions, env.step(actions).state, agents, *chosen)
+
+
+def test_candidates_lie_within_the_bounds_of_who_tries_them(
+    moment: tuple[Numbers, Moment], toy_box: ModuleType
+) -> None:
+    _, at = moment
+    assert at.tried.shape == (2, 2, CANDIDATES, 2) and at.mask.all()
+    low, high = (torch.tensor(end)[at.agents].unsqueeze(2) for end in (toy_box.LOW, toy_box.HIGH))
+    assert ((at.tried >= low) & (at.tried <= high)).all()
+
+
+def test_one_agent_alone_does_something_else(moment: tuple[Numbers, Moment]) -> None:
+    _, at = moment
+    changed = at.instead(0, 3)
+    assert torch.equal(changed[0, 2], at.tried[0, 0, 3]) and torch.equal(changed[1, 1], at.tried[1, 0, 3])
+    assert torch.equal(changed[0, :2], at.actions[0, :2]) and torch.equal(changed[1, [0, 2]], at.actions[1, [0, 2]])
+
+
+def test_what_the_model_says_about_a_try_by_hand(moment: tuple[Numbers, Moment], toy_box: ModuleType) -> None:
+    way, at = moment
+    (found,) = way.rises([toy_box.Cost()], at)
+    load = at.actions[1].clone()
+    load[2] = at.tried[1, 1, 4]
+    one, other = load.sum(0).tolist()
+    missing = 4 - (one - 0.05 * one**2) - (other - 0.05 * other**2)
+    assert found.shape == (2, 2, CANDIDATES)
+    assert float(found[1, 1, 4]) == pytest.approx(0.5 * (one**2 + 2 * other**2 + 4 * missing**2), rel=1e-5)
+
+
+def test_features_are_the_gradient_of_the_last_layer(moment: tuple[Numbers, Moment], toy_box: ModuleType) -> None:
+    way, at = moment
+    env = toy_box.Env(2)
+    actor = alignment.make_actor(env, way.kind, "shared", 8, 0)
+    assert isinstance(actor, MlpActor)
+    features = way.features(actor, at)
+    seen = at.decision.observation
+    hidden = actor.hidden(seen.agent, seen.choices)[1, 1]
+    low, high = (torch.tensor(end)[1] for end in (toy_box.LOW, toy_box.HIGH))
+    share = (at.tried[1, 0] - low) / (high - low)
+    expected = torch.outer(share[2] - share.mean(0), hidden).flatten()
+    torch.testing.assert_close(features[1, 0, 2], expected.detach())
+
+
+# --- splits --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sign", "said"), [(1.0, "may be trusted with a large alpha"), (-1.0, "misleads")], ids=["right", "wrong sign"]
+)
+def test_models_of_splits_are_told_apart(toy_simplex: ModuleType, sign: float, said: str) -> None:
+    class Cost(toy_simplex.Cost):  # type: ignore[misc, name-defined]
+        def block_potential(self, *args: Any) -> Tensor:
+            return sign * super().block_potential(*args)  # type: ignore[no-any-return]
+
+    found = alignment.measure(Task(toy_simplex.Env(64, 3), Cost(), toy_simplex.Loads()), PLAN, 0)
+    assert said in found.verdict
+    assert found.scale == pytest.approx(sign, rel=0.05)
+
+
+def test_tries_of_splits_are_splits_of_what_is_allowed(toy_simplex: ModuleType) -> None:
+    env = toy_simplex.Env(3)
+    way, seen = tries_of(env, toy_simplex.Loads()), env.reset().observation
+    assert isinstance(way, Numbers)
+    tried, may = way.tries(seen, random.Streams(0, 3))
+    assert tried.shape == (3, 4, CANDIDATES, 3) and torch.equal(may[..., 0], seen.active) and not may.all()
+    active = seen.active
+    torch.testing.assert_close(tried.sum(-1), torch.ones(3, 4, CANDIDATES))
+    assert (tried[active] * ~seen.mask[active].unsqueeze(1) == 0).all()
+    free = seen.mask.sum(-1) > 1
+    assert (tried[free].std(1).amax(-1) > 0.01).all()
+
+
+def test_features_of_splits_are_the_gradient_of_the_last_layer(toy_simplex: ModuleType) -> None:
+    env = toy_simplex.Env(2, still=True)
+    way, decision = tries_of(env, toy_simplex.Loads()), env.reset()
+    tried, mask = way.tries(decision.observation, random.Streams(0, 2))
+    agents = torch.arange(4).expand(2, 4)
+    at = Moment(decision, tried[:, :, 0], env.step(tried[:, :, 0]).state, agents, tried, mask)
+    actor = alignment.make_actor(env, actions.kind_of(env.action_space), "shared", 8, 0)
+    assert isinstance(actor, MlpActor)
+    last = actor.hidden(*actor.features(decision.observation.agent, decision.observation.choices))
+    expected = torch.outer(tried[1, 2, 3] - tried[1, 2].mean(0), last[1, 2]).flatten()
+    torch.testing.assert_close(way.features(actor, at)[1, 2, 3], expected.detach())
+
+
+def test_a_mapping_for_the_other_kind_is_refused(toy: ModuleType, toy_box: ModuleType) -> None:
+    with pytest.raises(PluginError, match="state\\(actions, context\\)"):
+        tries_of(toy_box.Env(), toy.Routes())
+    with pytest.raises(PluginError, match="base_state and influence"):
+        tries_of(toy.Env(), toy_box.Loads())
