@@ -108,7 +108,7 @@ def train(
 ) -> None:
     """Train a policy, or go on with a run that was interrupted."""
     from dgpg.domain import registry
-    from dgpg.runs import launch
+    from dgpg.runs import launch, training
     from dgpg.showing import report
 
     named = {
@@ -123,20 +123,22 @@ def train(
     if resume:
         if out is None:
             raise ConfigError("--resume needs --out RUN, the folder of the run to go on with")
-        plan, trainer, folder = launch.resume(out, asked)
+        plan, trainer, folder = training.resume(out, asked)
     else:
         name = asked.pop("domain", None)
         if name is None:
             installed = ", ".join(registry.find(registry.DOMAINS)) or "none"
             raise ConfigError(f"which domain? Installed: {installed}")
         plan = launch.resolve(name, asked)
-        trainer, folder = launch.start(plan, out or _fresh(name, plan.run.algorithm), _plugin(name))
+        trainer, folder = training.start(plan, out or _fresh(name, plan.run.algorithm), _plugin(name))
     report.opening(plan, folder, trainer)
     try:
         with report.progress(plan.run.iterations, trainer.iteration) as show:
-            launch.train(trainer, folder, stop_after, show)
+            interruption = training.train(trainer, folder, stop_after, show, report.aside)
     except KeyboardInterrupt:
-        _fail(f"interrupted; `dgpg train --resume --out {folder.path}` goes on from the last checkpoint", 130)
+        _interrupted(folder.path, folder.kept, 130)
+    if interruption.signal is not None:
+        _interrupted(folder.path, trainer.iteration, interruption.exit_status)
     report.closing(folder, trainer)
 
 
@@ -185,6 +187,10 @@ def calibrate(
         )
     config = launch.domain_config(plugin, _domain_only(sets or [], "a calibration"))
     report.calibration(domain, plugin.calibrate(config, data, out, iterations), out, as_json)
+
+
+def _interrupted(path: Path, kept: int, status: int) -> NoReturn:
+    _fail(f"interrupted; iteration {kept} is saved, and `dgpg train --resume --out {path}` goes on from there", status)
 
 
 def _asked(domain: str | None, named: dict[str, Any], file: Path | None, sets: list[str]) -> dict[str, Any]:

@@ -67,6 +67,7 @@ class TrainConfig(Settings):
     alpha: AlphaSchedule = AlphaSchedule()
     threads: int | None = Field(None, ge=1, description="torch threads; chosen by problem size by default")
     checkpoint_every: int = Field(5, ge=1, description="iterations between checkpoints")
+    checkpoint_minutes: float = Field(5.0, gt=0, description="time after which there is a checkpoint all the same")
 
 
 class CoordinationConfig(Settings):

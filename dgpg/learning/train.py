@@ -52,6 +52,8 @@ class Trainer:
         self.known = 0.0
         """What the estimator learned of the return in the iteration before."""
         self.looked = False
+        self.unsaved: str | None = None
+        """Why the environments cannot be saved, if they cannot: a run of them is not resumed."""
         self._spent: dict[str, float] = {}
 
     def iterate(self) -> Metrics:
@@ -154,7 +156,8 @@ class Trainer:
         return {name: part.state_dict() for name, part in self._modules().items()} | {
             "streams": self.streams.state_dict(),
             "shuffle": self.shuffle.get_state(),
-            "env": self.task.env.state_dict(),
+            "env": None if self.unsaved else self.task.env.state_dict(),
+            "unsaved": self.unsaved,
             "counters": {"iteration": self.iteration, "episodes": self.episodes, "wall_s": self.wall_s},
             "coefficient": self.known,
         }

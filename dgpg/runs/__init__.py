@@ -1,11 +1,12 @@
 """From settings to a run's folder and back.
 
-`launch` resolves settings, builds, trains and resumes; `record` is the only place that writes a run's files; `trained`
-opens a run to act with it.
+`launch` resolves settings and builds; `training` starts, resumes and iterates; `record` is a run's folder, the only
+place that writes there; `trained` opens a run to act with it.
 """
 
-from dgpg.runs.launch import Plan, resolve, resume, start
+from dgpg.runs.launch import Plan, resolve
 from dgpg.runs.record import RunFolder
 from dgpg.runs.trained import Trained, open_trained
+from dgpg.runs.training import resume, start
 
 __all__ = ["Plan", "RunFolder", "Trained", "open_trained", "resolve", "resume", "start"]

@@ -45,6 +45,8 @@ def differences(
             found += differences(old, value, f"{name}.", between)
         elif value != old:
             found.append(f"{option(name)} is {old!r}, {between} {value!r}")
+    gone = [f"{where}{key}" for key in stored if key not in wished]
+    found += [f"{option(name)} is no longer there" for name in gone]
     return found
 
 

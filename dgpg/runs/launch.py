@@ -1,11 +1,11 @@
-"""From settings to a run and back: resolve, build, train, resume, open for evaluation."""
+"""From settings to the parts of a run: resolve every default, build; nothing is written yet."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,13 +26,13 @@ from dgpg.domain import (
     registry,
     validate,
 )
-from dgpg.errors import ConfigError, DivergenceError, RunError
-from dgpg.learning import Metrics, RunConfig, Task, TrainConfig, Trainer
+from dgpg.errors import ConfigError, RunError
+from dgpg.learning import RunConfig, Task, TrainConfig
 from dgpg.learning.actions import kind_of
 from dgpg.learning.algorithms import coordination_config, find, train_config
 from dgpg.learning.estimators import Estimator, find_estimator
-from dgpg.runs.differences import OPTIONS, changes, option
-from dgpg.runs.record import RunFolder, plugin_of
+from dgpg.runs.differences import OPTIONS, option
+from dgpg.runs.versions import plugin_of
 
 Part = TypeVar("Part")
 MANY_AGENTS = 1000
@@ -114,7 +114,7 @@ def resolve(domain_name: str, values: Mapping[str, Any]) -> Plan:
         },
         "",
     )
-    return Plan(run, domain, config, _task(run, domain, config, model))
+    return Plan(run, domain, config, make_task(run, domain, config, model))
 
 
 def _estimator(train: TrainConfig, env: Environment) -> type[Estimator]:
@@ -191,43 +191,12 @@ def on_device(part: Part, device: torch.device) -> Part:
     return part.to(device) if isinstance(part, torch.nn.Module) else part
 
 
-def _task(run: RunConfig, domain: Domain, config: BaseModel, model: AnalyticalModel) -> Task:
+def make_task(run: RunConfig, domain: Domain, config: BaseModel, model: AnalyticalModel) -> Task:
+    """What there is to learn, with environments in which nothing has happened yet."""
     device = torch.device(run.device)
     env = domain.make_env(config, run.num_envs, device, random.derive(run.seed, "train"))
     mapping: AgentMapping | JointMapping = domain.agent_mapping(config)
     return Task(env, on_device(model, device), on_device(mapping, device))
-
-
-def start(plan: Plan, path: Path, plugin: str | None = None) -> tuple[Trainer, RunFolder]:
-    """A new run folder and its trainer, checkpointed before the first iteration."""
-    trainer = Trainer(plan.run, find(plan.run.algorithm), plan.task)
-    folder = RunFolder.create(path, plan.run, plugin)
-    folder.save(0, trainer.state_dict())
-    return trainer, folder
-
-
-def resume(path: Path, asked: Mapping[str, Any]) -> tuple[Plan, Trainer, RunFolder]:
-    """The run in a folder, where its last complete checkpoint left it.
-
-    Args:
-        path: the run folder.
-        asked: settings given beside --resume; any that differs from the run's is refused.
-
-    Raises:
-        RunError: no run there, or one of other settings.
-    """
-    folder, run = RunFolder.open(path)
-    domain_of(run, path)
-    differing = changes(run, asked)
-    if differing:
-        raise RunError(
-            f"{path} was started with other settings: {'; '.join(differing)}. "
-            "Resume without them, or start a new run with another --out"
-        )
-    plan = resolve(run.domain, run.model_dump(mode="json"))
-    trainer = Trainer(plan.run, find(run.algorithm), plan.task)
-    trainer.load_state_dict(folder.load(torch.device(run.device)))
-    return plan, trainer, folder
 
 
 def keep_memory() -> None:
@@ -237,29 +206,3 @@ def keep_memory() -> None:
         mmap_threshold, trim_threshold = -3, -1  # names in malloc.h
         mallopt(mmap_threshold, 2**30)
         mallopt(trim_threshold, 2**31 - 1)
-
-
-def train(trainer: Trainer, folder: RunFolder, stop_after: int | None, report: Callable[[Metrics], None]) -> None:
-    """Iterate to the total, or `stop_after` iterations from here; log each, checkpoint regularly.
-
-    Raises:
-        DivergenceError: a loss or gradient is no longer finite; the last good checkpoint is kept.
-    """
-    run = trainer.config
-    torch.set_num_threads(run.train.threads or 1)
-    keep_memory()
-    folder.start_log(trainer.iteration)
-    last = run.iterations if stop_after is None else min(run.iterations, trainer.iteration + stop_after)
-    try:
-        while trainer.iteration < last:
-            metrics = trainer.iterate()
-            folder.log(metrics)  # before the checkpoint: a line without one is dropped on resume
-            if trainer.iteration % run.train.checkpoint_every == 0 or trainer.iteration == last:
-                folder.save(trainer.iteration, trainer.state_dict())
-            report(metrics)
-    except DivergenceError as error:
-        raise DivergenceError(
-            f"{error}. The last good checkpoint is kept in {folder.checkpoints}; try a lower train.actor_lr"
-        ) from None
-    finally:
-        folder.close()

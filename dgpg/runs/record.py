@@ -1,114 +1,82 @@
-"""The folder of a run: written atomically, read back with clear errors. The only place that writes files."""
+"""The folder of a run: written atomically, by one process at a time, read back with clear errors."""
 
 from __future__ import annotations
 
-import io
 import json
-import os
-import platform
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
+from filelock import BaseFileLock
 
 from dgpg.domain import validate
 from dgpg.errors import RunError
 from dgpg.learning import RunConfig
+from dgpg.runs.atomic import sweep, write_json, writing
+from dgpg.runs.checkpoints import Checkpoints
+from dgpg.runs.differences import differences
+from dgpg.runs.lock import LOCK, OWNER, hold, release
+from dgpg.runs.log import RunLog, read
+from dgpg.runs.versions import FILE, versions
 
-KEEP = 2
-"""Checkpoints kept; one is enough to resume, the one before is for a disk that lied."""
-PACKAGES = ("dgpg", "torch", "numpy", "pydantic", "stevedore", "gymnasium")
-
-
-@contextmanager
-def _writing(what: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise RunError(
-            f"cannot write {what}: {error.strerror or error}. What was complete before is untouched"
-        ) from error
-
-
-def write_atomic(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """The whole file or none of it: write beside it, flush to disk, rename over."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with _writing(path):
-        try:
-            with beside.open("wb") as file:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, path)
-        except BaseException:
-            with suppress(OSError):
-                beside.unlink()
-            raise
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Readable JSON, atomically."""
-    text = json.dumps(value, indent=2) + "\n"
-    write_atomic(path, lambda file: file.write(text.encode()))
-
-
-def versions(plugin: str | None = None) -> dict[str, str]:
-    """Versions that a result depends on."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
-    for name in (*PACKAGES, *([plugin] if plugin else [])):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
-
-
-def plugin_of(path: Path) -> str | None:
-    """The distribution, with its version, that the domain of the run in a folder came from."""
-    try:
-        noted = json.loads((path / "versions.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    known = (*PACKAGES, "python", "platform")
-    others = [name for name in noted if name not in known] if isinstance(noted, dict) else []
-    return f"{others[0]} {noted[others[0]]}" if others else None
+UNBORN = frozenset({"checkpoints", FILE, LOCK, OWNER})
+"""What may lie in a folder in which no run has begun: its configuration is written last."""
 
 
 class RunFolder:
     """config.json, versions.json, metrics.jsonl, checkpoints/ and TensorBoard events."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.checkpoints = path / "checkpoints"
-        self.metrics = path / "metrics.jsonl"
-        self.damaged: list[str] = []
-        """Checkpoints that `load` had to pass over, and why."""
-        self._events: Any = None
+    def __init__(self, path: Path, config: RunConfig | None = None) -> None:
+        self.path, self.config = path, config
+        self._checkpoints = Checkpoints(path / "checkpoints")
+        self._log = RunLog(path)
+        self._lock: BaseFileLock | None = None
+        self.told: list[str] = []
+        """What whoever opened the folder has to say of it."""
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where complete states lie."""
+        return self._checkpoints.folder
+
+    @property
+    def metrics(self) -> Path:
+        """A line an iteration."""
+        return self._log.path
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know of what was found there."""
+        damaged = [f"{line}; the one before is used" for line in self._checkpoints.damaged]
+        return [*self.told, *damaged, *self._log.notes]
 
     @classmethod
     def create(cls, path: Path, config: RunConfig, plugin: str | None = None) -> RunFolder:
-        """A new folder; one that holds anything is refused, so no run is ever overwritten.
+        """A new folder, held by this process; one that holds anything is refused, so no run is ever overwritten.
+
+        A folder where a run was about to begin when its process was killed counts as new.
 
         Raises:
-            RunError: the folder holds something.
+            RunError: the folder holds something, or another process has it.
         """
-        folder = cls(path)
-        with _writing(path):
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        folder = cls(path, config)
+        with writing(path):
+            if path.exists() and not begins(path):
                 way = "add --resume to go on with that run, or " if (path / "config.json").is_file() else ""
                 raise RunError(f"{path} exists: {way}choose another --out")
             folder.checkpoints.mkdir(parents=True, exist_ok=True)
-        write_json(path / "versions.json", versions(plugin))
+        folder.claim()
+        if not begins(path):  # another process was faster, and has ended
+            folder.close()
+            raise RunError(f"{path} exists: choose another --out")
+        write_json(path / FILE, versions(plugin))
         write_json(path / "config.json", config.model_dump(mode="json"))
         return folder
 
     @classmethod
     def open(cls, path: Path) -> tuple[RunFolder, RunConfig]:
-        """An existing run and its configuration.
+        """An existing run and its configuration, to read.
 
         Raises:
             RunError: no such folder, or not a run.
@@ -120,85 +88,79 @@ class RunFolder:
             values = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise RunError(f"{path} is not a run: it has no config.json") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise RunError(f"{file} cannot be read: {error}") from None
-        return cls(path), validate(RunConfig, values, str(file))
+        config = validate(RunConfig, values, str(file))
+        return cls(path, config), config
+
+    def claim(self) -> None:
+        """Hold the folder for this process, to write there; what killed writers left goes.
+
+        Raises:
+            RunError: another process has it; says which.
+        """
+        self._lock = hold(self.path)
+        sweep(self.path)
+        sweep(self.checkpoints)
 
     def save(self, iteration: int, state: Mapping[str, Any]) -> None:
-        """A complete checkpoint; then those beyond KEEP go, and those of work that is done again."""
-        target = self.checkpoints / f"iteration-{iteration:06d}.pt"
-        if self._events is not None:
-            with _writing(self.path / "events"):
-                self._events.flush()
-        whole = io.BytesIO()  # torch.save straight to a full disk hides the reason
-        torch.save(dict(state), whole)
-        write_atomic(target, lambda file: file.write(whole.getbuffer()))
-        saved = self._saved()
-        done = saved.index(target)
-        for old in (*saved[:done], *saved[done + KEEP :], *self.checkpoints.glob(".iteration-*")):
-            with suppress(OSError):
-                old.unlink()
+        """A complete checkpoint, with the configuration that it belongs to."""
+        self._log.flush()
+        belongs = {} if self.config is None else {"config": self.config.model_dump(mode="json")}
+        self._checkpoints.save(iteration, {**state, **belongs})
 
     def load(self, device: torch.device) -> dict[str, Any]:
         """The newest checkpoint that reads back whole.
 
         Raises:
-            RunError: no checkpoint is complete.
+            RunError: no checkpoint is complete, its numbers are not finite, or it is of another configuration.
         """
-        self.damaged = []
-        for file in self._saved():
-            try:
-                with zipfile.ZipFile(file) as archive:  # torch.load leaves the checksums alone
-                    if bad := archive.testzip():
-                        raise ValueError(f"checksum of {bad} is wrong")
-                state: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
-                return state
-            except Exception as error:  # a damaged file fails in many ways; the one before may be whole
-                why = (str(error) or repr(error)).splitlines()[0]
-                self.damaged.append(f"{file.name} cannot be read: {why}")
-        detail = f" ({'; '.join(self.damaged)})" if self.damaged else ""
-        raise RunError(f"{self.path} has no complete checkpoint{detail}; start it again in a new folder")
+        state = self._checkpoints.load(device)
+        belongs = state.pop("config", None)
+        if self.config is not None and isinstance(belongs, dict):
+            trained = validate(RunConfig, belongs, f"the checkpoint of {self.path}").model_dump(mode="json")
+            found = differences(trained, self.config.model_dump(mode="json"), between="config.json says")
+            if found:
+                raise RunError(
+                    f"{self.path / 'config.json'} was changed since the run began, and its checkpoints are of the "
+                    f"settings before: {'; '.join(found)}. Put them back, or start a new run with --config and another --out"
+                )
+        return state
 
-    def _saved(self) -> list[Path]:
-        return sorted(self.checkpoints.glob("iteration-*.pt"), reverse=True)
+    @property
+    def begun(self) -> bool:
+        """Whether there is a checkpoint or a line of the log to go on from."""
+        return bool(self._checkpoints.saved()) or bool(self.metrics.exists() and self.metrics.stat().st_size)
+
+    @property
+    def kept(self) -> int:
+        """Iteration of the newest checkpoint; 0 if there is none."""
+        return max((int(path.stem.rpartition("-")[2]) for path in self._checkpoints.saved()), default=0)
 
     def start_log(self, iteration: int) -> None:
-        """Open the log after `iteration`: lines beyond the checkpoint are from work that is done again."""
-        kept = [line for line in self.read_log() if line["iteration"] <= iteration]
-        text = "".join(json.dumps(line) + "\n" for line in kept)
-        write_atomic(self.metrics, lambda file: file.write(text.encode()))
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            return
-        with _writing(self.path):
-            self._events = SummaryWriter(str(self.path / "events"), purge_step=iteration + 1)
+        """Open the log after `iteration`."""
+        self._log.start(iteration)
 
     def log(self, metrics: Mapping[str, float]) -> None:
         """One line for one iteration, on disk before this returns."""
-        with _writing(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dict(metrics)) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        if self._events is not None:
-            with _writing(self.path / "events"):
-                for name, value in metrics.items():
-                    self._events.add_scalar(name, value, metrics["iteration"])
-
-    def close(self) -> None:
-        """Flush the events."""
-        if self._events is not None:
-            with _writing(self.path / "events"):
-                self._events.close()
+        self._log.append(metrics)
 
     def read_log(self) -> list[dict[str, float]]:
-        """Complete lines of metrics.jsonl; a line cut by a crash ends the list."""
-        lines: list[dict[str, float]] = []
-        if not self.metrics.exists():
-            return lines
-        for text in self.metrics.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                lines.append(json.loads(text))
-            except ValueError:
-                break
-        return lines
+        """Records of metrics.jsonl, as far as they follow each other."""
+        return read(self.metrics).lines
+
+    def close(self) -> None:
+        """Flush the events, and let other processes have the folder."""
+        self._log.close()
+        if self._lock is not None:
+            release(self._lock)
+            self._lock = None
+
+
+def begins(path: Path) -> bool:
+    """Whether a folder is new: empty, or left by a process that was killed before its run had begun."""
+    if not path.is_dir():
+        return False
+    found = {entry.name for entry in path.iterdir() if not entry.name.startswith(".config.json.")}
+    found = {name for name in found if not name.startswith(f".{FILE}.")}
+    return found <= UNBORN and not any((path / "checkpoints").glob("*"))

@@ -19,6 +19,7 @@ from dgpg.learning.algorithms import find, make_team
 from dgpg.learning.rounds import Channel, Team
 from dgpg.runs.launch import device_of, domain_config, domain_of, load_model, on_device
 from dgpg.runs.record import RunFolder
+from dgpg.runs.versions import changed
 
 PERFECT = ChannelConfig()
 """Messages arrive as they were sent, as often as in training."""
@@ -35,6 +36,8 @@ class Trained:
     team: Team
     untrained: Team
     iteration: int
+    notes: tuple[str, ...] = ()
+    """What a user should know of the run that was opened."""
 
     @property
     def device(self) -> torch.device:
@@ -107,26 +110,27 @@ def open_trained(path: Path, overrides: Mapping[str, Any], channel: ChannelConfi
     """
     folder, run = RunFolder.open(path)
     domain = domain_of(run, path)
+    device = device_of("cuda" if run.device == "cuda" and torch.cuda.is_available() else "cpu")
+    state = folder.load(device)
     own = domain_config(domain, run.settings)
     config = evaluated_in(domain, own, overrides)
-    device = device_of("cuda" if run.device == "cuda" and torch.cuda.is_available() else "cpu")
     model, _ = load_model(run.domain, domain, config, run.model)
     env = domain.make_env(config, 1, device, 0)
-    state = folder.load(device)
     kind = _kind(run, domain, own, config, env)
     task = Task(env, on_device(model, device), on_device(domain.agent_mapping(config), device))
     algorithm, decision = find(run.algorithm), env.reset()
     team, untrained = (make_team(run, algorithm, task, kind, decision) for _ in range(2))
     try:
         team.actor.load_state_dict(state["actor"])
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, RuntimeError, TypeError) as error:
         why = _misfit(domain, own, env) or str(error).splitlines()[-1].strip()
         raise RunError(f"the policy of {path} does not fit these settings: {why}") from None
     if team.rounds is not None:  # an untrained policy hears as the trained one does
         untrained.actor.hearing.load_state_dict(team.actor.hearing.state_dict())
     team, untrained = (_spoken(one, channel) for one in (team, untrained))
     iteration = int(state["counters"]["iteration"])
-    return Trained(run, domain, config, task.model, team, untrained, iteration)
+    notes = (*folder.notes, *(line for line in (changed(path),) if line is not None))
+    return Trained(run, domain, config, task.model, team, untrained, iteration, notes)
 
 
 def _spoken(team: Team, channel: ChannelConfig) -> Team:

@@ -18,7 +18,7 @@ from dgpg.errors import ConfigError, DgpgError
 from dgpg.measuring import Row
 from dgpg.measuring.evaluate import policies
 from dgpg.runs import RunFolder, Trained
-from dgpg.runs.record import write_atomic
+from dgpg.runs.atomic import write_atomic
 
 Figure: TypeAlias = Any
 """`matplotlib.figure.Figure`; matplotlib ships no types and may be absent."""

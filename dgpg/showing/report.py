@@ -89,8 +89,8 @@ def opening(plan: Plan, folder: RunFolder, trainer: Trainer) -> None:
     run = plan.run
     for line in plan.description:
         console.print(f"note: {line}", markup=False, soft_wrap=True)
-    for line in folder.damaged:
-        console.print(f"note: {line}; the one before is used", markup=False, soft_wrap=True)
+    for line in folder.notes:
+        console.print(f"note: {line}", markup=False, soft_wrap=True)
     if trainer.team.rounds is not None:
         said = intents_of(trainer.kind, plan.task.model, plan.task.mapping, trainer.decision).said
         size = f"{said} numbers a round and hears as many ({8 * said * trainer.team.rounds.count:,} bytes a step)"
@@ -104,6 +104,11 @@ def opening(plan: Plan, folder: RunFolder, trainer: Trainer) -> None:
         soft_wrap=True,
         highlight=False,
     )
+
+
+def aside(line: str) -> None:
+    """Something a user should know now, apart from what a command returns."""
+    Console(stderr=True, soft_wrap=True).print(line, markup=False, highlight=False)
 
 
 def scaffolded(folder: Path, name: str) -> None:

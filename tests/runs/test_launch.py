@@ -15,7 +15,7 @@ from pydantic import Field
 from dgpg.domain import Decision, SupportsTransfer, registry
 from dgpg.errors import DataError, RunError
 from dgpg.measuring import evaluate
-from dgpg.runs import launch, open_trained
+from dgpg.runs import launch, open_trained, training
 from dgpg.runs.trained import evaluated_in
 
 from .. import toy, toy_box, toy_simplex
@@ -67,7 +67,7 @@ def run_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
         monkeypatch.setattr(registry, "load_domain", lambda name: domain)
         train = {"minibatches": 1, "actor_hidden": 8, "critic_hidden": 8}
         values = {"num_envs": 2, "device": "cpu", "settings": settings, "train": train}
-        launch.start(launch.resolve("toy", values), tmp_path / "r")
+        training.start(launch.resolve("toy", values), tmp_path / "r")
         return tmp_path / "r"
 
     return make

@@ -11,8 +11,10 @@ import torch
 
 from dgpg.errors import ConfigError, RunError
 from dgpg.learning import RunConfig
-from dgpg.runs import RunFolder, record
-from dgpg.runs.record import KEEP, versions, write_atomic, write_json
+from dgpg.runs import RunFolder
+from dgpg.runs.atomic import write_atomic, write_json
+from dgpg.runs.checkpoints import KEEP
+from dgpg.runs.versions import versions
 
 from ..folders import CONFIG, CPU, line, names, state
 
@@ -63,7 +65,7 @@ def test_a_full_disk_is_one_message_and_leaves_no_litter(
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(record.os, call, full)
+    monkeypatch.setattr(os, call, full)
     with pytest.raises(RunError, match=r"iteration-000002.pt: No space left on device. What was complete"):
         run.save(2, state(2))
     monkeypatch.undo()
@@ -75,7 +77,7 @@ def test_a_full_disk_is_one_message_and_leaves_no_litter(
 
 
 def test_a_new_run_holds_its_configuration_and_versions(run: RunFolder) -> None:
-    assert names(run.path) == ["checkpoints", "config.json", "versions.json"]
+    assert names(run.path) == [".lock", ".lock.json", "checkpoints", "config.json", "versions.json"]
     found, config = RunFolder.open(run.path)
     assert config == CONFIG and found.path == run.path
     assert json.loads((run.path / "versions.json").read_text()) == versions()
@@ -184,7 +186,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(run: RunFolder, damag
         }[damage]
     )
     assert torch.equal(run.load(CPU)["weights"], state(5)["weights"])
-    (told,) = run.damaged
+    (told,) = run.notes
     assert "iteration-000010.pt" in told and "\n" not in told
     run.save(7, state(7))
     assert names(run.checkpoints) == ["iteration-000005.pt", "iteration-000007.pt"]

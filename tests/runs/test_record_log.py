@@ -82,7 +82,6 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import torch
 from torch.utils.tensorboard import SummaryWriter
-from dgpg.runs import record
 from dgpg.learning.config import RunConfig
 from dgpg.runs.record import RunFolder
 root = Path(sys.argv[2])
@@ -104,7 +103,7 @@ def work(path, left):
         tick(handle)
         flush(handle)
         tick()
-    record.os.fsync = fsync
+    os.fsync = fsync
     plain = Path.open
     def opened(self, *args, **kwargs):
         file = plain(self, *args, **kwargs)
@@ -115,13 +114,13 @@ def work(path, left):
     sys.addaudithook(audit)
     folder = RunFolder.create(path, RunConfig(domain="toy", algorithm="mappo"))
     done = path.with_suffix(".done").open("w")
-    folder.save(0, {"iteration": 0, "x": torch.zeros(1000)})
+    folder.save(0, {"counters": {}, "iteration": 0, "x": torch.zeros(1000)})
     folder.start_log(0)
     print(0, file=done, flush=True)
     for i in range(1, 6):
         folder.log({"iteration": i, "cost": 10.0 * i})
         if i % 2 == 0:
-            folder.save(i, {"iteration": i, "x": torch.full((1000,), float(i))})
+            folder.save(i, {"counters": {}, "iteration": i, "x": torch.full((1000,), float(i))})
             print(i, file=done, flush=True)
     folder.close()
 
@@ -151,9 +150,10 @@ def test_killed_at_any_file_operation_the_last_complete_checkpoint_is_found(tmp_
         if not done:  # killed before the run was there: said so, nothing to lose
             continue
         folder, _ = RunFolder.open(path)
+        folder.claim()
         loaded = folder.load(CPU)
         iteration = loaded["iteration"]
-        assert not folder.damaged and iteration in (int(done[-1]), int(done[-1]) + 2)
+        assert not folder.notes and iteration in (int(done[-1]), int(done[-1]) + 2)
         assert torch.equal(loaded["x"], torch.full((1000,), float(iteration)))
         folder.start_log(iteration)
         assert [m["iteration"] for m in folder.read_log()] == list(range(1, iteration + 1)), path

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dgpg.errors import ConfigError, DataError
-from dgpg.runs.record import write_atomic
+from dgpg.runs.atomic import write_atomic
 from dgpg_power import program
 from dgpg_power.config import Config
 from dgpg_power.data.load import load_case

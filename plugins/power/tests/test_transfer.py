@@ -11,7 +11,7 @@ import torch
 from dgpg.domain import SupportsTransfer, validate
 from dgpg.errors import ConfigError
 from dgpg.measuring import evaluate
-from dgpg.runs import launch, open_trained
+from dgpg.runs import launch, open_trained, training
 from dgpg.runs.trained import evaluated_in
 from dgpg_power.config import Config
 from dgpg_power.domain import domain
@@ -51,7 +51,7 @@ def run(tmp_path: Path) -> Path:
     """A run on the tight grid, relaxed, before its first iteration."""
     settings = {"network": "case24-tight", "horizon": 6, "commitment": "relaxed"}
     plan = launch.resolve("power", {"num_envs": 2, "device": "cpu", "settings": settings})
-    launch.start(plan, tmp_path / "r")
+    training.start(plan, tmp_path / "r")
     return tmp_path / "r"
 
 
