@@ -75,4 +75,5 @@ def test_the_page_works(tmp_path: Path) -> None:
     assert noted == [False, True, False]  # the template's pumps remember nothing; levels last; and are then counted so
     first, lasting = (costs(fresh, run) for run in ("runs/first", "runs/lasting"))
     assert first["dg-pg"] < 0.9 * min(first["pass-on"], first["keep-level"])
-    assert lasting["dg-pg"] < 0.5 * first["dg-pg"] and lasting["pass-on"] == first["pass-on"]
+    # One seed, and the last digits of a processor decide where it ends: 0.19 to 0.55 over five seeds on one machine.
+    assert lasting["dg-pg"] < 0.75 * first["dg-pg"] and lasting["pass-on"] == first["pass-on"]

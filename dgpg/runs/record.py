@@ -123,7 +123,8 @@ class RunFolder:
             if found:
                 raise RunError(
                     f"{self.path / 'config.json'} was changed since the run began, and its checkpoints are of the "
-                    f"settings before: {'; '.join(found)}. Put them back, or start a new run with --config and another --out"
+                    f"settings before: {'; '.join(found)}. Put them back, or start a new run with "
+                    "--config and another --out"
                 )
         return state
 
