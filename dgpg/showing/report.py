@@ -107,8 +107,9 @@ def opening(plan: Plan, folder: RunFolder, trainer: Trainer) -> None:
 
 
 def aside(line: str) -> None:
-    """Something a user should know now, apart from what a command returns."""
-    Console(stderr=True, soft_wrap=True).print(line, markup=False, highlight=False)
+    """Something a user should know now, apart from what a command returns; a bar that is shown makes room for it."""
+    to = console if console.is_terminal else Console(stderr=True)
+    to.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def scaffolded(folder: Path, name: str) -> None:
