@@ -28,7 +28,8 @@ DomainSets = Annotated[list[str] | None, typer.Option("--set", metavar="a.b=v", 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN RUN ...", help="Run folders.")]
 Episodes = Annotated[int, typer.Option(min=1, help="Episodes each row is measured on.")]
-EvaluationSeed = Annotated[int, typer.Option(min=0, help="Seed of the arrivals, the same for every row.")]
+SEEDS = 2**48 - 1
+EvaluationSeed = Annotated[int, typer.Option(min=0, max=SEEDS, help="Seed of the arrivals, the same for every row.")]
 
 
 @app.command()
@@ -61,7 +62,7 @@ def new(
 def check(
     domain: Annotated[str, typer.Argument(help="Name of a domain, see `dgpg domains`.")],
     model: Annotated[str | None, typer.Option(help="Analytical model; the domain's own by default.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=SEEDS, help="Seed of everything random.")] = 0,
     device: Annotated[str, typer.Option(help="cpu (default), cuda or auto.")] = "cpu",
     sets: DomainSets = None,
     as_json: AsJson = False,
@@ -120,6 +121,8 @@ def train(
         "model": model,
     }
     asked = _asked(domain, named, config, sets or [])
+    if "device" in asked:
+        launch.device_of(asked["device"])
     if resume:
         if out is None:
             raise ConfigError("--resume needs --out RUN, the folder of the run to go on with")
@@ -196,27 +199,43 @@ def _interrupted(path: Path, kept: int, status: int) -> NoReturn:
 def _asked(domain: str | None, named: dict[str, Any], file: Path | None, sets: list[str]) -> dict[str, Any]:
     """What the user said, in the shape of RunConfig: the file, then --set, then options."""
     from dgpg.domain import merge
-    from dgpg.runs.overrides import parse_overrides, read_file
+    from dgpg.learning.algorithms import find
+    from dgpg.learning.unused import is_record, refuse_without_guidance
+    from dgpg.runs.overrides import read_file
 
-    values = read_file(file) if file else {}
+    values = read_file(file) if file is not None else {}
     known = {"domain", "settings", "train", "coordination", *named}
     for key in values:
         if key not in known:
             raise ConfigError(f"--config {file}: {unknown('field', key, known)}")
-    overrides = parse_overrides(sets)
+    if domain is not None and values.get("domain", domain) != domain:
+        raise ConfigError(f"--config {file} is of domain {values['domain']!r}, not {domain!r}; leave one of them out")
+    recorded = is_record(values)
+    overrides = _overrides(sets)
     parts = {name: overrides.pop(name, {}) for name in ("train", "coordination")} | {"settings": overrides}
-    values = merge(values, {key: part for key, part in parts.items() if part != {}})
-    return values | {key: value for key, value in {**named, "domain": domain}.items() if value is not None}
+    said = {key: part for key, part in parts.items() if part != {}}
+    values = merge(values, said)
+    values |= {key: value for key, value in {**named, "domain": domain}.items() if value is not None}
+    if recorded and isinstance(values["algorithm"], str):  # what the record itself holds may be without effect
+        refuse_without_guidance(find(values["algorithm"]), said)
+    return values
 
 
 def _domain_only(sets: list[str], what: str, refused: tuple[str, ...] = ("train", "coordination")) -> dict[str, Any]:
-    from dgpg.runs.overrides import parse_overrides
-
-    overrides = parse_overrides(sets)
+    overrides = _overrides(sets)
     for name in refused:
         if name in overrides:
             raise ConfigError(f"--set {name}.*: {what} does not train; only the domain's settings change")
     return overrides
+
+
+def _overrides(sets: list[str]) -> dict[str, Any]:
+    from dgpg.runs.overrides import parse_overrides, repeated
+    from dgpg.showing import report
+
+    for line in repeated(sets):
+        report.aside(f"note: {line}")
+    return parse_overrides(sets)
 
 
 def _fresh(domain: str, algorithm: str) -> Path:

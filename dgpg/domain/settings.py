@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from dgpg.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
+SHOWN = 60
+"""Characters of a wrong value that a message repeats."""
 
 
 class Settings(BaseModel):
-    """Base of every configuration: frozen, and an unknown field is an error."""
+    """Base of every configuration: frozen, an unknown field is an error, and so is true for a number or no text."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _means_what_it_says(cls, value: Any, info: ValidationInfo) -> Any:
+        field = cls.model_fields[str(info.field_name)]
+        given = value if isinstance(value, (list, tuple)) else [value]
+        if any(isinstance(one, bool) for one in given) and not _takes_truth(field.annotation):
+            raise PydanticCustomError("truth", "Expected what the setting is, not true or false")
+        if isinstance(value, str) and not value.strip() and field.default != value:
+            raise PydanticCustomError("nothing", "Nothing after the =; give a value, or leave it out for the default")
+        return value
 
 
 def validate(model: type[Model], values: Mapping[str, Any], where: str) -> Model:
@@ -41,7 +55,23 @@ def _explain(model: type[BaseModel], item: Any, where: str) -> str:
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "value_error":
         return f"{name}: {message}" if name else message
-    return f"{name} = {item['input']!r}: {message[0].lower()}{message[1:]}"
+    return f"{name} = {_shown(item['input'])}: {message[0].lower()}{message[1:]}"
+
+
+def _shown(value: Any) -> str:
+    """A wrong value, cut where it is long."""
+    text = repr(value) if not isinstance(value, int) or value.bit_length() < 4 * SHOWN else "a number of many digits"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def _takes_truth(annotation: Any) -> bool:
+    """Whether true and false are among what an annotation allows, inside unions and containers too."""
+    if annotation in (bool, Any):
+        return True
+    inner = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return any(isinstance(value, bool) for value in inner)
+    return any(_takes_truth(one) for one in inner)
 
 
 def _fields(model: type[BaseModel], path: Sequence[str]) -> list[str]:

@@ -34,19 +34,21 @@ class AlphaSchedule(Settings):
 class TrainConfig(Settings):
     """Everything the trainer can be told; the defaults of an algorithm are in `dgpg.learning.algorithms`."""
 
-    horizon: int | None = Field(None, ge=1, description="steps an iteration collects; an episode by default")
-    epochs: int = Field(2, ge=1, description="passes over the collected data in one update phase")
-    minibatches: int = Field(8, ge=1, description="Adam steps in one pass")
+    horizon: int | None = Field(
+        None, ge=1, le=100_000, description="steps an iteration collects; an episode by default"
+    )
+    epochs: int = Field(2, ge=1, le=1000, description="passes over the collected data in one update phase")
+    minibatches: int = Field(8, ge=1, le=100_000, description="Adam steps in one pass")
     actor_lr: float = Field(3e-3, gt=0, description="learning rate of the policy")
     critic_lr: float = Field(3e-3, gt=0, description="learning rate of the value")
     lr_end: float = Field(0.2, ge=0, le=1, description="share of the learning rates left at the end (linear)")
     gamma: float = Field(0.95, ge=0, le=1, description="discount a step")
     lambda_: float = Field(0.9, ge=0, le=1, description="lambda of GAE")
-    clip: float = Field(0.2, gt=0, description="width of the policy's trust region")
-    value_clip: float = Field(0.2, gt=0, description="width of the value's trust region, normalised units")
-    huber: float = Field(10.0, gt=0, description="where the value loss turns linear, normalised units")
-    entropy: float = Field(1e-3, ge=0, description="weight of the entropy bonus")
-    max_grad_norm: float = Field(0.5, gt=0, description="gradients are scaled down to this norm")
+    clip: float = Field(0.2, gt=0, le=1e6, description="width of the policy's trust region")
+    value_clip: float = Field(0.2, gt=0, le=1e6, description="width of the value's trust region, normalised units")
+    huber: float = Field(10.0, gt=0, le=1e6, description="where the value loss turns linear, normalised units")
+    entropy: float = Field(1e-3, ge=0, le=1e6, description="weight of the entropy bonus")
+    max_grad_norm: float = Field(0.5, gt=0, le=1e9, description="gradients are scaled down to this norm")
     parameters: Parameters = Field(
         "shared", description="one network for all agents, or one for each (a central critic is always one)"
     )
@@ -65,9 +67,11 @@ class TrainConfig(Settings):
         "none", description="what an agent's guidance is divided by before the batch normaliser"
     )
     alpha: AlphaSchedule = AlphaSchedule()
-    threads: int | None = Field(None, ge=1, description="torch threads; chosen by problem size by default")
-    checkpoint_every: int = Field(5, ge=1, description="iterations between checkpoints")
-    checkpoint_minutes: float = Field(5.0, gt=0, description="time after which there is a checkpoint all the same")
+    threads: int | None = Field(None, ge=1, le=1024, description="torch threads; chosen by problem size by default")
+    checkpoint_every: int = Field(5, ge=1, le=10**9, description="iterations between checkpoints")
+    checkpoint_minutes: float = Field(
+        5.0, gt=0, le=1e9, description="time after which there is a checkpoint all the same"
+    )
 
 
 class CoordinationConfig(Settings):
@@ -92,7 +96,7 @@ class RunConfig(Settings):
     domain: str
     algorithm: str
     model: str | None = Field(None, description="analytical model; the domain's own by default")
-    iterations: int = Field(40, ge=1, description="total number that schedules are laid over")
+    iterations: int = Field(40, ge=1, le=10**9, description="total number that schedules are laid over")
     num_envs: int = Field(8, ge=1, le=65536, description="parallel environments")
     seed: int = Field(0, ge=0, lt=2**48)
     device: Literal["cpu", "cuda"] = "cpu"

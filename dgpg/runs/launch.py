@@ -31,6 +31,7 @@ from dgpg.learning import RunConfig, Task, TrainConfig
 from dgpg.learning.actions import kind_of
 from dgpg.learning.algorithms import coordination_config, find, train_config
 from dgpg.learning.estimators import Estimator, find_estimator
+from dgpg.learning.unused import is_record, refuse_unused, refuse_without_guidance
 from dgpg.runs.differences import OPTIONS, option
 from dgpg.runs.versions import plugin_of
 
@@ -80,12 +81,18 @@ def resolve(domain_name: str, values: Mapping[str, Any]) -> Plan:
 
     Args:
         domain_name: entry point in `dgpg.domains`.
-        values: fields of `RunConfig`; `settings` are the domain's own, `train` the trainer's.
+        values: fields of `RunConfig`; `settings` are the domain's own, `train` the trainer's. All of them are the
+            record of a run and may hold what its algorithm does not use; fewer are what somebody said, and may not.
+
+    Raises:
+        ConfigError: a setting is wrong, or has no effect on this run.
     """
     values = {"algorithm": "dg-pg", "device": "auto"} | {k: v for k, v in values.items() if v is not None}
     validate(RunConfig, {**values, "domain": domain_name, "device": "cpu"}, "")
     domain = registry.load_domain(domain_name)
     algorithm = find(values["algorithm"])
+    said: Mapping[str, Any] = {} if is_record({"model": None, **values, "domain": domain_name}) else values
+    refuse_without_guidance(algorithm, said)
     config = domain_config(domain, values.get("settings", {}))
     device = device_of(values["device"])
     model, name = load_model(domain_name, domain, config, values.get("model"))
@@ -95,8 +102,9 @@ def resolve(domain_name: str, values: Mapping[str, Any]) -> Plan:
     told, asked = tuned.get("train", {}), values.get("train", {})
     train = train_config(algorithm, told, asked, probe.action_space, coordination.rounds)
     _refuse_without_blocks(train, probe, model)
+    refuse_unused(algorithm, train, coordination, _estimator(train, probe), said)
     num_envs = values.get("num_envs") or tuned.get("num_envs") or (8 if probe.num_agents < MANY_AGENTS else 2)
-    train = _with_threads(train, probe.num_agents * int(num_envs))
+    train = _with_threads(train, probe.num_agents * int(num_envs), said.get("train", {}).get("threads"))
     chosen = {**tuned, **values}
     fields = {key: chosen[key] for key in ("iterations", "seed") if key in chosen}
     run = validate(
@@ -129,11 +137,13 @@ def _refuse_without_blocks(train: TrainConfig, env: Environment, model: Analytic
         )
 
 
-def _with_threads(train: TrainConfig, rows: int) -> TrainConfig:
-    """As many as agents in all environments keep busy, unless the user says."""
+def _with_threads(train: TrainConfig, rows: int, said: int | None) -> TrainConfig:
+    """As many as agents in all environments keep busy, unless the user says; no more than there are cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if said is not None and train.threads is not None and train.threads > cores:
+        raise ConfigError(f"train.threads = {train.threads}: this machine lends {cores} cores; give at most that")
     if train.threads is not None:
         return train
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return train.model_copy(update={"threads": 1 if rows < SMALL else min(2, cores)})
 
 

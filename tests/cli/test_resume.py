@@ -213,4 +213,8 @@ def test_a_limit_on_files_is_one_message() -> None:
 
 
 def test_memory_that_is_not_there_is_one_message() -> None:
-    assert "not enough memory" in refused("train", "cloud", *TINY, "--set", "horizon=100000000000000", "--out", "r")
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))"
+    huge = ("--set", "horizon=100000", "--num-envs", 65536, "--out", "r")
+    ended = subprocess.run(command("train", "cloud", *TINY, *huge, before=limit), capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "error: not enough memory" in ended.stderr and "Traceback" not in ended.stderr

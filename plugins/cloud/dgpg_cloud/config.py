@@ -41,9 +41,9 @@ class Workload(Settings):
     swing: float = Field(
         0.3, ge=0, lt=1, description="relative amplitude of the daily cycle of arrivals (synthetic jobs)"
     )
-    period: int = Field(64, ge=2, description="steps of one daily cycle")
-    longest: int = Field(64, ge=1, description="steps after which a job is cut")
-    memory_per_vcpu: float = Field(4.0, gt=0, description="GiB a vCPU, for traces that do not record memory")
+    period: int = Field(64, ge=2, le=1_000_000, description="steps of one daily cycle")
+    longest: int = Field(64, ge=1, le=100_000, description="steps after which a job is cut")
+    memory_per_vcpu: float = Field(4.0, gt=0, le=10_000, description="GiB a vCPU, for traces that do not record memory")
     start: float = Field(0.0, ge=0, lt=1, description="share of the trace at which its used part starts")
     end: float = Field(1.0, gt=0, le=1, description="share of the trace at which its used part ends")
 
@@ -65,33 +65,37 @@ class Machines(Settings):
     file: File | None = Field(
         None, description="machine table: openb_node_list*.csv or EC2 catalogue CSV; a dozen EC2 types if absent"
     )
-    run_slots: int = Field(16, ge=1, description="jobs a machine runs at most at once")
-    queue_places: int = Field(32, ge=1, description="jobs that can wait at a machine")
+    run_slots: int = Field(16, ge=1, le=4_096, description="jobs a machine runs at most at once")
+    queue_places: int = Field(32, ge=1, le=4_096, description="jobs that can wait at a machine")
 
 
 class Weights(Settings):
     """Prices of the three terms of the shared cost."""
 
-    waiting: float = Field(0.2, ge=0, description="cost of one job waiting for one step")
-    price: float = Field(1.0, ge=0, description="cost of one USD per hour of switched-on machine, a step")
-    stranded: float = Field(3.0, ge=0, description="cost of one USD per hour of capacity that cannot be used, a step")
+    waiting: float = Field(0.2, ge=0, le=1e6, description="cost of one job waiting for one step")
+    price: float = Field(1.0, ge=0, le=1e6, description="cost of one USD per hour of switched-on machine, a step")
+    stranded: float = Field(
+        3.0, ge=0, le=1e6, description="cost of one USD per hour of capacity that cannot be used, a step"
+    )
 
 
 class Config(Settings):
     """N dispatchers place jobs on M machines through K candidates each."""
 
     preset: Literal["default", "waiting"] = Field("default", description="a named set of load and weights")
-    num_agents: int = Field(50, ge=1, description="dispatchers, N")
-    num_machines: int | None = Field(None, ge=1, description="machines, M; as many as dispatchers by default")
-    candidates: int = Field(8, ge=1, description="machines each dispatcher can reach, K")
+    num_agents: int = Field(50, ge=1, le=100_000, description="dispatchers, N")
+    num_machines: int | None = Field(
+        None, ge=1, le=100_000, description="machines, M; as many as dispatchers by default"
+    )
+    candidates: int = Field(8, ge=1, le=100_000, description="machines each dispatcher can reach, K")
     everywhere: bool = Field(
         False, description="every machine is a candidate of every dispatcher; arrivals stay as they are without"
     )
-    horizon: int = Field(64, ge=1, description="steps of an episode")
+    horizon: int = Field(64, ge=1, le=100_000, description="steps of an episode")
     local_reward: Literal["bill", "waiting"] = Field(
         "bill", description="what `ippo-local` pays a dispatcher: its waiting jobs and reservations, or the former only"
     )
-    seed: int = Field(0, ge=0, description="seed of the instance: machines, graph and synthetic job types")
+    seed: int = Field(0, ge=0, lt=2**48, description="seed of the instance: machines, graph and synthetic job types")
     workload: Workload = Workload()
     machines: Machines = Machines()
     weights: Weights = Weights()

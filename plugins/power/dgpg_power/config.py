@@ -28,16 +28,18 @@ class Load(Settings):
     source: Literal["noise", "series"] | None = Field(
         None, description="drawn, or the hourly series beside the network file; series where there is one"
     )
-    scale: float = Field(1.0, gt=0, description="every load of the network times this")
-    low: float = Field(0.85, gt=0, description="least common level of demand, share of the network's")
-    high: float = Field(1.0, gt=0, description="largest common level of demand, share of the network's")
+    scale: float = Field(1.0, gt=0, le=1000.0, description="every load of the network times this")
+    low: float = Field(0.85, gt=0, le=100, description="least common level of demand, share of the network's")
+    high: float = Field(1.0, gt=0, le=100, description="largest common level of demand, share of the network's")
     noise: float | None = Field(
         None, ge=0, lt=0.5,
         description="relative deviation of a bus's load from the common level, or from the series: to train on more "
         "days than it has; 0.05 by default, 0 with a series",
     )  # fmt: skip
     memory: float = Field(0.9, ge=0, lt=1, description="autocorrelation of level and noise from one step to the next")
-    reach: float = Field(3.0, ge=0, description="how far the noise is alike: 0 each bus for itself; lines squared")
+    reach: float = Field(
+        3.0, ge=0, le=1e6, description="how far the noise is alike: 0 each bus for itself; lines squared"
+    )
     months: tuple[Month, ...] = Field(tuple(range(1, 13)), description="months of the series to use")
     days: tuple[Day, Day] = Field((1, 14), description="first and last day of the month to use of the series")
 
@@ -67,24 +69,30 @@ class Mismatch(Settings):
         0.01, ge=0, lt=0.5, description="deviation of demand from its forecast, of the total and of each bus, relative"
     )
     outages: float = Field(0.002, ge=0, le=1, description="probability that a line trips, in a step")
-    outage_steps: int = Field(4, ge=1, description="steps until a tripped line is back")
+    outage_steps: int = Field(4, ge=1, le=100_000, description="steps until a tripped line is back")
 
 
 class Prices(Settings):
     """Prices of what the network does not forbid but punishes."""
 
     overload: float | None = Field(
-        None, gt=0, description="$ per MWh over a line's limit; twice the largest line price of the optimum by default"
+        None,
+        gt=0,
+        le=1e9,
+        description="$ per MWh over a line's limit; twice the largest line price of the optimum by default",
     )
-    imbalance: float = Field(1000.0, ge=0, description="$ per MWh that the units could not balance")
-    curtailment: float = Field(5.0, ge=0, description="$ per MWh of wind and sun not taken")
+    imbalance: float = Field(1000.0, ge=0, le=1e9, description="$ per MWh that the units could not balance")
+    curtailment: float = Field(5.0, ge=0, le=1e9, description="$ per MWh of wind and sun not taken")
 
 
 class Models(Settings):
     """What analytical models take for granted."""
 
     premium: float = Field(
-        100.0, gt=0, description="$ per MWh that power.nodal-price pays for a move beside its cost; bounds its prices"
+        100.0,
+        gt=0,
+        le=1e9,
+        description="$ per MWh that power.nodal-price pays for a move beside its cost; bounds its prices",
     )
 
 
@@ -94,7 +102,7 @@ class Config(Settings):
     network: NetworkName = Field(
         "case24-tight", description="a MATPOWER .m file, a built-in case (case39), or synthetic-N with N units"
     )
-    limit_scale: float = Field(1.0, gt=0, description="every line limit times this")
+    limit_scale: float = Field(1.0, gt=0, le=1e6, description="every line limit times this")
     observation: Literal["A", "B", "C", "P"] = Field(
         "C",
         description="A: own limits, cost, output, local load, total forecast; B: and the last residual and the area's "
@@ -108,11 +116,14 @@ class Config(Settings):
         description="all-on: outputs stay above the units' minimum; relaxed: minimum taken as 0; committed: on and "
         "off solved ahead (series only); all-on by default, relaxed with a series",
     )
-    horizon: int = Field(24, ge=1, description="steps of an episode, an hour each")
+    horizon: int = Field(24, ge=1, le=100_000, description="steps of an episode, an hour each")
     ramp: float | None = Field(
-        None, gt=0, description="largest change of an output in a step, share of its maximum; the network's by default"
+        None,
+        gt=0,
+        le=1e6,
+        description="largest change of an output in a step, share of its maximum; the network's by default",
     )
-    seed: int = Field(0, ge=0, description="seed of the instance: statistics that scale features and prices")
+    seed: int = Field(0, ge=0, lt=2**48, description="seed of the instance: statistics that scale features and prices")
     load: Load = Load()
     mismatch: Mismatch = Mismatch()
     prices: Prices = Prices()

@@ -30,7 +30,7 @@ Splits = Literal["shortest", "user-equilibrium", "system-optimum"]
 class Demand(Settings):
     """Vehicles of each pair: the network's own times a daily profile times noise."""
 
-    scale: float = Field(1.0, gt=0, description="every demand of the network times this")
+    scale: float = Field(1.0, gt=0, le=1e6, description="every demand of the network times this")
     noise: float = Field(
         0.1, ge=0, lt=0.5,
         description="relative deviation of a pair's demand; all pairs of an origin move together by 0.4 of it, all "
@@ -46,7 +46,9 @@ class Residual(Settings):
     """What a period leaves for the next, r' = share (x - threshold capacity)+; vehicles are not conserved."""
 
     share: float = Field(0.5, ge=0, lt=1, description="rho: part of the excess that is still there a period later")
-    threshold: float = Field(2.0, ge=1, description="kappa: flow over capacity from which on a link has an excess")
+    threshold: float = Field(
+        2.0, ge=1, le=1e6, description="kappa: flow over capacity from which on a link has an excess"
+    )
 
 
 class Incidents(Settings):
@@ -54,7 +56,7 @@ class Incidents(Settings):
 
     probability: float = Field(0.0, ge=0, le=1, description="that an incident begins on a link, in a period")
     capacity: float = Field(0.6, gt=0, le=1, description="share of the capacity that is left")
-    periods: int = Field(2, ge=1, description="how long it lasts")
+    periods: int = Field(2, ge=1, le=100_000, description="how long it lasts")
 
 
 class Models(Settings):
@@ -73,16 +75,16 @@ class Config(Settings):
     agents_per_pair: int = Field(
         1, ge=1, le=1000, description="agents that share a pair's vehicles alike: one alone is a monopolist"
     )
-    horizon: int = Field(24, ge=1, description="periods of an episode, a day")
+    horizon: int = Field(24, ge=1, le=100_000, description="periods of an episode, a day")
     queues: bool = Field(True, description="carry excess flow to the next period; without, periods are static problems")
     start: Splits = Field(
         "user-equilibrium",
         description="splits that policies begin at; at the equilibrium drivers arrive by themselves",
     )
     time_unit: float = Field(
-        60.0, gt=0, description="seconds of the network's unit of time, which only the judge asks for: a minute"
+        60.0, gt=0, le=1e6, description="seconds of the network's unit of time, which only the judge asks for: a minute"
     )
-    seed: int = Field(0, ge=0, description="seed of the instance: demand from which features are scaled")
+    seed: int = Field(0, ge=0, lt=2**48, description="seed of the instance: demand from which features are scaled")
     demand: Demand = Demand()
     residual: Residual = Residual()
     incidents: Incidents = Incidents()

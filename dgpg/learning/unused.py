@@ -1,0 +1,87 @@
+"""What an algorithm does not use: a setting without effect is refused, as whoever gives it expects one.
+
+Only what a user said is looked at. A resolved run holds every setting, those that its algorithm ignores included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dgpg.errors import ConfigError
+from dgpg.learning.algorithms import Algorithm
+from dgpg.learning.config import CoordinationConfig, RunConfig, TrainConfig
+from dgpg.learning.estimators import Estimator
+
+GUIDANCE = ("alpha", "estimator", "guidance_scale")
+"""Settings of `train` that say how the analytical model enters."""
+NETWORK = ("actor_hidden", "parameters")
+"""Settings of `train` that shape a policy's network."""
+RETURN = ("critic_lr", "critic_hidden", "value_clip", "huber", "gamma", "lambda_", "normalise")
+"""Settings of `train` that say what is learned of the return."""
+
+
+def is_record(values: Mapping[str, Any]) -> bool:
+    """Whether values are a resolved run, as config.json holds it, rather than what somebody said."""
+    return RunConfig.model_fields.keys() <= values.keys()
+
+
+def refuse_without_guidance(algorithm: Algorithm, asked: Mapping[str, Any]) -> None:
+    """Refuse what the algorithm itself does not use.
+
+    Args:
+        algorithm: of the run.
+        asked: fields of `RunConfig`, only those that the user gave.
+
+    Raises:
+        ConfigError: naming each setting, and which algorithms use it.
+    """
+    train = asked.get("train")
+    why = f"algorithm {algorithm.name} is not guided by a model"
+    lines = [] if algorithm.guided else list(_told(train, GUIDANCE, f"{why}; leave it out, or use dg-pg"))
+    if algorithm.actor == "descent":
+        lines += _told(train, NETWORK, f"algorithm {algorithm.name} has no network; leave it out, or use dg-pg")
+    _refuse(lines)
+
+
+def refuse_unused(
+    algorithm: Algorithm,
+    train: TrainConfig,
+    coordination: CoordinationConfig,
+    estimator: type[Estimator],
+    asked: Mapping[str, Any],
+) -> None:
+    """Refuse what these settings, resolved, leave without effect.
+
+    Args:
+        algorithm: of the run.
+        train: resolved.
+        coordination: resolved.
+        estimator: that `train` names.
+        asked: fields of `RunConfig`, only those that the user gave.
+
+    Raises:
+        ConfigError: naming each setting, and what would use it.
+    """
+    lines: list[str] = []
+    if not coordination.rounds:
+        if not algorithm.guided and asked.get("model") is not None:
+            why = f"algorithm {algorithm.name} uses no analytical model without rounds"
+            lines.append(f"--model {asked['model']}: {why}; leave it out, or use dg-pg")
+        if (asked.get("coordination") or {}).get("detached"):
+            lines.append("coordination.detached: there are no rounds; leave it out, or set coordination.rounds=3 too")
+    if algorithm.guided and train.alpha.guidance_alone and estimator.ALONE:
+        why = "guidance alone trains here (train.alpha is 1 from start to end), and no return is learned"
+        lines += _told(asked.get("train"), RETURN, f"{why}; leave it out, or set train.alpha.end=0")
+    _refuse(lines)
+
+
+def _told(train: Any, names: tuple[str, ...], why: str) -> Iterator[str]:
+    for name in names if isinstance(train, Mapping) else ():
+        if train.get(name) is not None:
+            yield f"train.{name} is not used: {why}"
+
+
+def _refuse(lines: list[str]) -> None:
+    if lines:
+        raise ConfigError("\n".join(lines))

@@ -1,0 +1,57 @@
+"""A setting without effect is refused, where somebody gave it; the record of a run may hold it."""
+
+from typing import Any
+
+import pytest
+
+from dgpg.errors import ConfigError
+from dgpg.learning import RunConfig
+from dgpg.learning.algorithms import ALGORITHMS
+from dgpg.learning.unused import GUIDANCE, NETWORK, RETURN, is_record
+from dgpg.runs import launch
+
+SMALL = {"device": "cpu", "settings": {"num_agents": 3, "horizon": 4}}
+ANY: dict[str, Any] = {
+    "alpha": {"start": 0.5},
+    "estimator": "exact",
+    "guidance_scale": "influence",
+    "actor_hidden": 8,
+    "parameters": "independent",
+    "normalise": "agent",
+    "huber": 2.0,
+}
+ALONE = {"alpha": {"start": 1, "end": 1}}
+CASES = [
+    *((name, setting, {}) for name, row in ALGORITHMS.items() if not row.guided for setting in GUIDANCE),
+    *(("mirror-descent", setting, {}) for setting in NETWORK),
+    *(("dg-pg", setting, ALONE) for setting in RETURN),
+]
+
+
+def refusal(algorithm: str, **values: Any) -> str:
+    with pytest.raises(ConfigError) as caught:
+        launch.resolve("cloud", {"algorithm": algorithm, **SMALL, **values})
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("algorithm", "setting", "beside"), CASES)
+def test_what_has_no_effect_is_refused_by_name(algorithm: str, setting: str, beside: dict[str, Any]) -> None:
+    said = refusal(algorithm, train={setting: ANY.get(setting, 0.5 if setting != "critic_hidden" else 8), **beside})
+    assert said.startswith(f"train.{setting} is not used: ") and "leave it out" in said and "\n" not in said
+
+
+def test_a_model_and_rounds_that_are_not_there() -> None:
+    assert refusal("mappo", model="fluid").startswith("--model fluid: algorithm mappo uses no analytical model")
+    assert "there are no rounds" in refusal("dg-pg", coordination={"detached": True})
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_the_record_of_a_run_resolves_to_itself(algorithm: str) -> None:
+    run = launch.resolve("cloud", {"algorithm": algorithm, **SMALL}).run
+    assert launch.resolve("cloud", run.model_dump(mode="json")).run == run
+    assert is_record(run.model_dump()) and not is_record({"train": {}, "domain": "cloud"})
+    assert is_record(dict.fromkeys(RunConfig.model_fields))
+
+
+def test_more_threads_than_cores() -> None:
+    assert "train.threads = 1024: this machine lends" in refusal("dg-pg", train={"threads": 1024})
