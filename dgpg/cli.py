@@ -263,7 +263,9 @@ def main() -> None:
         if isinstance(error, RuntimeError) and "memory" not in str(error):
             raise
         detail = (str(error) or "none left").splitlines()[0]
-        _fail(f"error: not enough memory ({detail}); lower --num-envs, the number of agents or the horizon")
+        _fail(
+            f"error: not enough memory ({detail}); lower --num-envs, the number of agents or the horizon, or use shorter files"
+        )
 
 
 def _fail(message: str, status: int = 1) -> NoReturn:

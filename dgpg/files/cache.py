@@ -1,4 +1,8 @@
-"""Results that take long, kept on disk as arrays by name: no reader sees half a file, none stumbles over a bad one."""
+"""Results that take long, kept on disk as arrays by name: no reader sees half a file, none stumbles over a bad one.
+
+A file holds a digest of its name, which says what the result depends on, and of its content. One that was edited, or put
+in the place of another, is no result.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,11 @@ from numpy.typing import ArrayLike, NDArray
 
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 """What reading an archive of arrays raises where its bytes are not what they were."""
+
+DIGEST = "digest"
+"""Name of the array that holds the digest of all others."""
+MOST = 2**31
+"""Bytes of a file's arrays, unpacked; beyond them it is nothing that `write` wrote."""
 
 
 def folder(name: str) -> Path:
@@ -36,20 +45,29 @@ def key(settings: str, arrays: Iterable[NDArray[np.generic]]) -> str:
 
 
 def read(path: Path, names: Iterable[str]) -> dict[str, NDArray[Any]] | None:
-    """The arrays of a file by name; None if there is no file, it is damaged or lacks one of them.
+    """The arrays of a file by name; None if there is no file, or it is not what was written there, or lacks one of them.
 
     Whether shapes and types are those of the result is for the caller to see.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
-            return {name: data[name] for name in names}
+        with path.open("rb") as file:
+            with zipfile.ZipFile(file) as archive:
+                if sum(part.file_size for part in archive.infolist()) > MOST:
+                    return None
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as data:
+                held = {name: data[name] for name in data.files}
+        if str(held.pop(DIGEST)) != _digest(path, held):
+            return None
+        return {name: held[name] for name in names}
     except _DAMAGE:
         return None
 
 
 def write(path: Path, arrays: Mapping[str, ArrayLike]) -> None:
     """Write a file as a whole, so that a reader sees all of it or nothing; a folder that is read-only is left."""
-    named: dict[str, Any] = dict(arrays)
+    named: dict[str, Any] = {name: np.asarray(values) for name, values in arrays.items()}
+    named[DIGEST] = np.array(_digest(path, named))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
@@ -61,3 +79,9 @@ def write(path: Path, arrays: Mapping[str, ArrayLike]) -> None:
         os.replace(name, path)
     except OSError:
         Path(name).unlink(missing_ok=True)
+
+
+def _digest(path: Path, arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Of the name of a file and of its arrays."""
+    names = sorted(arrays)
+    return key(f"{path.name} {names!r}", (arrays[name] for name in names))

@@ -19,14 +19,21 @@ GZIP_MAGIC = b"\x1f\x8b"
 LIMIT = 1e12
 """Largest magnitude of a number, unless told: beyond it a file is damaged, and products still fit in 64 bits."""
 
+MOST = 2**30
+"""Bytes of a file, unpacked, that are read; a small file may unpack to more than any machine holds."""
+PIECE = 2**20
+
 
 def read_text(path: Path) -> str:
-    """Return the text of a UTF-8 file, unpacked if it is gzip; DataError if it cannot be read or is empty."""
+    """Return the text of a UTF-8 file of at most `MOST` bytes, unpacked if it is gzip.
+
+    Raises:
+        DataError: it cannot be read, is longer, is empty, or no text.
+    """
     try:
-        raw = path.read_bytes()
-        if raw.startswith(GZIP_MAGIC):
-            raw = gzip.decompress(raw)
-        text = raw.decode("utf-8-sig")
+        text = _bytes(path).decode("utf-8-sig")
+    except MemoryError:
+        raise DataError(f"{path}: does not fit into this machine's memory: cut it") from None
     except FileNotFoundError:
         raise DataError(f"{path}: no such file: check the path") from None
     except IsADirectoryError:
@@ -42,6 +49,22 @@ def read_text(path: Path) -> str:
     if not text.strip():
         raise DataError(f"{path}: the file is empty: fetch it again")
     return text
+
+
+def _bytes(path: Path) -> bytes:
+    """Return what a file holds, unpacked if it is gzip; no more is ever in memory than `MOST` and a piece."""
+    with path.open("rb") as plain:
+        packed = plain.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+        plain.seek(0)
+        source = gzip.GzipFile(fileobj=plain) if packed else plain
+        pieces, length = [], 0
+        while piece := source.read(PIECE):
+            pieces.append(piece)
+            length += len(piece)
+            if length > MOST:
+                unpacked = " unpacked" if packed else ""
+                raise DataError(f"{path}: more than {MOST:,} bytes{unpacked}; is it the right file? Cut it otherwise")
+    return b"".join(pieces)
 
 
 def wrong(at: str, field: str, found: str, expected: str, advice: str = "correct it", more: int = 0) -> DataError:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dgpg.files import cache
 from dgpg.files.cache import folder, key, read, write
 
 ARRAYS = {"cost": 2.5, "on": np.array([[True, False]]), "status": np.array("optimal")}
@@ -84,3 +85,31 @@ def test_a_folder_that_cannot_be_made_is_left(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     write(tmp_path / "file" / "a.npz", ARRAYS)
     assert os.listdir(tmp_path) == ["file"] and read(tmp_path / "file" / "a.npz", ARRAYS) is None
+
+
+def test_a_file_in_the_place_of_another_is_no_result(tmp_path: Path) -> None:
+    write(tmp_path / "a.npz", ARRAYS)
+    (tmp_path / "b.npz").write_bytes((tmp_path / "a.npz").read_bytes())
+    assert same(read(tmp_path / "a.npz", ARRAYS)) and read(tmp_path / "b.npz", ARRAYS) is None
+
+
+def test_a_file_with_other_content_or_without_a_digest_is_no_result(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    write(path, ARRAYS)
+    with np.load(path) as held:
+        digest = held["digest"]
+    np.savez(path, **ARRAYS | {"cost": 2.25}, digest=digest)
+    assert read(path, ARRAYS) is None
+    np.savez(path, **ARRAYS)
+    assert read(path, ARRAYS) is None
+    np.savez(path, **{name: np.asarray(values) for name, values in ARRAYS.items()}, digest=digest)
+    assert same(read(path, ARRAYS))
+
+
+def test_what_unpacks_to_more_than_anything_written_is_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a.npz", {"cost": np.zeros(10_000)})
+    assert read(tmp_path / "a.npz", ("cost",)) is not None
+    monkeypatch.setattr(cache, "MOST", 10_000)
+    assert read(tmp_path / "a.npz", ("cost",)) is None

@@ -2,6 +2,8 @@
 
 import gzip
 import math
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from dgpg.errors import DataError
 from dgpg.files import Rows, csv_rows, number, read_text, whole, wrong
+from dgpg.files import text as text_module
 
 TABLE = 'Name , size,count\n a,1.5,2\n\n"b\nc",,3\n d ,1e3, \n'
 
@@ -172,3 +175,27 @@ def test_a_table_without_any_cell_has_no_rows() -> None:
 def test_a_table_is_read_from_its_file(tmp_path: Path) -> None:
     rows = csv_rows(written(tmp_path, gzip.compress(b"a,b\r\n1,2\r\n")), ("b",))
     assert rows.whole("b").tolist() == [2]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_no_more_is_read_than_the_bound(
+    pack: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_module, "MOST", 3 * text_module.PIECE)
+    assert len(read_text(written(tmp_path, pack(b"a" * text_module.MOST)))) == text_module.MOST
+    endless = written(tmp_path, pack(b"a" * 40 * text_module.PIECE))
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"t.csv: more than 3,145,728 bytes( unpacked)?; is it the right file"):
+        read_text(endless)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 10 * text_module.PIECE
+
+
+def test_a_file_that_does_not_fit_into_memory_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr(text_module, "_bytes", full)
+    with pytest.raises(DataError, match=r"t.csv: does not fit into this machine's memory"):
+        read_text(written(tmp_path, b"a"))

@@ -94,11 +94,22 @@ def _best(network: Network, routes: Routes, share: FloatArray, most: int) -> Rou
 
 
 def _fits(network: Network, links: IntArray, most: int) -> bool:
-    """Does an array have the type, the shape and the range of routes of the network."""
+    """Does an array have the type and the shape of routes of the network, and do they lead where they should."""
     if links.dtype != np.int64:
         return False
     shape = links.ndim == 3 and len(links) == network.num_pairs and 1 <= links.shape[1] <= most and links.size > 0
-    return bool(shape and links.min() >= -1 and links.max() < network.num_links)
+    return bool(shape and links.min() >= -1 and links.max() < network.num_links) and _leads(network, links)
+
+
+def _leads(network: Network, links: IntArray) -> bool:
+    """Does each pair have a route, and each route `[N, K, P]` go from link to link from its origin to its destination."""
+    used, first = links >= 0, links[..., 0] >= 0
+    rising = used[..., 1:] & ~used[..., :-1]
+    broken = used[..., 1:] & (network.tail[links[..., 1:]] != network.head[links[..., :-1]])
+    last = np.take_along_axis(links, np.maximum(used.sum(-1) - 1, 0)[..., None], -1)[..., 0]
+    begins = network.tail[links[..., 0]] == network.origin[:, None]
+    ends = network.head[last] == network.destination[:, None]
+    return bool(first[:, 0].all() and not rising.any() and not broken.any() and (begins & ends)[first].all())
 
 
 def _key(network: Network, most: int, levels: tuple[float, ...]) -> str:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from dgpg.errors import ConfigError
+from dgpg.files import cache as store
 from dgpg_traffic import routes as module
 from dgpg_traffic.assignment import SYSTEM_OPTIMUM, USER_EQUILIBRIUM, assign
 from dgpg_traffic.bpr import Bpr
@@ -145,3 +146,14 @@ def test_settings_that_make_no_sense() -> None:
     for settings in ({"most": 0}, {"levels": ()}, {"levels": (1.0, 0.0)}):
         with pytest.raises(ConfigError, match=r"diamond: routes: most is .* expected at least 1 route and levels"):
             generate(made(), **settings)  # type: ignore[arg-type]
+
+
+def test_routes_that_do_not_lead_from_origin_to_destination_are_not_believed(tmp_path: Path) -> None:
+    network = made()
+    first = generate(network, cache=tmp_path).links
+    (file,) = tmp_path.iterdir()
+    backwards, gap = first[:, ::-1], first.copy()
+    gap[0, 0] = np.roll(gap[0, 0], 1)
+    for other in (first[::-1], np.zeros_like(first), np.full_like(first, -1), backwards, gap):
+        store.write(file, {"values": other})
+        np.testing.assert_array_equal(generate(network, cache=tmp_path).links, first)
