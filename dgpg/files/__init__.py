@@ -5,6 +5,18 @@ solutions for each context.
 """
 
 from dgpg.files.memory import PerDevice, Recall
-from dgpg.files.text import LIMIT, Rows, csv_rows, number, read_text, whole, wrong
+from dgpg.files.text import LIMIT, RowError, Rows, csv_cells, csv_rows, number, read_text, whole, wrong
 
-__all__ = ["LIMIT", "PerDevice", "Recall", "Rows", "csv_rows", "number", "read_text", "whole", "wrong"]
+__all__ = [
+    "LIMIT",
+    "PerDevice",
+    "Recall",
+    "RowError",
+    "Rows",
+    "csv_cells",
+    "csv_rows",
+    "number",
+    "read_text",
+    "whole",
+    "wrong",
+]

@@ -67,6 +67,20 @@ def _bytes(path: Path) -> bytes:
     return b"".join(pieces)
 
 
+class RowError(DataError):
+    """Some rows of a table have one fault in common; a loader may go on without them.
+
+    Attributes:
+        rows: their numbers in the table, ascending.
+        fault: what is wrong with the first of them.
+        advice: what to do.
+    """
+
+    def __init__(self, at: str, fault: str, advice: str, rows: NDArray[np.intp]) -> None:
+        super().__init__(f"{at}: {fault}{_and(len(rows) - 1)}: {advice}")
+        self.rows, self.fault, self.advice = rows, fault, advice
+
+
 def wrong(at: str, field: str, found: str, expected: str, advice: str = "correct it", more: int = 0) -> DataError:
     """Return the error for one wrong value at "FILE:LINE"; `more` counts the further rows with the same fault."""
     return DataError(f"{at}: {field}: found {found!r}, expected {expected}{_and(more)}: {advice}")
@@ -99,7 +113,8 @@ class Rows:
         line: line of each row in the file, from 1.
 
     Raises:
-        DataError: there is no row, or one has more or fewer cells than the header.
+        DataError: there is no row.
+        RowError: rows have more or fewer cells than the header.
     """
 
     path: Path
@@ -111,11 +126,15 @@ class Rows:
         if not self.cells:
             raise DataError(f"{self.path}: found no rows, expected at least one: fetch it again")
         width = len(self.header)
-        bad = [row for row, cells in enumerate(self.cells) if len(cells) != width]
-        if bad:
-            found = f"got {len(self.cells[bad[0]])}{_and(len(bad) - 1)}"
-            message = f"expected {width} fields, {found}: the file may be truncated; fetch it again"
-            raise DataError(f"{self.at(bad[0])}: {message}")
+        bad = np.flatnonzero([len(cells) != width for cells in self.cells])
+        if bad.size:
+            found = len(self.cells[bad[0]])
+            short = "the file may be truncated; fetch it again"
+            long = (
+                "a separator stands inside a value, or the header lacks a name; quote the value or correct the header"
+            )
+            fault, advice = f"expected {width} fields, got {found}", short if found < width else long
+            raise RowError(self.at(int(bad[0])), fault, advice, bad)
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -130,11 +149,12 @@ class Rows:
         return [row[index].strip() for row in self.cells]
 
     def check(self, good: NDArray[np.bool_], field: str, expected: str, advice: str = "correct it") -> None:
-        """Raise DataError for the first row that is not good `[rows]`, naming the value of `field`."""
+        """Raise RowError for the rows that are not good `[rows]`, naming the value of `field` in the first."""
         bad = np.flatnonzero(~good)
         if bad.size:
             row = int(bad[0])
-            raise wrong(self.at(row), field, self.column(field)[row], expected, advice, int(bad.size) - 1)
+            fault = f"{field}: found {self.column(field)[row]!r}, expected {expected}"
+            raise RowError(self.at(row), fault, advice, bad)
 
     def numbers(
         self, field: str, low: float = -LIMIT, high: float = LIMIT, blank: float | None = None
@@ -174,7 +194,7 @@ def csv_rows(
     Raises:
         DataError: the file cannot be read, is no CSV, lacks a column, has no row, or one of another length.
     """
-    cells, line = _csv_cells(path, read_text(path) if text is None else text)
+    cells, line = csv_cells(path, read_text(path) if text is None else text)
     header = tuple(name.strip().lower() if any_case else name.strip() for name in cells[0])
     for name in columns:
         if name not in header:
@@ -185,9 +205,13 @@ def csv_rows(
     return Rows(path, header + added, [row + [""] * len(added) for row in rows.cells], rows.line) if added else rows
 
 
-def _csv_cells(path: Path, text: str) -> tuple[list[list[str]], list[int]]:
-    """Return the cells of every line that is not blank, and where it ends; a header of no name if there is none."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+def csv_cells(path: Path, text: str, delimiter: str = ",") -> tuple[list[list[str]], list[int]]:
+    """Return the cells of every line that is not blank, and where it ends; a header of no name if there is none.
+
+    Raises:
+        DataError: a quote is not closed, or stands where none can be.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     cells, line = [], []
     try:
         for row in reader:

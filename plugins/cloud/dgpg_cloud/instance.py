@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dgpg.errors import DataError
 from dgpg_cloud.config import Config
 from dgpg_cloud.data import EC2_DEFAULT, MachineTable, load_jobs, load_machines
+from dgpg_cloud.misfits import foreign_models, models_advice, without_misfits
 from dgpg_cloud.workload import (
     FloatArray,
     IntArray,
@@ -67,12 +68,13 @@ class Instance:
 def build(config: Config) -> Instance:
     """The instance of a configuration; the environment, the model and the mapping share it."""
     rng, work = np.random.default_rng(config.seed), config.workload
-    pool, lines, notes = _jobs(config)
-    table = EC2_DEFAULT if config.machines.file is None else load_machines(config.machines.file)
+    file = config.machines.file
+    table = EC2_DEFAULT if file is None else load_machines(file, config.machines.bad_rows)
+    pool, lines, notes = _jobs(config, table)
     notes += table.notes if config.machines.file else ()
     shapes, shape = _shapes(pool)
     fits = _fits(shapes, table, pool)
-    _refuse_impossible(fits, shape, shapes, lines, config)
+    _refuse_impossible(fits, shape, shapes, lines, config, pool, table)
     rows = _choose(rng, config.machine_count, fits, config.machines.file is not None)
     machines, fits = table.take(rows), fits[:, rows]
     graph = _graph(rng, config, fits)
@@ -102,13 +104,14 @@ def build(config: Config) -> Instance:
     )
 
 
-def _jobs(config: Config) -> tuple[Pool, IntArray, list[str]]:
+def _jobs(config: Config, table: MachineTable) -> tuple[Pool, IntArray, list[str]]:
     """The pool, the line of the trace that each row came from (0 for synthetic jobs), and the loader's notes."""
     work = config.workload
     if work.trace is None:
         pool = synthetic_pool(config.seed)
         return pool, np.zeros(len(pool.kind), np.int64), []
-    jobs = load_jobs(work.trace, work.memory_per_vcpu * 1024)
+    jobs = load_jobs(work.trace, work.memory_per_vcpu * 1024, work.bad_rows)
+    jobs = without_misfits(jobs, table) if work.bad_rows == "skip" else jobs
     return trace_pool(jobs, work), jobs.line[int(len(jobs.line) * work.start) :], list(jobs.notes)
 
 
@@ -152,18 +155,27 @@ def _fits(shapes: IntArray, machines: MachineTable, pool: Pool) -> BoolArray:
     return fits
 
 
-def _refuse_impossible(fits: BoolArray, shape: IntArray, shapes: IntArray, lines: IntArray, config: Config) -> None:
+def _refuse_impossible(
+    fits: BoolArray, shape: IntArray, shapes: IntArray, lines: IntArray, config: Config, pool: Pool, table: MachineTable
+) -> None:
     impossible = np.asarray(~fits.any(1))[shape]
     if not impossible.any():
         return
     row = int(np.argmax(impossible))
     vcpu, memory, *gpu = shapes[shape[row], :-1]
+    models = pool.gpu_models[shapes[shape[row], -1]]
     asks = f"{vcpu / 1000:g} vCPU, {memory / 1024:g} GiB" + (f", {gpu[0] / 1000:g} GPU" if gpu else "")
+    asks += f" of model {' or '.join(models)}" if models else ""
     where = f"line {lines[row]} " if config.workload.trace else ""
+    asked = [pool.gpu_models[kind] for kind in np.unique(shapes[shape[impossible], -1])]
+    foreign = [kind for kind in asked if foreign_models(kind, table)]
+    advice = "Use larger machines (machines.file)"
+    if foreign:
+        advice = f"{models_advice(foreign, table)}. Correct the models"
     raise DataError(
         f"{config.workload.trace or 'synthetic jobs'}: {int(impossible.sum())} of {len(shape)} jobs fit on no machine "
         f"of {config.machines.file or 'the built-in EC2 table'}; the first is {where}({asks}). "
-        "Use larger machines (machines.file) or remove these jobs"
+        f"{advice}" + (", or leave these jobs out (workload.bad_rows=skip)" if config.workload.trace else "")
     )
 
 

@@ -11,6 +11,7 @@ from dgpg_cloud.data import EC2_DEFAULT, MachineTable, load_machines
 from dgpg_cloud.data.ec2 import speed_of
 
 from .files import refused, write
+from .test_data_openb import POD, PODS
 
 NODES = "sn,cpu_milli,memory_mib,gpu,model\n"
 EC2 = (
@@ -111,10 +112,59 @@ def test_a_wrong_node_is_named(tmp_path: Path, row: str, parts: tuple[str, ...])
     fails(write(tmp_path, f"{NODES}ok,1000,1024,0,\n{row}"), *parts)
 
 
-@pytest.mark.parametrize(("price", "field"), [("0", "'0'"), ("-1", "'-1'"), ("", "''")])
+@pytest.mark.parametrize(("price", "field"), [("free", "'free'"), ("-1", "'-1'"), ("", "''")])
 def test_a_wrong_price_is_named(tmp_path: Path, price: str, field: str) -> None:
     row = f"m7i.large,m7i,m,7,2,8192,3200,intel,amd64,0,,,781,{price}\n"
     fails(write(tmp_path, EC2 + row), ":2: price_usd_per_hour", field)
+
+
+def test_prices_and_speeds_of_ones_own_are_used(tmp_path: Path) -> None:
+    head = NODES.replace("\n", ",price,speed\n")
+    table = load_machines(
+        write(tmp_path, head + "a,32000,262144,0,,0,2\nb,8000,32768,2,T4,1.5,\nc,8000,32768,0,,,0.5\n")
+    )
+    np.testing.assert_allclose(table.price, [0, 1.5, 8 * 0.035 + 32 * 0.0033])
+    assert table.speed.tolist() == [2, 1, 0.5]
+    assert len(table.notes) == 1 and table.notes[0].startswith("1 blank price: estimated")
+    priced = load_machines(write(tmp_path, NODES.replace("\n", ",price_usd_per_hour\n") + "a,32000,262144,0,,0.7\n"))
+    assert priced.price.tolist() == [0.7] and priced.notes == ("the file has no speeds: every node has speed 1",)
+
+
+def test_a_catalogue_takes_free_machines_and_speeds_of_ones_own(tmp_path: Path) -> None:
+    head = EC2.replace("\n", ",speed\n")
+    table = load_machines(write(tmp_path, head + "own,m7i,m,7,2,8192,2500,intel,amd64,0,,,781,0,1.25\n"))
+    assert table.price.tolist() == [0] and table.speed.tolist() == [1.25] and table.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("row", "parts"),
+    [
+        ("96,393216,0,,1,1", (":3: cpu_milli: found '96'", "probably vCPU", "multiply by 1000")),
+        ("96000,384,0,,1,1", ()),
+        ("96000,128,0,,1,1", (":3: memory_mib: found '128'", "probably GiB")),
+        ("4000,17179869184,0,,1,1", (":3: memory_mib", "probably KiB or bytes")),
+        ("96000,393216,0,,1,2400", (":3: speed: found '2400'", "divide clocks")),
+        ("96000,393216,0,,1,0", (":3: speed: found '0'",)),
+        ("96000,393216,0,,1,1,9,9", (":3: expected 7 fields, got 9", "separator stands inside a value")),
+    ],
+)
+def test_a_machine_that_cannot_be_is_told_with_its_likely_unit(
+    tmp_path: Path, row: str, parts: tuple[str, ...]
+) -> None:
+    path = write(tmp_path, NODES.replace("\n", ",price,speed\n") + f"a,32000,262144,0,,1,1\nb,{row}\n")
+    if parts:
+        fails(path, *parts)
+        assert load_machines(path, bad_rows="skip").name == ("a",)
+    else:
+        assert len(load_machines(path)) == 2
+
+
+def test_a_node_named_twice_is_told(tmp_path: Path) -> None:
+    fails(write(tmp_path, NODES + "a,32000,262144,0,\n" * 2), ":3: sn: found 'a'", "machines.bad_rows=skip")
+
+
+def test_jobs_are_no_machines(tmp_path: Path) -> None:
+    fails(write(tmp_path, PODS + POD, "pods.csv"), "found jobs", "workload.trace")
 
 
 def test_further_wrong_rows_are_counted(tmp_path: Path) -> None:

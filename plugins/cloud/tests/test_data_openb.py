@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dgpg.errors import DataError
 from dgpg_cloud.data import load_jobs
 
 from .files import refused, write
@@ -60,11 +61,70 @@ def test_openb_pods_by_hand(tmp_path: Path) -> None:
         ("a,1,1,0,0,,LS,Running,0,,1", (":3: deletion_time", "''")),
         ("a,1,1,0,0,,LS,Running,0,9,10", (":3: deletion_time", "'9'", "not before the scheduled_time")),
         ("a,1,1,0,0,,LS,Running,0,9,soon", (":3: scheduled_time", "'soon'", "or a blank")),
+        ("a,1,1,0,500,,LS,Running,0,9,1", (":3: gpu_milli: found '500'", "num_gpu = 1")),
+        ("ok,1,1,0,0,,LS,Running,0,9,1", (":3: name: found 'ok'",)),
+        ("a,1,1,0,0,,LS,Running,0,9,1,", (":3: expected 11 fields, got 12", "separator stands inside a value")),
         ("a,1,1,0,0,,LS,Run", (":3: expected 11 fields, got 8", "truncated")),
     ],
 )
 def test_a_wrong_pod_is_named(tmp_path: Path, row: str, parts: tuple[str, ...]) -> None:
     fails(write(tmp_path, PODS + POD + row, "pods.csv"), *parts)
+
+
+def test_a_pending_pod_needs_no_deletion(tmp_path: Path) -> None:
+    jobs = load_jobs(write(tmp_path, PODS + POD + "a,1000,1024,0,0,,LS,Pending,5,,\n", "pods.csv"))
+    assert len(jobs) == 1 and jobs.notes == ("1 pod never scheduled (blank scheduled_time): skipped",)
+
+
+def test_bad_pods_are_refused_together_or_skipped(tmp_path: Path) -> None:
+    bad = ["a,0,1,0,0,,LS,Running,0,9,1", "b,-1,1,0,0,,LS,Running,0,9,1", "c,9,1,0,0,,LS,Running,0,9,10", "d,9,1"]
+    path = write(tmp_path, PODS + "\n".join([POD.strip(), *bad]), "pods.csv")
+    fails(
+        path, "pods.csv:6: expected 11 fields, got 3; 2 rows: cpu_milli: found '0'", "(lines 3, 4)",
+        "1 row: deletion_time: found '9'", "(line 5)", "4 of 5 rows in all", "workload.bad_rows=skip",
+    )  # fmt: skip
+    jobs = load_jobs(path, bad_rows="skip")
+    assert jobs.line.tolist() == [2]
+    assert jobs.notes == (
+        "1 row skipped: expected 11 fields, got 3 (line 6)",
+        "2 rows skipped: cpu_milli: found '0', expected a number from 1 to 1e+12 (lines 3, 4)",
+        "1 row skipped: deletion_time: found '9', expected a time not before the scheduled_time of the row (line 5)",
+    )
+
+
+def test_skipping_every_row_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, PODS + "a,0,1,0,0,,LS,Running,0,9,1\n", "pods.csv")
+    with pytest.raises(DataError, match=r"pods\.csv:2: cpu_milli: found '0'"):
+        load_jobs(path, bad_rows="skip")
+
+
+def test_a_row_in_milliseconds_is_told(tmp_path: Path) -> None:
+    rows = [f"p{i},4000,1024,0,0,,LS,Succeeded,{1000 * i},{1000 * i + 60},{1000 * i}\n" for i in range(20)]
+    rows[7] = "p7,4000,1024,0,0,,LS,Succeeded,7000000,7060000,7000000\n"
+    path = write(tmp_path, PODS + "".join(rows), "pods.csv")
+    fails(path, "pods.csv:9: creation_time: found '7000000', expected seconds", "milliseconds")
+    jobs = load_jobs(path, bad_rows="skip")
+    assert len(jobs) == 19 and jobs.submit_s[-1] == 19_000
+
+
+def test_a_long_pause_is_no_millisecond(tmp_path: Path) -> None:
+    rows = [f"p{i},4000,1024,0,0,,LS,Succeeded,{t},{t + 60},{t}\n" for i, t in enumerate((0, 9, 20, 5000, 20_000))]
+    assert len(load_jobs(write(tmp_path, PODS + "".join(rows), "pods.csv"))) == 5
+
+
+@pytest.mark.parametrize(
+    ("row", "parts"),
+    [
+        ("p,4,4096,0,0", ("largest job asks for 4/1000 vCPU", "multiply by 1000")),
+        ("p,4000,16,0,0", ("4 MiB a vCPU", "probably GiB")),
+    ],
+)
+def test_jobs_in_other_units_are_told(tmp_path: Path, row: str, parts: tuple[str, ...]) -> None:
+    fails(write(tmp_path, f"{PODS}{row},,LS,Succeeded,0,60,0\n", "pods.csv"), *parts)
+
+
+def test_machines_are_no_jobs(tmp_path: Path) -> None:
+    fails(write(tmp_path, "sn,cpu_milli,memory_mib,gpu,model\na,1000,1024,0,\n"), "found machines", "machines.file")
 
 
 def test_a_trace_without_a_job_that_ran_is_refused(tmp_path: Path) -> None:

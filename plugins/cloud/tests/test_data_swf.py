@@ -67,11 +67,23 @@ def test_swf_is_known_by_its_content_too(tmp_path: Path) -> None:
         ("2 0 5 60 -4 -1 -1 4 100 -1 1 1 1 -1 -1 -1 -1 -1", (":3: processors", "'-4'")),
         ("2 0 5 60 1.5 -1 -1 4 100 -1 1 1 1 -1 -1 -1 -1 -1", (":3: processors", "'1.5'", "whole")),
         ("2 0 5 60 4 -1 -9 4 100 -1 1 1 1 -1 -1 -1 -1 -1", (":3: used_memory", "'-9'")),
+        ("2 0 5 60 4 -1 -1 4 100 -1 1 1 1 -1 -1 -1 -1 -1 7", (":3: expected 18 fields, got 19", "separator")),
+        ("1 0 5 60 4 -1 -1 4 100 -1 1 1 1 -1 -1 -1 -1 -1", (":3: job: found '1'", "no row before")),
         ("2 0 5 60 4 -1 -1", (":3: expected 18 fields, got 7", "truncated")),
     ],
 )
 def test_a_wrong_swf_job_is_named(tmp_path: Path, job: str, parts: tuple[str, ...]) -> None:
     fails(write(tmp_path, f"; log\n{SWF_JOB}{job}", "log.swf"), *parts)
+
+
+def test_bad_lines_are_skipped_and_told(tmp_path: Path) -> None:
+    bad = "2 -1 5 60 4 -1 -1 4 100 -1 1 1 1 -1 -1 -1 -1 -1\n3 0 5 60 4 -1 -1\n"
+    jobs = load_jobs(write(tmp_path, f"; log\n{SWF_JOB}{bad}", "log.swf"), bad_rows="skip")
+    assert jobs.line.tolist() == [2]
+    assert jobs.notes[1:] == (
+        "1 row skipped: expected 18 fields, got 7 (line 4)",
+        "1 row skipped: submit: found '-1', expected a number from 0 to 1e+12 (line 3)",
+    )
 
 
 def test_a_truncated_gzip_is_named(tmp_path: Path) -> None:

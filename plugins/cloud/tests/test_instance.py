@@ -65,7 +65,7 @@ def test_a_resolved_configuration_gives_itself_again(values: dict[str, Any]) -> 
             ("unknown setting 'workload.laod'", "did you mean 'load'?", "arrivals"),
         ),
         ({"preset": "waiting", "weights": {"strand": 1}}, ("'weights.strand'", "did you mean 'stranded'?")),
-        ({"machines": {"q": 1}}, ("'machines.q'", "Valid here: file, queue_places, run_slots")),
+        ({"machines": {"q": 1}}, ("'machines.q'", "Valid here: bad_rows, file, queue_places, run_slots")),
         ({"workload": {"load": 1.5}}, ("workload.load = 1.5", "less than 1")),
         ({"workload": {"load": 0}}, ("workload.load = 0", "greater than 0")),
         ({"num_agents": 0}, ("num_agents = 0", "greater than or equal to 1")),
@@ -222,6 +222,51 @@ def test_the_line_of_a_refused_job_counts_the_part_of_the_trace_that_is_not_used
         DataError, match=r"1 of 6 jobs .* the built-in EC2 table; the first is line 9 \(64 vCPU, 1 GiB\)"
     ):
         build(Config.model_validate(values))
+
+
+MISFITS = [
+    *("p0,4000,1024,1,1000,T4", "p1,4000,1024,1,1000,t4", "p2,4000,1024,1,1000,t4", "p3,64000,1024,0,0,"),
+    *("p4,4000,1024,0,0,", "p5,4000,1024,0,0,", "p6,4000,1024,0,500,"),
+]
+
+
+def misfits(folder: Path, **workload: object) -> Config:
+    """Two pods of a model that is misspelt, one that is too large and one that is wrong, among seven."""
+    pods, nodes = folder / "pods.csv", folder / "nodes.csv"
+    pods.write_text(PODS + "".join(f"{row},LS,Succeeded,{i},{i + 9},{i}\n" for i, row in enumerate(MISFITS)))
+    nodes.write_text(NODES + "a,32000,65536,2,T4\nb,32000,65536,0,\nb,32000,65536,0,\n")
+    machines = {"file": nodes, "bad_rows": "skip"}
+    return Config.model_validate({"machines": machines, "workload": {"trace": pods, **workload}})
+
+
+def test_a_misspelt_gpu_model_is_told_with_the_nearest(tmp_path: Path) -> None:
+    config = misfits(tmp_path)
+    config.workload.trace.write_text(config.workload.trace.read_text().replace("0,500,", "0,0,"))
+    with pytest.raises(DataError) as caught:
+        build(config)
+    for part in ("3 of 7 jobs", "line 3", "unknown GPU model 't4': did you mean 'T4'?", "workload.bad_rows=skip"):
+        assert part in str(caught.value)
+    assert "larger machines" not in str(caught.value)
+
+
+def test_a_run_says_what_it_skipped_and_why(tmp_path: Path) -> None:
+    instance = build(misfits(tmp_path, bad_rows="skip"))
+    assert len(instance.pool.demand) == 3
+    notes = "\n".join(domain.describe(instance.config))
+    for part in (
+        "1 row skipped: gpu_milli: found '500', expected 0 for a pod of num_gpu = 0 (line 8)",
+        "2 of 6 jobs skipped of a GPU model that no machine has: unknown GPU model 't4': did you mean 'T4'?",
+        "1 of 6 jobs skipped that fit on no machine (line 5)",
+        "1 row skipped: sn: found 'b', expected a name that no row before has (line 4)",
+    ):
+        assert part in notes
+
+
+def test_a_trace_of_misfits_alone_is_refused(tmp_path: Path) -> None:
+    config = misfits(tmp_path, bad_rows="skip")
+    config.workload.trace.write_text(PODS + "p,64000,1024,0,0,,LS,Succeeded,0,9,0\n")
+    with pytest.raises(DataError, match=r"pods\.csv: no job fits on a machine of nodes\.csv: 1 of 1 jobs skipped"):
+        build(config)
 
 
 # --- real data ---------------------------------------------------------------------------------

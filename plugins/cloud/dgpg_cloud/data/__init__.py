@@ -2,6 +2,7 @@
 
 from .jobs import load_jobs
 from .machines import EC2_DEFAULT, load_machines
+from .screen import BadRows
 from .tables import JobTable, MachineTable
 
-__all__ = ["EC2_DEFAULT", "JobTable", "MachineTable", "load_jobs", "load_machines"]
+__all__ = ["EC2_DEFAULT", "BadRows", "JobTable", "MachineTable", "load_jobs", "load_machines"]

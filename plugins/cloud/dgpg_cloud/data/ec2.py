@@ -7,6 +7,8 @@ from numpy.typing import ArrayLike
 
 from dgpg.files import Rows
 
+from .plausible import machine_units, once
+from .prices import SPEED, speeds
 from .tables import FloatArray, MachineTable
 from .text import count
 
@@ -31,18 +33,17 @@ def speed_of(clock_mhz: ArrayLike) -> FloatArray:
 
 
 def ec2_machines(rows: Rows) -> MachineTable:
-    """Return the types of a catalogue, at the price of the file in USD per hour."""
+    """Return the types of a catalogue at its prices, USD per hour. A column `speed` of your own replaces the clock."""
     vcpu = rows.whole("vcpu", low=1)
     memory_mib = rows.whole("memory_mib", low=1)
     gpus = rows.whole("gpu_count")
     clock = rows.numbers("clock_mhz", low=0)
-    price = rows.numbers("price_usd_per_hour", low=0)
-    rows.check(price > 0, "price_usd_per_hour", "a price above 0")
+    machine_units(rows, "vcpu", 1000 * vcpu, "memory_mib", memory_mib)
+    once(rows, "instance_type")
+    price = rows.numbers("price" if "price" in rows.header else "price_usd_per_hour", low=0)
     gpu_names = rows.column("gpu_name")
     partial = np.array([name != "" for name in gpu_names]) & (gpus == 0)
-    notes = ["speeds are estimated from the clock: sqrt(clock / 3200 MHz)"]
-    if unknown := int((clock == 0).sum()):
-        notes.append(f"{count(unknown, 'type')} with unknown clock (0): speed 1")
+    speed, notes = _speeds(rows, clock)
     if partial.any():
         notes.append(f"{count(int(partial.sum()), 'type')} with part of a GPU (gpu_count 0): skipped")
     return MachineTable(
@@ -51,11 +52,22 @@ def ec2_machines(rows: Rows) -> MachineTable:
         memory_mib=memory_mib,
         gpu_milli=1000 * gpus,
         gpu_model=tuple(name if number else "" for name, number in zip(gpu_names, gpus, strict=True)),
-        speed=speed_of(clock),
+        speed=speed,
         price=price,
         source=rows.path.name,
         notes=tuple(notes),
     ).take(~partial)
+
+
+def _speeds(rows: Rows, clock: FloatArray) -> tuple[FloatArray, list[str]]:
+    """Return the speeds `[rows]` and notes: the column `speed` if there is one, estimates from the clock if not."""
+    if SPEED in rows.header:
+        own, paced = speeds(rows)
+        return own, list(paced)
+    notes = ["speeds are estimated from the clock: sqrt(clock / 3200 MHz)"]
+    if unknown := int((clock == 0).sum()):
+        notes.append(f"{count(unknown, 'type')} with unknown clock (0): speed 1")
+    return speed_of(clock), notes
 
 
 # Type, vCPU, GiB, clock in MHz, USD per hour. Linux on-demand in us-east-1, price file generated 2026-07-20,

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from dgpg.errors import ConfigError, DataError
-from dgpg.files import csv_rows, read_text
+from dgpg.files import Rows, read_text
 
+from . import ec2
 from .azure import azure_jobs, is_azure, is_azure_durations
-from .openb import POD_COLUMNS, openb_jobs
-from .swf import is_swf, swf_jobs
+from .openb import NODE_COLUMNS, POD_COLUMNS, openb_jobs
+from .screen import BadRows, Raw, csv_raw, screened
+from .swf import is_swf, swf_jobs, swf_raw
 from .tables import JobTable
 from .text import csv_format
 
 __all__ = ["load_jobs"]
 
+_COLUMNS = {"openb pod list (CSV)": POD_COLUMNS}
+_MACHINES = {"openb node list (CSV)": NODE_COLUMNS, "EC2 catalogue (CSV)": ec2.COLUMNS}
 _OTHERS = (
     "; SWF (18 fields a line, ';' comments, name *.swf or *.swf.gz); Azure VM slice (lines like '1800000 m,|,a,|')"
 )
 
 
-def load_jobs(path: str | os.PathLike[str], memory_mib_per_vcpu: float = 4096.0) -> JobTable:
+def load_jobs(
+    path: str | os.PathLike[str], memory_mib_per_vcpu: float = 4096.0, bad_rows: BadRows = "refuse"
+) -> JobTable:
     """Load jobs from a trace file, plain or gzip; its content tells the format.
 
     Known are the pod list of the Alibaba GPU trace (`openb_pod_list*.csv`), the Standard Workload Format
@@ -32,20 +39,29 @@ def load_jobs(path: str | os.PathLike[str], memory_mib_per_vcpu: float = 4096.0)
     Args:
         path: the file.
         memory_mib_per_vcpu: memory of SWF jobs that do not state it, MiB per vCPU.
+        bad_rows: what becomes of rows that are wrong: refused, or left out with a note.
 
     Raises:
-        DataError: with the file, line and field of the first wrong value.
+        DataError: with the file, line and field of the first wrong value, and every fault counted.
         ConfigError: the memory is not above 0.
     """
     if not (math.isfinite(memory_mib_per_vcpu) and memory_mib_per_vcpu > 0):
         raise ConfigError(f"memory_mib_per_vcpu: found {memory_mib_per_vcpu}, expected MiB above 0")
     path = Path(path)
     text = read_text(path)
-    if is_swf(path, text):
-        return swf_jobs(path, text, memory_mib_per_vcpu)
     if is_azure_durations(text):
         raise DataError(f"{path}: found the durations of an Azure slice, expected the slice: name that file")
-    if is_azure(text):
+    if is_azure(text) and not is_swf(path, text):
         return azure_jobs(path, text)
-    csv_format(path, text, {"openb pod list (CSV)": POD_COLUMNS}, _OTHERS)
-    return openb_jobs(csv_rows(path, text=text))
+    raw, read = _reader(path, text, memory_mib_per_vcpu)
+    return screened(raw, read, bad_rows, "workload.bad_rows")
+
+
+def _reader(path: Path, text: str, memory_mib_per_vcpu: float) -> tuple[Raw, Callable[[Rows], JobTable]]:
+    """Return the rows of a file, and what reads them."""
+    if is_swf(path, text):
+        return swf_raw(path, text), lambda rows: swf_jobs(rows, memory_mib_per_vcpu)
+    name = csv_format(path, text, {**_COLUMNS, **_MACHINES}, _COLUMNS, _OTHERS)
+    if name in _MACHINES:
+        raise DataError(f"{path}: found machines ({name}), expected jobs: name this file in machines.file")
+    return csv_raw(path, text), openb_jobs

@@ -9,6 +9,8 @@ import numpy as np
 
 from dgpg.files import Rows
 
+from .plausible import job_units, machine_units, once, seconds
+from .prices import prices, speeds
 from .tables import BoolArray, FloatArray, IntArray, JobTable, MachineTable, ordered_jobs
 from .text import count
 
@@ -18,20 +20,9 @@ POD_COLUMNS = (
     *("pod_phase", "creation_time", "deletion_time", "scheduled_time"),
 )
 
-# The trace has no prices. These rates are rounded from EC2 on-demand prices (Linux, us-east-1, price file of
-# 2026-07-20). A least-squares fit of the relative error over 258 types (families m, c and r of generations 6
-# to 8 with suffix a, i or g, not metal) gives 0.0346 USD per vCPU and 0.00334 USD per GiB and hour. A GPU
-# costs what that leaves of the price of g4dn.xlarge (T4: 0.33), g5.xlarge (A10G: 0.81) and p3dn.24xlarge
-# (8 V100: 3.2 each).
-USD_PER_VCPU = 0.035
-USD_PER_GIB = 0.0033
-USD_PER_GPU = {"T4": 0.35, "A10": 0.80, "V100M16": 3.00, "V100M32": 3.00}
-USD_PER_OTHER_GPU = 1.00
-"""USD per hour of a GPU that EC2 does not sell: P100, and G1 to G3, whose names are not disclosed."""
-
 
 def openb_machines(rows: Rows) -> MachineTable:
-    """Return the nodes at speed 1, with prices estimated in USD per hour."""
+    """Return the nodes. The trace has neither prices nor speeds; columns `price` and `speed` of your own are used."""
     vcpu_milli = rows.whole("cpu_milli", low=1)
     memory_mib = rows.whole("memory_mib", low=1)
     gpus = rows.whole("gpu")
@@ -39,28 +30,21 @@ def openb_machines(rows: Rows) -> MachineTable:
     named = np.array([model != "" for model in models])
     rows.check((gpus == 0) | named, "model", "a GPU model for a node with GPUs")
     gpu_model = tuple(model if number else "" for model, number in zip(models, gpus, strict=True))
-    gpu_rate = np.array([USD_PER_GPU.get(model, USD_PER_OTHER_GPU) for model in gpu_model])
-    price = USD_PER_VCPU * vcpu_milli / 1000 + USD_PER_GIB * memory_mib / 1024 + gpu_rate * gpus
+    machine_units(rows, "cpu_milli", vcpu_milli, "memory_mib", memory_mib)
+    once(rows, "sn")
+    price, priced = prices(rows, vcpu_milli, memory_mib, 1000 * gpus, gpu_model)
+    speed, paced = speeds(rows)
     return MachineTable(
         name=tuple(rows.column("sn")),
         vcpu_milli=vcpu_milli,
         memory_mib=memory_mib,
         gpu_milli=1000 * gpus,
         gpu_model=gpu_model,
-        speed=np.ones(len(models)),
+        speed=speed,
         price=price,
         source=rows.path.name,
-        notes=(_price_note(gpu_model), "the file has no speeds: every node has speed 1"),
+        notes=priced + paced,
     )
-
-
-def _price_note(gpu_model: tuple[str, ...]) -> str:
-    note = (
-        "the file has no prices: they are estimated from EC2 on-demand rates, "
-        f"{USD_PER_VCPU:g} USD/h per vCPU, {USD_PER_GIB:g} USD/h per GiB and a rate per GPU"
-    )
-    others = sorted(set(gpu_model) - set(USD_PER_GPU) - {""})
-    return f"{note} ({', '.join(others)}: {USD_PER_OTHER_GPU:g} USD/h, not sold by EC2)" if others else note
 
 
 def openb_jobs(rows: Rows) -> JobTable:
@@ -71,11 +55,16 @@ def openb_jobs(rows: Rows) -> JobTable:
     vcpu_milli = rows.whole("cpu_milli", low=1)
     memory_mib = rows.whole("memory_mib")
     submit = rows.numbers("creation_time", low=0)
-    deleted = rows.numbers("deletion_time", low=0)
-    duration = deleted - rows.numbers("scheduled_time", low=0, blank=np.nan)
+    scheduled = rows.numbers("scheduled_time", low=0, blank=np.nan)
+    deleted = rows.numbers("deletion_time", low=0, blank=np.nan)
+    rows.check(np.isnan(scheduled) | ~np.isnan(deleted), "deletion_time", "a time for a pod that was scheduled")
+    for field, time in (("creation_time", submit), ("scheduled_time", scheduled), ("deletion_time", deleted)):
+        seconds(rows, field, time)
+    once(rows, "name")
+    duration = deleted - scheduled
     rows.check(~(duration < 0), "deletion_time", "a time not before the scheduled_time of the row")
     keep = duration > 0
-    return ordered_jobs(
+    jobs = ordered_jobs(
         rows.path,
         keep,
         submit_s=submit,
@@ -87,12 +76,15 @@ def openb_jobs(rows: Rows) -> JobTable:
         line=rows.line,
         notes=_notes(rows, duration, deleted, memory_mib, keep),
     )
+    return job_units(rows.path, jobs)
 
 
 def _gpu_milli(rows: Rows) -> IntArray:
     gpus, share = rows.whole("num_gpu"), rows.whole("gpu_milli")
     fits = (gpus == 0) | ((share > 0) & (share <= 1000))
     rows.check(fits, "gpu_milli", "1 to 1000 (1/1000 of each GPU) for a pod with GPUs")
+    advice = "write num_gpu = 1 if the pod asks for part of a GPU"
+    rows.check((gpus > 0) | (share % 1000 == 0), "gpu_milli", "0 for a pod of num_gpu = 0", advice)
     return gpus * share
 
 
@@ -107,9 +99,12 @@ def _notes(rows: Rows, duration: FloatArray, deleted: FloatArray, memory_mib: In
     if zero := int((duration == 0).sum()):
         notes.append(f"{count(zero, 'pod')} with run time 0 s: skipped")
     running = np.array([phase == "Running" for phase in rows.column("pod_phase")])
-    last = deleted.max()
+    last = np.nanmax(deleted, initial=0.0)
     if open_end := int((keep & running & (deleted == last)).sum()):
         notes.append(f"{count(open_end, 'pod')} still running at the end ({last:.0f} s): cut short there")
+    whole = (rows.whole("num_gpu") == 0) & (rows.whole("gpu_milli") > 0)
+    if number := int((keep & whole).sum()):
+        notes.append(f"{count(number, 'pod')} of num_gpu = 0 with gpu_milli = 1000: taken to need no GPU")
     if lines := [rows.line[i] for i in np.flatnonzero(keep & (memory_mib == 0))]:
         shown = ", ".join(map(str, lines[:5])) + (" ..." if len(lines) > 5 else "")
         notes.append(f"{count(len(lines), 'pod')} asking 0 MiB of memory, taken as it is: line {shown}")

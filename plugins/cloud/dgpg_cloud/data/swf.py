@@ -11,8 +11,10 @@ import numpy as np
 
 from dgpg.files import Rows
 
+from .plausible import once, seconds
+from .screen import Raw, field_raw
 from .tables import BoolArray, FloatArray, JobTable, ordered_jobs
-from .text import count, field_rows
+from .text import count
 
 FIELDS = (
     *("job", "submit", "wait", "run", "processors", "cpu_time", "used_memory", "requested_processors"),
@@ -30,17 +32,23 @@ def is_swf(path: Path, text: str) -> bool:
     return named or first.startswith(";") or (first[0].isdecimal() and len(first.split()) == len(FIELDS))
 
 
-def swf_jobs(path: Path, text: str, memory_mib_per_vcpu: float) -> JobTable:
+def swf_raw(path: Path, text: str) -> Raw:
+    """Return the lines of a log, divided at blanks, without comments."""
+    return field_raw(path, text.split("\n"), FIELDS, comment=";")
+
+
+def swf_jobs(rows: Rows, memory_mib_per_vcpu: float) -> JobTable:
     """Return the jobs of an SWF log that ran.
 
     The demand is the processors allocated, or else requested, with the memory used, or else requested, or
     else `memory_mib_per_vcpu` MiB a processor. Skipped and noted: jobs whose run time or processors are
     unknown, jobs with run time 0 (cancelled before they started), and lines that repeat part of a job.
     """
-    rows = field_rows(path, text.split("\n"), FIELDS, comment=";")
     submit, run = rows.numbers("submit", low=0), _known(rows, "run")
     processors, memory = _processors(rows, run), _memory_mib(rows)
     skipped = _skipped(rows, run, processors)
+    once(rows, "job", among=~np.isin(rows.numbers("status", low=-1), PARTIAL))
+    seconds(rows, "submit", submit)
     keep = ~np.logical_or.reduce(list(skipped.values()))
     assumed = np.isnan(memory)
     notes = [f"{_plural(noun, int(mask.sum()))}: skipped" for noun, mask in skipped.items() if mask.any()]
@@ -48,7 +56,7 @@ def swf_jobs(path: Path, text: str, memory_mib_per_vcpu: float) -> JobTable:
         notes.append(f"{count(number, 'job')} without memory: {memory_mib_per_vcpu:g} MiB per vCPU assumed")
     processors = np.where(keep, processors, 0.0)
     return ordered_jobs(
-        path,
+        rows.path,
         keep,
         submit_s=submit,
         duration_s=run,

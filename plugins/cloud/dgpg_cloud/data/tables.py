@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -101,6 +101,20 @@ class JobTable:
 
     def __len__(self) -> int:
         return len(self.submit_s)
+
+    def take(self, rows: BoolArray) -> JobTable:
+        """Return the jobs of a mask `[jobs]` with at least one; the first of them is submitted at 0."""
+        kept = np.flatnonzero(rows)
+        return replace(
+            self,
+            submit_s=self.submit_s[kept] - self.submit_s[kept[0]],
+            duration_s=self.duration_s[kept],
+            vcpu_milli=self.vcpu_milli[kept],
+            memory_mib=self.memory_mib[kept],
+            gpu_milli=self.gpu_milli[kept],
+            gpu_models=tuple(self.gpu_models[i] for i in kept),
+            line=self.line[kept],
+        )
 
 
 def ordered_jobs(

@@ -15,24 +15,32 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def field_rows(path: Path, lines: Iterable[str], header: tuple[str, ...], comment: str = "") -> Rows:
-    """Return the rows of a file of fields divided by blanks; blank and comment lines are skipped."""
+def fields(lines: Iterable[str], comment: str = "") -> tuple[list[list[str]], list[int]]:
+    """Return the fields of every line, divided by blanks, and its number; blank and comment lines are skipped."""
     cells, number = [], []
     for at, line in enumerate(lines, start=1):
-        fields = line.split()
-        if fields and not (comment and line.lstrip().startswith(comment)):
-            cells.append(fields)
+        found = line.split()
+        if found and not (comment and line.lstrip().startswith(comment)):
+            cells.append(found)
             number.append(at)
-    return Rows(path, header, cells, number)
+    return cells, number
 
 
-def csv_format(path: Path, text: str, formats: Mapping[str, tuple[str, ...]], others: str = "") -> str:
+def field_rows(path: Path, lines: Iterable[str], header: tuple[str, ...]) -> Rows:
+    """Return the rows of a file of fields divided by blanks."""
+    return Rows(path, header, *fields(lines))
+
+
+def csv_format(
+    path: Path, text: str, formats: Mapping[str, tuple[str, ...]], listed: Iterable[str] = (), others: str = ""
+) -> str:
     """Return the name of the format whose columns the CSV header has.
 
     Args:
         path: the file, for the message.
         text: its text.
         formats: the columns that mark each format.
+        listed: the formats that the message names.
         others: formats that are not CSV, for the message.
 
     Raises:
@@ -43,7 +51,7 @@ def csv_format(path: Path, text: str, formats: Mapping[str, tuple[str, ...]], ot
     for name, columns in formats.items():
         if header.issuperset(columns):
             return name
-    known = "; ".join(f"{name} with the columns {', '.join(columns)}" for name, columns in formats.items())
+    known = "; ".join(f"{name} with the columns {', '.join(formats[name])}" for name in listed)
     start = first if len(first) <= 120 else f"{first[:120]}..."
     raise DataError(
         f"{path}:1: unknown format: found the header {start!r}, expected one of: {known}{others}: "

@@ -1,0 +1,86 @@
+"""Values that are numbers and cannot be meant: other units, a row in milliseconds, a name that stands twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from dgpg.errors import DataError
+from dgpg.files import Rows
+
+from .tables import FloatArray, IntArray, JobTable
+
+LEAST_MACHINE_MILLI = 250
+"""1/1000 vCPU. A machine of less is written in vCPU: the largest have some hundred."""
+LEAST_MACHINE_MIB = 256
+"""A machine of less is written in GiB (or TiB): the smallest sold have 512."""
+MOST_MIB_PER_VCPU = 1 << 20
+"""1 TiB a vCPU: a machine of more is written in KiB or bytes."""
+LARGEST_JOB_MILLI = 100
+"""1/1000 vCPU. A trace whose every job asks for less is written in vCPU."""
+LEAST_MIB_PER_VCPU = 16
+"""Half of the jobs ask for more, MiB a vCPU, or the trace is written in GiB."""
+SCALE_MS = 1000
+QUIET = 100
+"""A time this many times later than all before it, which fits among them as milliseconds, is in milliseconds."""
+SHORTEST_TRACE_S = 3600.0
+"""Of a shorter trace nothing can be told: it may go on after a long pause."""
+
+
+def once(rows: Rows, field: str, among: np.ndarray | None = None) -> None:
+    """Raise RowError for rows whose name stood in the file before; only those marked `among` count `[rows]`."""
+    seen: set[str] = set()
+    good = np.ones(len(rows), dtype=bool)
+    for i, name in enumerate(rows.column(field)):
+        if name and (among is None or among[i]):
+            good[i] = name not in seen
+            seen.add(name)
+    rows.check(good, field, "a name that no row before has", "rename or remove it")
+
+
+def machine_units(rows: Rows, cpu: str, vcpu_milli: IntArray, memory: str, memory_mib: IntArray) -> None:
+    """Raise RowError for machines whose columns, named `cpu` and `memory`, must be in other units `[rows]`."""
+    rows.check(
+        vcpu_milli >= LEAST_MACHINE_MILLI, cpu, f"a machine of {LEAST_MACHINE_MILLI / 1000:g} vCPU or more",
+        "these are probably vCPU where 1/1000 vCPU are meant: multiply by 1000",
+    )  # fmt: skip
+    rows.check(
+        memory_mib >= LEAST_MACHINE_MIB, memory, f"a machine of {LEAST_MACHINE_MIB} MiB or more",
+        "these are probably GiB where MiB are meant: multiply by 1024",
+    )  # fmt: skip
+    rows.check(
+        memory_mib * 1000 <= MOST_MIB_PER_VCPU * vcpu_milli, memory, "1 TiB a vCPU or less",
+        "these are probably KiB or bytes where MiB are meant: divide by 1024 or 1048576",
+    )  # fmt: skip
+
+
+def job_units(path: Path, jobs: JobTable) -> JobTable:
+    """Return the jobs; DataError if their vCPU or memory must be in other units, all of them."""
+    largest = int(jobs.vcpu_milli.max())
+    if largest < LARGEST_JOB_MILLI:
+        raise DataError(
+            f"{path}: vCPU: the largest job asks for {largest}/1000 vCPU, expected one of {LARGEST_JOB_MILLI}/1000 "
+            "or more: these are probably vCPU where 1/1000 vCPU are meant: multiply by 1000"
+        )
+    asks = jobs.memory_mib > 0
+    ratio = float(np.median(1000 * jobs.memory_mib[asks] / jobs.vcpu_milli[asks])) if asks.any() else np.inf
+    if ratio < LEAST_MIB_PER_VCPU:
+        raise DataError(
+            f"{path}: memory: the jobs ask for {ratio:.3g} MiB a vCPU (median), expected {LEAST_MIB_PER_VCPU} or more: "
+            "these are probably GiB where MiB are meant: multiply by 1024"
+        )
+    return jobs
+
+
+def seconds(rows: Rows, field: str, time: FloatArray) -> None:
+    """Raise RowError for rows whose time, NaN where unknown, is in milliseconds among seconds `[rows]`."""
+    known = np.sort(time[~np.isnan(time)])
+    later = np.flatnonzero((known[:-1] >= SHORTEST_TRACE_S) & (known[1:] > QUIET * known[:-1]))
+    if not later.size:
+        return
+    last = float(known[later[-1]])
+    above = time > last
+    if above.sum() < len(known) / 2 and (time[above] <= 2 * SCALE_MS * last).all():
+        expected = f"seconds; all other rows end by {last:.0f}"
+        rows.check(~above, field, expected, "it is probably in milliseconds: divide by 1000")

@@ -1,0 +1,62 @@
+"""Prices and speeds of machines: those of the file where it has any, estimates where it has none."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dgpg.files import Rows
+
+from .tables import FloatArray, IntArray
+from .text import count
+
+# Rounded from EC2 on-demand prices (Linux, us-east-1, price file of 2026-07-20). A least-squares fit of the
+# relative error over 258 types (families m, c and r of generations 6 to 8 with suffix a, i or g, not metal)
+# gives 0.0346 USD per vCPU and 0.00334 USD per GiB and hour. A GPU costs what that leaves of the price of
+# g4dn.xlarge (T4: 0.33), g5.xlarge (A10G: 0.81) and p3dn.24xlarge (8 V100: 3.2 each).
+USD_PER_VCPU = 0.035
+USD_PER_GIB = 0.0033
+USD_PER_GPU = {"T4": 0.35, "A10": 0.80, "V100M16": 3.00, "V100M32": 3.00}
+USD_PER_OTHER_GPU = 1.00
+"""USD per hour of a GPU that EC2 does not sell: P100, and G1 to G3, whose names are not disclosed."""
+
+PRICE = ("price", "price_usd_per_hour")
+SPEED = "speed"
+FASTEST = 100.0
+"""Speeds are relative to that which the durations were measured at: 2400 would be MHz."""
+
+
+def prices(
+    rows: Rows, vcpu_milli: IntArray, memory_mib: IntArray, gpu_milli: IntArray, gpu_model: tuple[str, ...]
+) -> tuple[FloatArray, tuple[str, ...]]:
+    """Return USD per hour `[rows]` and notes: the column `price`, estimates where it is blank or there is none."""
+    rate = np.array([USD_PER_GPU.get(model, USD_PER_OTHER_GPU) for model in gpu_model])
+    estimate = USD_PER_VCPU * vcpu_milli / 1000 + USD_PER_GIB * memory_mib / 1024 + rate * gpu_milli / 1000
+    field = next((name for name in PRICE if name in rows.header), None)
+    own = np.full(len(rows), np.nan) if field is None else rows.numbers(field, low=0, blank=np.nan)
+    unknown = np.isnan(own)
+    if not unknown.any():
+        return own, ()
+    what = "the file has no prices: they are" if unknown.all() else f"{count(int(unknown.sum()), 'blank price')}:"
+    models = tuple(model for model, missing in zip(gpu_model, unknown, strict=True) if missing)
+    return np.where(unknown, estimate, own), (_estimated(what, models),)
+
+
+def speeds(rows: Rows) -> tuple[FloatArray, tuple[str, ...]]:
+    """Return relative speeds `[rows]` and notes: the column `speed`, 1 where it is blank or there is none."""
+    if SPEED not in rows.header:
+        return np.ones(len(rows)), ("the file has no speeds: every node has speed 1",)
+    speed = rows.numbers(SPEED, low=0, blank=1.0)
+    rows.check(
+        (speed > 0) & (speed <= FASTEST), SPEED, f"a relative speed above 0 and up to {FASTEST:g}, 1 = reference",
+        "divide clocks by that of the machine the durations were measured on",
+    )  # fmt: skip
+    return speed, ()
+
+
+def _estimated(what: str, gpu_model: tuple[str, ...]) -> str:
+    note = (
+        f"{what} estimated from EC2 on-demand rates, "
+        f"{USD_PER_VCPU:g} USD/h per vCPU, {USD_PER_GIB:g} USD/h per GiB and a rate per GPU"
+    )
+    others = sorted(set(gpu_model) - set(USD_PER_GPU) - {""})
+    return f"{note} ({', '.join(others)}: {USD_PER_OTHER_GPU:g} USD/h, not sold by EC2)" if others else note
