@@ -4,7 +4,7 @@
 
 The discounted cost of what follows a step is regressed on a sum over blocks, sum_g q(x_g, x0_g, e_g), with one network
 q and an embedding e_g for each block; x = x_0 + sum_i z_i(a_i). Guidance then asks it for marginal costs as it asks any
-model. `--gammas 0` fits the cost of the step alone. Not part of dgpg: docs/results.md says why.
+model. `--gammas 0` fits the cost of the step alone. Not part of dgpg: docs/results/guidance.md says why.
 """
 
 from __future__ import annotations

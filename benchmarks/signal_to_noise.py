@@ -237,7 +237,7 @@ def main() -> None:
 
 
 def print_slopes(agents: list[int], cells: list[dict[str, object]]) -> None:
-    """Slopes over N with intervals, as a table for docs/results.md."""
+    """Slopes over N with intervals, as a table for docs/results/signal-to-noise.md."""
     forms = list(dict.fromkeys(str(cell["form"]) for cell in cells))
     for horizon in HORIZONS:
         print(f"\n### Returns over {horizon} step{'s' * (horizon > 1)}\n", file=sys.stderr)

@@ -37,7 +37,7 @@ class Algorithm:
     independent: Mapping[str, Any] = field(default_factory=dict)
     """Departures on top of these where each agent has a network of its own."""
     rounds: Mapping[str, Any] = field(default_factory=dict)
-    """Departures on top of these where agents speak in rounds, found by hand on the cloud domain (docs/results.md)."""
+    """Departures on top of these where agents speak in rounds, found by hand (docs/results/coordination.md)."""
 
 
 @dataclass(frozen=True)

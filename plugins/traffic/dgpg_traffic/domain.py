@@ -28,7 +28,7 @@ TUNED: dict[str, Any] = {
     },
 }  # fmt: skip
 """What dg-pg was tuned to, on demand that varies: from splits that are nearly right the plain gradient ends lower than
-the natural one, which is for starts far off (docs/results.md)."""
+the natural one, which is for starts far off (docs/results/traffic.md)."""
 DESCENT: dict[str, Any] = TUNED | {"train": TUNED["train"] | {"actor_lr": 3e-2}}
 """A descent has a handful of numbers to fit, not a network."""
 SAMPLED: dict[str, Any] = {
