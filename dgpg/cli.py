@@ -263,9 +263,8 @@ def main() -> None:
         if isinstance(error, RuntimeError) and "memory" not in str(error):
             raise
         detail = (str(error) or "none left").splitlines()[0]
-        _fail(
-            f"error: not enough memory ({detail}); lower --num-envs, the number of agents or the horizon, or use shorter files"
-        )
+        advice = "lower --num-envs, the number of agents or the horizon, or use shorter files"
+        _fail(f"error: not enough memory ({detail}); {advice}")
 
 
 def _fail(message: str, status: int = 1) -> NoReturn:

@@ -1,7 +1,7 @@
 """Results that take long, kept on disk as arrays by name: no reader sees half a file, none stumbles over a bad one.
 
-A file holds a digest of its name, which says what the result depends on, and of its content. One that was edited, or put
-in the place of another, is no result.
+A file holds a digest of its name, which says what the result depends on, and of its content. One that was edited, or
+put in the place of another, is no result.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def key(settings: str, arrays: Iterable[NDArray[np.generic]]) -> str:
 
 
 def read(path: Path, names: Iterable[str]) -> dict[str, NDArray[Any]] | None:
-    """The arrays of a file by name; None if there is no file, or it is not what was written there, or lacks one of them.
+    """The arrays of a file by name; None if there is no file, it is not what was written or lacks one of them.
 
     Whether shapes and types are those of the result is for the caller to see.
     """

@@ -110,11 +110,24 @@ def _optima(system: System, grid: Grid) -> tuple[torch.Tensor, opf.Optimum]:
     load, least, most = (x[every].flatten(0, 1) for x in (episodes.forecast, episodes.least, episodes.most))
     best = opf.optimum(grid, load, load.sum(-1), least, most, None, opf.HARD)
     if not bool(best.solved.any()):
-        raise ConfigError(
-            f"{system.network.name}: no sampled demand can be served within the line limits; raise limit_scale or "
-            "lower load.scale"
-        )
+        raise ConfigError(f"{system.network.name}: no sampled demand can be served {_cure(load, least, most)}")
     return load, best
+
+
+def _cure(load: torch.Tensor, least: torch.Tensor, most: torch.Tensor) -> str:
+    """Why demand `[S, nb]` cannot be served by units from `least` to `most`, `[S, n]` in MW, and what to change."""
+    asked, low, high = (x.sum(-1) for x in (load, least, most))
+    if bool((asked < low).all()):
+        return (
+            f"by units that give at least {float(low.min()):.0f} MW: it is at most {float(asked.max()):.0f} MW; raise "
+            "load.scale or load.low, or let units go below their minimum with commitment=relaxed"
+        )
+    if bool((asked > high).all()):
+        return (
+            f"by units that give at most {float(high.max()):.0f} MW: it is at least {float(asked.min()):.0f} MW; lower "
+            "load.scale or load.high"
+        )
+    return "within the line limits; raise limit_scale or lower load.scale"
 
 
 def _overload_price(config: Config, best: opf.Optimum) -> float:

@@ -30,7 +30,7 @@ Splits = Literal["shortest", "user-equilibrium", "system-optimum"]
 class Demand(Settings):
     """Vehicles of each pair: the network's own times a daily profile times noise."""
 
-    scale: float = Field(1.0, gt=0, le=1e6, description="every demand of the network times this")
+    scale: float = Field(1.0, gt=0, le=100, description="every demand of the network times this")
     noise: float = Field(
         0.1, ge=0, lt=0.5,
         description="relative deviation of a pair's demand; all pairs of an origin move together by 0.4 of it, all "

@@ -102,7 +102,7 @@ def _fits(network: Network, links: IntArray, most: int) -> bool:
 
 
 def _leads(network: Network, links: IntArray) -> bool:
-    """Does each pair have a route, and each route `[N, K, P]` go from link to link from its origin to its destination."""
+    """Does each pair have a route, and each of them `[N, K, P]` lead without a gap from origin to destination."""
     used, first = links >= 0, links[..., 0] >= 0
     rising = used[..., 1:] & ~used[..., :-1]
     broken = used[..., 1:] & (network.tail[links[..., 1:]] != network.head[links[..., :-1]])
