@@ -20,6 +20,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Train cooperative multi-agent policies guided by an analytical model.",
 )
+
+
+def _place(text: str) -> Path:
+    if not text.strip():
+        raise typer.BadParameter("nothing is given; name a place, or leave the option out.")
+    return Path(text)
+
+
+PLACE: Any = {"parser": _place, "metavar": "PATH"}
+"""Of options that name a file or a folder: `--out ''` is not here."""
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="a.b=v", help="A setting of the domain; train.x=v and coordination.x=v of those."),
@@ -49,12 +59,16 @@ def domains(as_json: AsJson = False) -> None:
 def new(
     name: Annotated[str, typer.Argument(help="Name of the domain, as in `dgpg train NAME`.")],
     actions: Annotated[str, typer.Option(help="discrete (default): agents choose; continuous: numbers.")] = "discrete",
-    folder: Annotated[Path, typer.Option("--dir", help="Where the distribution goes; here by default.")] = Path(),
+    folder: Annotated[
+        Path, typer.Option("--dir", **PLACE, help="Where the distribution goes; here by default.")
+    ] = Path(),
 ) -> None:
     """Write a plugin for a domain of your own, which works before any edit."""
     from dgpg import scaffold
+    from dgpg.runs.places import refuse_folder
     from dgpg.showing import report
 
+    refuse_folder(folder, "--dir")
     report.scaffolded(scaffold.write(name, actions, folder), name)
 
 
@@ -76,10 +90,10 @@ def check(
     settings = _domain_only(sets or [], "a check")
     subject = checks.subject(domain, settings, model, seed, device)
     outcomes = []
-    for one in checks.CHECKS:
-        outcomes.append(checks.examine(one, subject))
+    for found in checks.examined(subject):
+        outcomes.append(found)
         if not as_json:
-            report.outcome(outcomes[-1])
+            report.outcome(found)
     passed = all(outcome.status != "fail" for outcome in outcomes)
     aligned = None
     if passed:  # a model that breaks its contract cannot be measured
@@ -102,8 +116,8 @@ def train(
     device: Annotated[str | None, typer.Option(help="auto (default), cpu or cuda.")] = None,
     model: Annotated[str | None, typer.Option(help="Analytical model; the domain's own by default.")] = None,
     sets: Sets = None,
-    config: Annotated[Path | None, typer.Option(help="Settings from a file, JSON or TOML.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder; a new one under runs/ by default.")] = None,
+    config: Annotated[Path | None, typer.Option(**PLACE, help="Settings from a file, JSON or TOML.")] = None,
+    out: Annotated[Path | None, typer.Option(**PLACE, help="Run folder; a new one under runs/ by default.")] = None,
     stop_after: Annotated[int | None, typer.Option(min=1, help="End after this many iterations.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
 ) -> None:
@@ -147,7 +161,7 @@ def train(
 
 @app.command()
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    run: Annotated[Path, typer.Argument(parser=_place, help="Folder of a run.")],
     episodes: Episodes = 32,
     seed: EvaluationSeed = 1,
     sets: DomainSets = None,
@@ -171,15 +185,19 @@ def compare(runs: Runs, episodes: Episodes = 32, seed: EvaluationSeed = 1, as_js
 @app.command()
 def calibrate(
     domain: Annotated[str, typer.Argument(help="Name of a domain, see `dgpg domains`.")],
-    data: Annotated[Path, typer.Option(help="The log, in the domain's format.")],
+    data: Annotated[Path, typer.Option(**PLACE, help="The log, in the domain's format.")],
     sets: DomainSets = None,
-    out: Annotated[Path | None, typer.Option(help="Where the fitted model goes; nowhere by default.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(**PLACE, help="Where the fitted model goes; nowhere by default."),
+    ] = None,
     iterations: Annotated[int, typer.Option(min=1, help="Most steps of the fit.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """Fit unknown parameters of a domain's analytical model to a log of the real system."""
     from dgpg.domain import SupportsCalibration, registry
     from dgpg.runs import launch
+    from dgpg.runs.places import refuse_file
     from dgpg.showing import report
 
     plugin = registry.load_domain(domain)
@@ -188,6 +206,8 @@ def calibrate(
             f"domain '{domain}' cannot be calibrated: it has no calibrate(config, data, out, iterations), "
             "see dgpg.domain.SupportsCalibration"
         )
+    if out is not None:
+        refuse_file(out, "--out")
     config = launch.domain_config(plugin, _domain_only(sets or [], "a calibration"))
     report.calibration(domain, plugin.calibrate(config, data, out, iterations), out, as_json)
 
@@ -268,7 +288,7 @@ def main() -> None:
 
 
 def _fail(message: str, status: int = 1) -> NoReturn:
-    from rich.console import Console
+    from dgpg.showing.plain import plain
 
-    Console(stderr=True, soft_wrap=True).print(message, style="red", markup=False, highlight=False)
+    plain(stderr=True, soft_wrap=True).print(message, style="red")
     sys.exit(status)

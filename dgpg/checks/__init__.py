@@ -12,6 +12,9 @@ them see `dgpg.testing`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 from dgpg.checks.baselines import baseline_actions, baseline_names
 from dgpg.checks.chance import (
     batch,
@@ -119,9 +122,18 @@ CHECKS: tuple[Check, ...] = tuple(
 """Every check, in the order in which a failure explains those after it."""
 
 
+def examined(subject: Subject) -> Iterator[Outcome]:
+    """Every check on one domain, one by one; a failure that others repeat is told once and named after that."""
+    first: dict[str, str] = {}
+    for check in CHECKS:
+        found = examine(check, subject)
+        known = first.setdefault(found.message, found.name) if found.status == "fail" else found.name
+        yield found if known == found.name else replace(found, message=f"the same as {known} above")
+
+
 def run(subject: Subject) -> list[Outcome]:
     """Every check on one domain."""
-    return [examine(check, subject) for check in CHECKS]
+    return list(examined(subject))
 
 
 __all__ = [
@@ -154,6 +166,7 @@ __all__ = [
     "edge_values",
     "entry_point",
     "examine",
+    "examined",
     "final_observations",
     "finals",
     "finite",

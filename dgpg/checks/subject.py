@@ -30,6 +30,7 @@ from dgpg.domain import (
     random,
     registry,
 )
+from dgpg.errors import ConfigError, DataError
 from dgpg.learning.actions import kind_of
 from dgpg.runs import launch
 
@@ -219,7 +220,8 @@ def subject(
 
     Raises:
         PluginError: no such domain or model, or it does not fit the contract.
-        ConfigError: a setting is wrong.
+        ConfigError: a setting is wrong, or what is set cannot be built.
+        DataError: a file that is set cannot be read.
     """
     name = domain if isinstance(domain, str) else None
     plugin = registry.load_domain(domain) if isinstance(domain, str) else domain
@@ -228,4 +230,19 @@ def subject(
     config: BaseModel = launch.domain_config(plugin, values)
     if name is not None and model is not None:
         _, model = launch.load_model(name, plugin, config, model)
-    return Subject(plugin, config, values, name, model, seed, launch.device_of(device))
+    if not 0 <= seed < 2**48:
+        raise ConfigError(f"seed = {seed}: expected a number from 0 to 2^48 - 1")
+    where = launch.device_of(device)
+    if settings:
+        _build(plugin, config, where)
+    return Subject(plugin, config, values, name, model, seed, where)
+
+
+def _build(plugin: Domain, config: BaseModel, device: torch.device) -> None:
+    """Refuse settings of the user's that cannot be built: no check could say more. All else is for checks to tell."""
+    try:
+        plugin.make_env(config, 1, device, 0)
+    except (ConfigError, DataError):
+        raise
+    except Exception:  # a fault of the plugin, which the checks name
+        return

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dgpg.domain.protocols import AgentMapping, AnalyticalModel, Environment, JointMapping
 from dgpg.domain.types import Decision, Step
-from dgpg.errors import PluginError
+from dgpg.errors import ConfigError, PluginError
 
 ADVICE = "`dgpg check DOMAIN` finds more of this kind"
 FLOAT, BOOL, INDEX = (torch.float32,), (torch.bool,), (torch.int64,)
@@ -46,6 +46,13 @@ def look_at_decision(decision: Decision, env: Environment) -> None:
         if not isinstance(x, Tensor) or x.dim() == 0 or len(x) != envs:
             got = f"shape {list(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
             raise PluginError(f"context['{name}']: expected a tensor [B, ...] with B = {envs}, got {got}; {ADVICE}")
+
+
+def look_at_agents(found: int, expected: int) -> None:
+    """Raise ConfigError where a policy of as many agents as `expected` is asked for `found`: bounds would broadcast."""
+    if found != expected:
+        agents = "1 agent" if found == 1 else f"{found} agents"
+        raise ConfigError(f"a policy of {expected} agents was given an observation of {agents}; give it all {expected}")
 
 
 def look_at_step(step: Step, env: Environment) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -26,10 +25,11 @@ from dgpg.measuring import Alignment, Row, compare_runs, evaluate_run
 from dgpg.measuring.evaluate import judge_of, judge_run
 from dgpg.runs import Plan, RunFolder, open_trained
 from dgpg.showing import figures
+from dgpg.showing.plain import plain
 
-console = Console()
+console = plain()
 if not console.is_terminal:
-    console = Console(width=120)
+    console = plain(width=120)
 
 
 def plugins(entries: Sequence[Entry]) -> None:
@@ -45,14 +45,14 @@ def plugins(entries: Sequence[Entry]) -> None:
     console.print(table)
     for entry in entries:
         if entry.error:
-            console.print(f"{entry.name}: {entry.error}", markup=False, soft_wrap=True)
+            console.print(f"{entry.name}: {entry.error}", soft_wrap=True)
 
 
 def outcome(found: Outcome) -> None:
     """One line a check as it ends, failures and skips with their message."""
     style = {"pass": "green", "fail": "bold red", "skip": "yellow"}[found.status]
     line = f"{found.status}  {found.name}: {found.message or found.description}"
-    console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+    console.print(line, style=style, soft_wrap=True)
 
 
 def conformance(domain: str, outcomes: Sequence[Outcome], aligned: Alignment | None, as_json: bool) -> None:
@@ -81,41 +81,38 @@ def conformance(domain: str, outcomes: Sequence[Outcome], aligned: Alignment | N
         lines.append(f"the model: {aligned.verdict}")
         lines += [f"note: {aligned.advice}"] if aligned.advice else []
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
 def opening(plan: Plan, folder: RunFolder, trainer: Trainer) -> None:
     """What is about to run."""
     run = plan.run
     for line in plan.description:
-        console.print(f"note: {line}", markup=False, soft_wrap=True)
+        console.print(f"note: {line}", soft_wrap=True)
     for line in folder.notes:
-        console.print(f"note: {line}", markup=False, soft_wrap=True)
+        console.print(f"note: {line}", soft_wrap=True)
     if trainer.team.rounds is not None:
         said = intents_of(trainer.kind, plan.task.model, plan.task.mapping, trainer.decision).said
         size = f"{said} numbers a round and hears as many ({8 * said * trainer.team.rounds.count:,} bytes a step)"
-        console.print(
-            f"note: {trainer.team.rounds.count} rounds: an agent sends {size}", soft_wrap=True, highlight=False
-        )
+        console.print(f"note: {trainer.team.rounds.count} rounds: an agent sends {size}", soft_wrap=True)
     begin = f"from iteration {trainer.iteration} " if trainer.iteration else ""
     console.print(
         f"{run.algorithm} on {run.domain} {begin}to {run.iterations}: {trainer.task.env.num_agents} agents, "
         f"{run.num_envs} environments, seed {run.seed}, {run.device}, in {folder.path}",
         soft_wrap=True,
-        highlight=False,
     )
 
 
 def aside(line: str) -> None:
     """Something a user should know now, apart from what a command returns; a bar that is shown makes room for it."""
-    to = console if console.is_terminal else Console(stderr=True)
-    to.print(line, markup=False, highlight=False, soft_wrap=True)
+    to = console if console.is_terminal else plain(stderr=True)
+    to.print(line, soft_wrap=True)
 
 
 def scaffolded(folder: Path, name: str) -> None:
     """What to do with a new plugin."""
     steps = (f"pip install -e {folder}", f"dgpg check {name}", f"dgpg train {name}")
-    console.print(f"{folder} written; next: {'; '.join(steps)}", soft_wrap=True, highlight=False)
+    console.print(f"{folder} written; next: {'; '.join(steps)}", soft_wrap=True)
 
 
 @contextmanager
@@ -124,7 +121,7 @@ def progress(total: int, done: int) -> Iterator[Callable[[Metrics], None]]:
     if not console.is_terminal:
         yield lambda metrics: print(_line(metrics), flush=True)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("training", total=total, completed=done)
         yield lambda metrics: bar.update(task, completed=metrics["iteration"], description=_line(metrics))
@@ -143,7 +140,7 @@ def closing(folder: RunFolder, trainer: Trainer) -> None:
         next_step = f"dgpg train --resume --out {folder.path}"
     else:
         next_step = f"dgpg evaluate {folder.path}"
-    console.print(f"iteration {trainer.iteration} saved; next: {next_step}", soft_wrap=True, highlight=False)
+    console.print(f"iteration {trainer.iteration} saved; next: {next_step}", soft_wrap=True)
 
 
 def evaluation(path: Path, episodes: int, seed: int, overrides: dict[str, Any], judge: bool, as_json: bool) -> None:
@@ -172,12 +169,12 @@ def evaluation(path: Path, episodes: int, seed: int, overrides: dict[str, Any], 
         table.add_row(*cells, style="bold" if r.kind == "policy" else None)
     console.print(table)
     for line in _beaten(rows, find(trained.run.algorithm).guided):
-        console.print(line, markup=False)
+        console.print(line)
     if judge:
         _show_judged(judged)
     paths, notes = figures.draw(trained, path, unit, rows, seed)  # after the table, which no figure may cost
     for line in (*(f"figure: {drawn}" for drawn in paths), *notes):
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
 def _beaten(rows: Sequence[Row], guided: bool) -> list[str]:
@@ -247,9 +244,9 @@ def calibration(domain: str, rows: Sequence[Mapping[str, float | str]], out: Pat
     console.print(table)
     for row in rows:
         if row["note"]:
-            console.print(f"note: {row['parameter']}: {row['note']}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"note: {row['parameter']}: {row['note']}", soft_wrap=True)
     if out is not None:
-        console.print(f"written: {out}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"written: {out}", soft_wrap=True)
 
 
 def _table(title: str, columns: Sequence[str]) -> Table:

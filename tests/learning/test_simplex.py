@@ -21,6 +21,7 @@ from dgpg.learning.actions.simplex import Simplex
 from dgpg.learning.algorithms import find, train_config
 from dgpg.learning.estimators import offered
 from dgpg.learning.networks import MlpActor
+from dgpg.learning.networks.sharing import Independent
 
 from ..guided import policy_loss
 
@@ -195,3 +196,13 @@ def test_without_u_the_loss_is_the_clipped_one() -> None:
     found = policy_loss(kind, new, old, drawn, advantage, None, 0.9, 0.2)
     expected = losses.clipped_policy(kind.log_prob(new, drawn), kind.log_prob(old, drawn), advantage, 0.2)
     assert torch.equal(found, expected) and found.isfinite().all()
+
+
+def test_another_number_of_agents_is_refused_and_not_broadcast() -> None:
+    box = actions.kind_of(spaces.Box(np.zeros((3, 2), np.float32), np.ones((3, 2), np.float32)))
+    for agents in (1, 2, 4):
+        with pytest.raises(ConfigError, match=f"policy of 3 agents was given an observation of {agents} agent"):
+            box.to_env(torch.zeros(5, agents, 2))
+        with pytest.raises(ConfigError, match="policy of 3 agents"):
+            Independent(3).rows(torch.zeros(5, agents, 2), torch.ones(5, agents, dtype=torch.bool))
+    assert box.to_env(torch.zeros(5, 3, 2)).shape == (5, 3, 2)

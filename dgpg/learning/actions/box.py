@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dgpg.domain import Observation
+from dgpg.domain import Observation, contract
 from dgpg.learning.actions.distributions import EDGE, Distribution
 from dgpg.learning.actions.kind import Offer
 from dgpg.learning.networks import MlpActor, Sharing
@@ -66,6 +66,7 @@ class Box:
 
     def to_env(self, actions: Tensor) -> Tensor:
         """low + (high - low) a, `[B, N, A]`."""
+        contract.look_at_agents(actions.shape[-2], len(self.low))
         low, high = self.low.to(actions), self.high.to(actions)
         return low + (high - low) * actions
 

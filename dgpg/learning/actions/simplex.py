@@ -14,7 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from dgpg.domain import Observation
+from dgpg.domain import Observation, contract
 from dgpg.learning.actions.kind import Offer
 from dgpg.learning.actions.logits import LogitDistribution, allowed, difference
 from dgpg.learning.networks import MlpActor, Sharing
@@ -66,6 +66,7 @@ class Simplex:
 
     def to_env(self, actions: Tensor) -> Tensor:
         """The split, softmax(start + logits), `[B, N, K]`; exactly zero where not allowed."""
+        contract.look_at_agents(actions.shape[-2], len(self.start))
         return (self.start.to(actions) + actions).softmax(-1)
 
     def even(self, observation: Observation, noise: Tensor) -> Tensor:

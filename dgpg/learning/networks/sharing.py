@@ -11,6 +11,8 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from dgpg.domain import contract
+
 Parameters = Literal["shared", "independent"]
 
 
@@ -73,6 +75,7 @@ class Independent:
 
     def rows(self, x: Tensor, active: Tensor) -> Tensor:
         """`[N, S, *]`: agents act at different moments, so all moments of all are computed together."""
+        contract.look_at_agents(active.shape[-1], self.count)
         return x.flatten(0, active.dim() - 2).transpose(0, 1)
 
     def spread(self, rows: Tensor, active: Tensor) -> Tensor:
