@@ -2,7 +2,7 @@
 
 from dgpg.measuring.evaluate import baseline_rows, network_rows
 from dgpg.runs import open_trained, resolve, start
-from dgpg.runs.launch import train
+from dgpg.runs.training import train
 from dgpg.testing import DomainTests
 
 
