@@ -30,6 +30,10 @@ class DivergenceError(DgpgError):
     """Training produced a loss that is not finite."""
 
 
+class OverflowingError(DivergenceError):
+    """What an environment pays is not finite, or too large to learn from, before a policy has changed at all."""
+
+
 class ProgramError(DgpgError, ValueError):
     """The arrays of a convex program do not fit each other, or hold what is no number."""
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dgpg.domain import contract, random
 from dgpg.domain.types import map_tensors
-from dgpg.errors import DivergenceError
+from dgpg.errors import DivergenceError, OverflowingError
 from dgpg.learning import advantage as adv
 from dgpg.learning.actions import kind_of
 from dgpg.learning.algorithms import Algorithm, Task, make_estimator, make_team
@@ -27,6 +27,8 @@ from dgpg.learning.trajectory import Trajectory
 from dgpg.learning.update import policy_batch, update_policy
 
 Metrics = dict[str, float]
+LARGEST = 1e15
+"""Rewards from here on have squares near the end of float32."""
 
 
 class Trainer:
@@ -83,8 +85,16 @@ class Trainer:
         bad = [name for name, value in metrics.items() if not math.isfinite(value)]
         bad += [] if _all_finite(self.actor) and _all_finite(self.critic) else ["a parameter"]
         if bad:
-            raise DivergenceError(f"iteration {self.iteration}: {', '.join(bad)} is not a finite number")
+            raise self._diverged(bad, trajectory)
         return metrics
+
+    def _diverged(self, bad: list[str], trajectory: Trajectory) -> DivergenceError:
+        """Whose fault it is: before any update it is the environment's, where rewards are too large or no numbers."""
+        said = f"iteration {self.iteration}: {', '.join(bad)} is not a finite number"
+        largest = float(trajectory.reward.abs().max())
+        if self.iteration > 1 or largest < LARGEST:  # nan is not
+            return DivergenceError(said)
+        return OverflowingError(f"{said}: rewards are up to {largest:.2g} in size before the policy changed at all")
 
     def _look(self, trajectory: Trajectory) -> None:
         """Once, whether model and mapping keep to the shapes of the contract."""

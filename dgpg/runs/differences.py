@@ -13,6 +13,9 @@ from dgpg.learning import RunConfig
 OPTIONS = ("algorithm", "iterations", "num_envs", "seed", "device", "model")
 """Fields of `RunConfig` that have an option of their own."""
 
+FAR = 100.0
+"""Times a default from which on a number is far from it."""
+
 
 def changes(run: RunConfig, asked: Mapping[str, Any]) -> list[str]:
     """What `asked` would change in a run; asking for what it has, in other words, changes nothing."""
@@ -47,6 +50,25 @@ def differences(
             found.append(f"{option(name)} is {old!r}, {between} {value!r}")
     gone = [f"{where}{key}" for key in stored if key not in wished]
     found += [f"{option(name)} is no longer there" for name in gone]
+    return found
+
+
+def far_from_defaults(run: RunConfig) -> list[str]:
+    """The domain's numbers that are a hundred times their default or a hundredth, as `name = value (default)`."""
+    config = registry.load_domain(run.domain).Config
+    defaults = validate(config, {}, "").model_dump(mode="json")
+    return _far(validate(config, run.settings, "").model_dump(mode="json"), defaults)
+
+
+def _far(values: Mapping[str, Any], defaults: Mapping[str, Any], where: str = "") -> list[str]:
+    found = []
+    for key, value in values.items():
+        usual, name = defaults.get(key), f"{where}{key}"
+        if isinstance(value, Mapping) and isinstance(usual, Mapping):
+            found += _far(value, usual, f"{name}.")
+        elif isinstance(value, float) and isinstance(usual, float) and value and usual:
+            ratio = abs(value / usual)
+            found += [] if 1 / FAR < ratio < FAR else [f"{name} = {value:g} ({usual:g} by default)"]
     return found
 
 

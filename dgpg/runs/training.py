@@ -10,15 +10,22 @@ from typing import Any
 
 import torch
 
-from dgpg.errors import DivergenceError, RunError
+from dgpg.errors import DivergenceError, OverflowingError, RunError
 from dgpg.learning import Metrics, RunConfig, Trainer
 from dgpg.learning.algorithms import find
-from dgpg.runs.differences import changes
+from dgpg.runs.differences import changes, far_from_defaults
 from dgpg.runs.interruption import Interruption, heeded
 from dgpg.runs.launch import Plan, domain_of, keep_memory, make_task, resolve
 from dgpg.runs.record import RunFolder
 from dgpg.runs.restoring import cannot_restore
 from dgpg.runs.versions import changed
+
+NOTHING = 1e-12
+"""A gradient's norm up to which it is none."""
+STILL = (
+    "note: the policy's gradient is zero, so it cannot learn: what agents do makes no difference where each has one "
+    "choice or hardly a range, or where no term of the cost has a weight"
+)
 
 
 def start(plan: Plan, path: Path, plugin: str | None = None) -> tuple[Trainer, RunFolder]:
@@ -73,10 +80,11 @@ def train(
         folder: held by this process; it is given back at the end.
         stop_after: iterations from here; None for no such bound.
         report: called with what each iteration measured.
-        told: called once if a signal comes, with what happens now.
+        told: called if a signal comes, with what happens now, and if the first gradient is nothing.
 
     Raises:
         DivergenceError: a loss or gradient is no longer finite; the last good checkpoint is kept.
+        OverflowingError: rewards cannot be learned from in the first iteration; the settings far off are named.
     """
     run = trainer.config
     torch.set_num_threads(run.train.threads or 1)
@@ -84,7 +92,10 @@ def train(
     last = run.iterations if stop_after is None else min(run.iterations, trainer.iteration + stop_after)
     try:
         with heeded(told) as interruption:
-            _iterate(trainer, folder, last, report, interruption)
+            _iterate(trainer, folder, last, report, told, interruption)
+    except OverflowingError as error:
+        far = ", ".join(far_from_defaults(run)) or "none is far from its default; look at the files they name"
+        raise OverflowingError(f"{error}. Look at the domain's settings: {far}") from None
     except DivergenceError as error:
         raise DivergenceError(
             f"{error}. The last good checkpoint is kept in {folder.checkpoints}; try a lower train.actor_lr"
@@ -95,7 +106,12 @@ def train(
 
 
 def _iterate(
-    trainer: Trainer, folder: RunFolder, last: int, report: Callable[[Metrics], None], interruption: Interruption
+    trainer: Trainer,
+    folder: RunFolder,
+    last: int,
+    report: Callable[[Metrics], None],
+    told: Callable[[str], None],
+    interruption: Interruption,
 ) -> None:
     every, seconds = trainer.config.train.checkpoint_every, 60 * trainer.config.train.checkpoint_minutes
     saved, when = trainer.iteration, time.monotonic()
@@ -106,6 +122,8 @@ def _iterate(
             folder.save(trainer.iteration, trainer.state_dict())
             saved, when = trainer.iteration, time.monotonic()
         report(metrics)
+        if trainer.iteration == 1 and metrics["grad_norm"] <= NOTHING:
+            told(STILL)
     if saved != trainer.iteration:  # a signal, which may come at any moment of an iteration
         folder.save(trainer.iteration, trainer.state_dict())
 
