@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from dgpg.domain import Settings, merge
-from dgpg_cloud.data import BadRows
+from dgpg_cloud.data import BadRows, JobUnits, Units
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -33,12 +33,14 @@ class Workload(Settings):
     """Where jobs come from and how many."""
 
     trace: File | None = Field(
-        None, description="job trace: openb_pod_list*.csv, .swf, .swf.gz or an Azure slice; synthetic if absent"
+        None,
+        description="job trace: plain CSV, openb_pod_list*.csv, .swf, .swf.gz or an Azure slice; synthetic if absent",
     )
     bad_rows: BadRows = Field(
         "refuse",
         description="jobs that are wrong or fit on no machine: refused, or left out and told (`skip`)",
     )
+    units: JobUnits = JobUnits()
     load: float = Field(
         0.5, gt=0, lt=1, description="work offered / capacity of the bottleneck resource, rounding of steps counted"
     )
@@ -68,11 +70,13 @@ class Machines(Settings):
     """Which machines there are."""
 
     file: File | None = Field(
-        None, description="machine table: openb_node_list*.csv or EC2 catalogue CSV; a dozen EC2 types if absent"
+        None,
+        description="machine table: plain CSV, openb_node_list*.csv or EC2 catalogue CSV; a dozen EC2 types if absent",
     )
     bad_rows: BadRows = Field(
         "refuse", description="machines of the file that are wrong: refused, or left out and told (`skip`)"
     )
+    units: Units = Units()
     run_slots: int = Field(16, ge=1, le=4_096, description="jobs a machine runs at most at once")
     queue_places: int = Field(32, ge=1, le=4_096, description="jobs that can wait at a machine")
 

@@ -69,7 +69,7 @@ def build(config: Config) -> Instance:
     """The instance of a configuration; the environment, the model and the mapping share it."""
     rng, work = np.random.default_rng(config.seed), config.workload
     file = config.machines.file
-    table = EC2_DEFAULT if file is None else load_machines(file, config.machines.bad_rows)
+    table = EC2_DEFAULT if file is None else load_machines(file, config.machines.bad_rows, config.machines.units)
     pool, lines, notes = _jobs(config, table)
     notes += table.notes if config.machines.file else ()
     shapes, shape = _shapes(pool)
@@ -110,7 +110,7 @@ def _jobs(config: Config, table: MachineTable) -> tuple[Pool, IntArray, list[str
     if work.trace is None:
         pool = synthetic_pool(config.seed)
         return pool, np.zeros(len(pool.kind), np.int64), []
-    jobs = load_jobs(work.trace, work.memory_per_vcpu * 1024, work.bad_rows)
+    jobs = load_jobs(work.trace, work.memory_per_vcpu * 1024, work.bad_rows, work.units)
     jobs = without_misfits(jobs, table) if work.bad_rows == "skip" else jobs
     return trace_pool(jobs, work), jobs.line[int(len(jobs.line) * work.start) :], list(jobs.notes)
 
