@@ -13,6 +13,8 @@ import copy
 from collections.abc import Callable, Iterator
 
 import torch
+from common import emit
+from publishing import published
 from torch import Tensor
 
 from dgpg.domain import AnalyticalModel, registry
@@ -86,6 +88,10 @@ def main() -> None:
         for name, model in models(task, config):
             found = alignment.measure(Task(task.env, model, task.mapping), alignment.Plan(), args.seed)
             low, high = found.gain_ci95
+            gain = {"mean": found.gain, "low": low, "high": high}
+            verdict = found.verdict.partition(":")[0]
+            told = {"direction": found.direction, "worst quarter": found.worst, "gain": gain, "scale": found.scale}
+            emit({"preset": preset, "model": name, **told, "verdict": verdict})
             print(
                 f"| {name} | {found.direction:.2f} | {found.worst:.2f} | {found.gain:.2f} ({low:.2f} to {high:.2f}) "
                 f"| {found.scale:.2g} | {found.verdict.partition(':')[0]} |",
@@ -94,4 +100,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    published(main)

@@ -122,7 +122,12 @@ def mean_over(results: Sequence[Mapping[str, Any]]) -> dict[int, float]:
     return {mark: float(np.mean([r["curve"][mark] for r in results])) for mark in marks}
 
 
+EMITTED: list[Mapping[str, Any]] = []
+"""Every record of this process, for `publishing`."""
+
+
 def emit(record: Mapping[str, Any]) -> None:
     """One JSON line, so that a long run leaves what it has found so far."""
+    EMITTED.append(record)
     print(json.dumps(record), flush=True)
     sys.stdout.flush()

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from common import ARRIVALS, TUNING_ARRIVALS, emit, episodes_for
+from publishing import published
 
 from dgpg.domain import Policy, SupportsOwnConfig, random
 from dgpg.learning import Trainer
@@ -275,4 +276,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    published(main)

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from common import ARRIVALS, emit, heuristics
+from publishing import published
 from torch import Tensor, nn
 
 from dgpg.domain import AgentMapping, Context, CostModel, random
@@ -158,4 +159,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    published(main)

@@ -15,6 +15,7 @@ import argparse
 
 import numpy as np
 from common import emit, heuristics, mean_over, train_and_measure
+from publishing import published
 
 from dgpg.runs.overrides import parse_overrides
 
@@ -68,4 +69,4 @@ def _cell(
 
 
 if __name__ == "__main__":
-    main()
+    published(main)

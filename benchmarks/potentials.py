@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from common import emit, heuristics, train_and_measure
+from publishing import published
 
 MARKS = [10, 20, 40]
 VARIANTS: dict[str, Mapping[str, Any]] = {
@@ -48,4 +49,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    published(main)

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from common import ARRIVALS, TUNING_ARRIVALS, emit, excess, follow
+from publishing import published
 
 from dgpg.domain import Policy, SupportsRole, merge
 from dgpg.measuring import Played, play
@@ -137,4 +138,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    published(main)

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from common import emit
+from publishing import published
 from scipy.stats import linregress, t
 from torch import Tensor
 
@@ -251,4 +252,4 @@ def print_slopes(agents: list[int], cells: list[dict[str, object]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    published(main)

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 
 import torch
+from common import emit
+from publishing import published
 
 from dgpg.learning import Trainer
 from dgpg.learning.algorithms import find
@@ -72,6 +74,15 @@ def main() -> None:
             rate = plan.run.num_envs * trainer.horizon * agents / seconds
             shares = ", ".join(f"{s} {metrics[f'share_{s}']:.0%}" for s in ("rollout", "guidance", "update"))
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+            emit(
+                {
+                    "agents": agents,
+                    "algorithm": algorithm,
+                    "simulator": alone,
+                    "with features": features,
+                    "iteration": rate,
+                }
+            )
             print(
                 f"  {algorithm:<11} {rate:,.0f} agent-steps/s ({shares}), {plan.run.train.threads} threads, "
                 f"peak memory of this process {memory:.2f} GiB",
@@ -80,4 +91,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    published(main)

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from common import ARRIVALS, TUNING_ARRIVALS, emit, excess, follow
+from publishing import published
 
 from dgpg.domain import Policy, merge
 from dgpg.measuring import Played, play
@@ -115,4 +116,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    published(main)

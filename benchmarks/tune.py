@@ -12,6 +12,7 @@ import argparse
 import itertools
 
 from common import TUNING_ARRIVALS, emit, train_and_measure
+from publishing import published
 
 CANDIDATES = [
     {"actor_lr": lr, "critic_lr": 3e-3, "gamma": gamma, "lambda_": lambda_, "entropy": entropy}
@@ -52,4 +53,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    published(main)

@@ -15,6 +15,7 @@ from typing import Any
 
 import power
 from common import TUNING_ARRIVALS, emit, excess, follow
+from publishing import published
 
 from dgpg.domain import Policy
 from dgpg.errors import DgpgError
@@ -86,4 +87,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    published(main)

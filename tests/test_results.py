@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -56,3 +58,28 @@ def test_every_table_is_shown_and_says_where_it_is_from() -> None:
         assert f"<!-- table {name} -->" in shown, f"{name}.json is on no page"
         assert found["commands"] and found["commit"] and found["rows"], name
         assert all(len(row) == len(found["columns"]) for row in found["rows"]), name
+
+
+def test_what_a_script_emits_becomes_a_table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    monkeypatch.setattr(sys, "argv", ["learning.py", "--seeds", "1", "--publish", "one", "--marks", "4 8"])
+    import common
+    import publishing
+
+    monkeypatch.setattr(publishing, "FOLDER", tmp_path)
+    monkeypatch.setattr(publishing, "commit", lambda: "0123456789")
+    common.EMITTED.clear()
+
+    def main() -> None:
+        assert sys.argv[1:] == ["--seeds", "1", "--marks", "4 8"]
+        common.emit({"algorithm": "dg-pg", "over_h": {4: 1.25, 8: 0.875}, "seeds": [0.87, 0.88]})
+        common.emit({"algorithm": "mappo", "cost": {"mean": 2.0, "low": 1.5, "high": 2.5}})
+
+    publishing.published(main)
+    found = json.loads((tmp_path / "one.json").read_text())
+    assert found["commands"] == ["python benchmarks/learning.py --seeds 1 --marks '4 8'"]
+    assert found["columns"] == ["algorithm", "over_h 4", "over_h 8", "seeds", "cost"]
+    assert found["versions"]["torch"] and found["threads"] >= 1
+    shown = SCRIPT["table"]("one", found)
+    assert "| dg-pg | 1.25 | 0.875 | 0.87, 0.88 | |" in shown and "| 2 (1.5 to 2.5) |" in shown
+    assert "taken over" not in shown
