@@ -9,7 +9,7 @@ PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint docs wheels clean
+.PHONY: help demo test lint docs reproduce wheels clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -35,6 +35,9 @@ lint: $(STAMP) ## style, formatting, types and layers
 
 docs: $(STAMP) ## build the documentation into site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+reproduce: $(STAMP) ## run a quick part of the published figures again; says of each whether it is inside its band
+	$(BIN)/python benchmarks/reproduce.py
 
 wheels: $(STAMP) ## build a wheel of the core and of each plugin into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps -w dist . $(PLUGINS:%=./%)

@@ -24,17 +24,17 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "results" / "data"
 
 
-def flat(record: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """A record without mappings in it."""
+def flat(record: Mapping[Any, Any], before: str = "") -> dict[str, Any]:
+    """A record without mappings in it; runs in a list are numbered."""
     found: dict[str, Any] = {}
     for name, value in record.items():
         key = f"{before}{name}"
+        if isinstance(value, list) and value and isinstance(value[0], Mapping):
+            value = dict(enumerate(value))
         if isinstance(value, Mapping) and not {"mean", "low", "high"} <= set(value):
             found |= flat(value, f"{key} ")
-        else:
-            found[key] = ", ".join(map(str, value)) if isinstance(value, Sequence | set) else value
-        if isinstance(value, str):
-            found[key] = value
+        elif value is not None:
+            found[key] = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
     return found
 
 

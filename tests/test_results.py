@@ -74,12 +74,44 @@ def test_what_a_script_emits_becomes_a_table(monkeypatch: pytest.MonkeyPatch, tm
         assert sys.argv[1:] == ["--seeds", "1", "--marks", "4 8"]
         common.emit({"algorithm": "dg-pg", "over_h": {4: 1.25, 8: 0.875}, "seeds": [0.87, 0.88]})
         common.emit({"algorithm": "mappo", "cost": {"mean": 2.0, "low": 1.5, "high": 2.5}})
+        common.emit({"algorithm": "ippo", "model": None, "runs": [{"gap": {100: 0.5}}, {"gap": {100: 0.25}}]})
 
     publishing.published(main)
     found = json.loads((tmp_path / "one.json").read_text())
     assert found["commands"] == ["python benchmarks/learning.py --seeds 1 --marks '4 8'"]
-    assert found["columns"] == ["algorithm", "over_h 4", "over_h 8", "seeds", "cost"]
+    assert found["columns"] == [
+        "algorithm",
+        "over_h 4",
+        "over_h 8",
+        "seeds",
+        "cost",
+        "runs 0 gap 100",
+        "runs 1 gap 100",
+    ]
     assert found["versions"]["torch"] and found["threads"] >= 1
     shown = SCRIPT["table"]("one", found)
     assert "| dg-pg | 1.25 | 0.875 | 0.87, 0.88 | |" in shown and "| 2 (1.5 to 2.5) |" in shown
     assert "taken over" not in shown
+
+
+@pytest.mark.parametrize(("measured", "said"), [(0.79, "inside"), (0.80, "OUTSIDE"), (None, "OUTSIDE")])
+def test_a_rerun_is_compared_with_its_band(measured: float | None, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import reproduce
+
+    figure = {"says": "`dg-pg`", "published": 0.788, "low": 0.782, "high": 0.791, "why": "seeds", "column": "over_h 40"}
+    figure["where"] = {"algorithm": "dg-pg"}
+    rows = [{"algorithm": "mappo", "over_h 40": 0.785}, {"algorithm": "dg-pg", "over_h 40": measured}]
+    line = reproduce.compare(figure, rows if measured else rows[:1])
+    assert said in line and "0.782 to 0.791" in line
+
+
+def test_bands_hold_what_was_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import reproduce
+
+    figures = reproduce.bands()
+    assert len(figures) >= 6
+    for figure in figures:
+        assert figure["low"] <= figure["published"] <= figure["high"] and figure["why"]
+        assert SCRIPT["holds"](str(figure["published"]), SCRIPT["cells"](TABLES[figure["table"]])), figure["says"]
