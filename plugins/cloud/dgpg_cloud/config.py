@@ -34,7 +34,7 @@ class Workload(Settings):
 
     trace: File | None = Field(
         None,
-        description="job trace: a plain CSV, Kubernetes, Slurm, SWF, Alibaba or Azure (docs/cloud.md); synthetic if absent",
+        description="job trace of a format that docs/cloud.md lists; synthetic if absent",
     )
     bad_rows: BadRows = Field(
         "refuse",
@@ -71,7 +71,7 @@ class Machines(Settings):
 
     file: File | None = Field(
         None,
-        description="machine table: a plain CSV, Kubernetes, Alibaba or EC2 (docs/cloud.md); a dozen EC2 types if absent",
+        description="machine table of a format that docs/cloud.md lists; a dozen EC2 types if absent",
     )
     bad_rows: BadRows = Field(
         "refuse", description="machines of the file that are wrong: refused, or left out and told (`skip`)"
