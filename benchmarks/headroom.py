@@ -15,7 +15,7 @@ from common import TUNING_ARRIVALS
 from coordination import Place, trained
 
 from dgpg.measuring import NetworkPolicy
-from dgpg_cloud.models import HeadroomModel
+from dgpg_cloud.models.potentials import HeadroomModel
 
 TRIED = [(1.0, 1.0), (0.9, 1.0), (0.8, 1.0), (0.7, 1.0), (0.8, 0.5), (0.8, 2.0), (0.7, 2.0), (0.8, 4.0)]
 CELLS = ("no rounds, K = 8", "R = 3, K = 8")

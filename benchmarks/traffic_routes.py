@@ -23,13 +23,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dgpg_traffic.assignment import SYSTEM_OPTIMUM, USER_EQUILIBRIUM, assign
-from dgpg_traffic.bpr import Bpr
+from dgpg_traffic.assignment.assign import SYSTEM_OPTIMUM, USER_EQUILIBRIUM, assign
+from dgpg_traffic.assignment.equilibrium import solve
+from dgpg_traffic.assignment.routes import generate
 from dgpg_traffic.data import NAMES, load_network
-from dgpg_traffic.equilibrium import solve
-from dgpg_traffic.incidence import Incidence, Routes
-from dgpg_traffic.network import Network
-from dgpg_traffic.routes import generate
+from dgpg_traffic.network.bpr import Bpr
+from dgpg_traffic.network.incidence import Incidence, Routes
+from dgpg_traffic.network.network import Network
 
 FOLDER = Path(os.environ.get("DGPG_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")) / "traffic" / "tntp"
 LEVELS = (0.6, 0.7, 0.9, 1.0, 1.1, 1.2)

@@ -26,12 +26,12 @@ PAGES = {
 }
 """A page a room, and its title."""
 PLUGINS = (
-    "cloud.models",
+    "cloud.models.potentials",
     "cloud.mapping",
-    "power.models",
-    "power.nodal",
+    "power.models.potentials",
+    "power.models.nodal",
     "power.mapping",
-    "traffic.models",
+    "traffic.models.potentials",
     "traffic.mapping",
 )
 NOTE = "\n\nWritten by `python docs/scripts/reference.py` from the docstrings.\n"

@@ -14,7 +14,7 @@ from dgpg_cloud.baselines import baselines
 from dgpg_cloud.env import CloudEnv
 from dgpg_cloud.instance import build
 from dgpg_cloud.mapping import PlacementMapping
-from dgpg_cloud.models import HeadroomModel
+from dgpg_cloud.models.potentials import HeadroomModel
 
 
 class CloudDomain:

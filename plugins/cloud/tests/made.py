@@ -18,7 +18,7 @@ from dgpg_cloud.config import Config
 from dgpg_cloud.domain import domain
 from dgpg_cloud.env import CloudEnv
 from dgpg_cloud.instance import Instance
-from dgpg_cloud.models import water_fill
+from dgpg_cloud.models.potentials import water_fill
 from dgpg_cloud.workload import Pool
 
 CPU = torch.device("cpu")

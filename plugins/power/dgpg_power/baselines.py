@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from dgpg.domain import Baseline, Context, Decision, Information, Role
-from dgpg_power import opf
 from dgpg_power.config import Config
 from dgpg_power.grid import Grid, Grids
 from dgpg_power.instance import build
+from dgpg_power.programs import opf
 from dgpg_power.reward import marginal
 
 ROUNDS = 100

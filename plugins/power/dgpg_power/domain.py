@@ -12,11 +12,11 @@ import torch
 from dgpg.domain import Baseline, Policy
 from dgpg_power import config as settings
 from dgpg_power.baselines import baselines
-from dgpg_power.calibration import calibrate
+from dgpg_power.calibration.calibrate import calibrate
 from dgpg_power.env import PowerEnv
 from dgpg_power.instance import build
 from dgpg_power.mapping import DispatchMapping
-from dgpg_power.models import CostPotential
+from dgpg_power.models.potentials import CostPotential
 from dgpg_power.system import grid_of
 
 TUNED: dict[str, Any] = {
@@ -82,7 +82,7 @@ class PowerDomain:
         self, config: settings.Config, policies: Mapping[str, Policy], episodes: int, seed: int
     ) -> Sequence[Mapping[str, float | str]]:
         """AC power flow of what policies dispatch."""
-        from dgpg_power.judge import judge  # PYPOWER takes long to import, and training does not need it
+        from dgpg_power.judge.judge import judge  # PYPOWER takes long to import, and training does not need it
 
         return judge(config, policies, episodes, seed)
 

@@ -11,12 +11,12 @@ from gymnasium import spaces
 from torch import Tensor
 
 from dgpg.domain import Decision, Step, random
-from dgpg_power import opf
 from dgpg_power.dynamics import after_outage, losses
 from dgpg_power.grid import make_grid
 from dgpg_power.instance import Instance
 from dgpg_power.load import Tape, draw, tape
 from dgpg_power.observation import Past, decide, make_sight, sizes
+from dgpg_power.programs import opf
 from dgpg_power.reward import generation, overload
 
 TOLERANCE = 0.01

@@ -13,8 +13,8 @@ from dgpg.showing import COLOURS, blank, held_against, save
 from dgpg.showing.figures import Axes
 from dgpg_power.config import Config
 from dgpg_power.instance import build
+from dgpg_power.judge.replay import Replay, replay
 from dgpg_power.network import FloatArray, IntArray, Network
-from dgpg_power.replay import Replay, replay
 
 OPTIMUM = "dc-opf"
 EPISODES = 8

@@ -10,11 +10,11 @@ import torch
 
 from dgpg.domain import random
 from dgpg.errors import ConfigError
-from dgpg_power import opf
 from dgpg_power.config import Config
 from dgpg_power.grid import Grid, make_grid
 from dgpg_power.load import draw, tape
 from dgpg_power.network import FloatArray, IntArray, Network
+from dgpg_power.programs import opf
 from dgpg_power.system import LEAST_PRICE, System, configured
 
 SAMPLES = 64

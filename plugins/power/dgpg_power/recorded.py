@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dgpg.errors import ConfigError
-from dgpg_power.commitment import Commitment, commit
+from dgpg_power.commitment.schedule import Commitment, commit
 from dgpg_power.config import Config, Load
 from dgpg_power.data.rts import Rts
 from dgpg_power.network import FloatArray, IntArray, Network

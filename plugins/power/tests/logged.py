@@ -12,7 +12,7 @@ from dgpg_power.data.moments import Moments
 from dgpg_power.grid import make_grid
 from dgpg_power.instance import Instance
 from dgpg_power.network import Network
-from dgpg_power.program import HARD, pose
+from dgpg_power.programs.program import HARD, pose
 
 from .made import CPU
 

@@ -15,7 +15,7 @@ from dgpg.measuring import play
 from dgpg_power import figures
 from dgpg_power.config import Config
 from dgpg_power.domain import domain
-from dgpg_power.replay import Replay, replay
+from dgpg_power.judge.replay import Replay, replay
 
 from .made import CPU, built
 

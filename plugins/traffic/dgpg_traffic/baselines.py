@@ -10,12 +10,11 @@ from torch import Tensor
 
 from dgpg.domain import Baseline, Decision, Information, Role
 from dgpg.files import PerDevice
-
-from .assignment import SYSTEM_OPTIMUM, USER_EQUILIBRIUM, Objective
-from .config import Config
-from .dynamics import residual_queue
-from .instance import Instance, build
-from .roads import Roads
+from dgpg_traffic.assignment.assign import SYSTEM_OPTIMUM, USER_EQUILIBRIUM, Objective
+from dgpg_traffic.config import Config
+from dgpg_traffic.dynamics import residual_queue
+from dgpg_traffic.instance import Instance, build
+from dgpg_traffic.roads import Roads
 
 SENSITIVITY = 10.0
 """Of the logit rule: a route a tenth slower than another has a share smaller by e."""

@@ -9,9 +9,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from dgpg.domain import Settings
-
-from .data.load import NAMES
-from .data.tntp import NET
+from dgpg_traffic.data.load import NAMES
+from dgpg_traffic.data.tntp import NET
 
 
 def _absolute(name: str) -> str:

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dgpg.domain.random import autoregressive
-
-from .arrays import FloatArray
-from .system import System
+from dgpg_traffic.arrays import FloatArray
+from dgpg_traffic.system import System
 
 ORIGIN, COMMON = 0.4, 0.2
 """Deviation of the demand of an origin and of all, in deviations of a pair."""

@@ -10,13 +10,12 @@ from typing import Any
 import torch
 
 from dgpg.domain import Baseline, Policy
-
-from . import config as settings
-from .baselines import baselines
-from .env import TrafficEnv
-from .instance import SAME, build
-from .mapping import FlowMapping
-from .models import TotalTime, marginal_cost
+from dgpg_traffic import config as settings
+from dgpg_traffic.baselines import baselines
+from dgpg_traffic.env import TrafficEnv
+from dgpg_traffic.instance import SAME, build
+from dgpg_traffic.mapping import FlowMapping
+from dgpg_traffic.models.potentials import TotalTime, marginal_cost
 
 TUNED: dict[str, Any] = {
     "iterations": 2000,
@@ -75,7 +74,7 @@ class TrafficDomain:
         self, config: settings.Config, policies: Mapping[str, Policy], episodes: int, seed: int
     ) -> Sequence[Mapping[str, float | str]]:
         """Trips of the busiest period in UXsim, whose queues are physical."""
-        from .judge import judge  # needed by few
+        from dgpg_traffic.judge.judge import judge  # needed by few
 
         return judge(config, policies, episodes, seed)
 
@@ -83,7 +82,7 @@ class TrafficDomain:
         self, config: settings.Config, policies: Mapping[str, Policy], folder: Path, seed: int
     ) -> Sequence[Path]:
         """Loading of the roads and travel times over the day, of the first policy and the optimum."""
-        from .figures import draw  # dgpg.figures stands above all that training needs
+        from dgpg_traffic.figures import draw  # dgpg.figures stands above all that training needs
 
         return draw(config, policies, folder, seed)
 

@@ -12,13 +12,12 @@ from scipy.sparse.csgraph import shortest_path
 from dgpg.domain import Policy
 from dgpg.showing import COLOURS, blank, held_against, save
 from dgpg.showing.figures import Axes
-
-from .arrays import FloatArray
-from .assignment import SYSTEM_OPTIMUM, USER_EQUILIBRIUM
-from .config import Config
-from .instance import build
-from .network import Network
-from .replay import Replay, replay
+from dgpg_traffic.arrays import FloatArray
+from dgpg_traffic.assignment.assign import SYSTEM_OPTIMUM, USER_EQUILIBRIUM
+from dgpg_traffic.config import Config
+from dgpg_traffic.instance import build
+from dgpg_traffic.judge.replay import Replay, replay
+from dgpg_traffic.network.network import Network
 
 OPTIMUM = SYSTEM_OPTIMUM.name
 DAYS = 8

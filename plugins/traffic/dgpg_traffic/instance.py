@@ -11,15 +11,14 @@ from numpy.typing import NDArray
 
 from dgpg.domain import random
 from dgpg.errors import ConfigError
-
-from .arrays import FloatArray
-from .assignment import SYSTEM_OPTIMUM, USER_EQUILIBRIUM
-from .bpr import link_time, marginal, slowness
-from .config import Config, Splits
-from .data.load import load_network
-from .demand import draw, profile
-from .routes import generate
-from .system import System
+from dgpg_traffic.arrays import FloatArray
+from dgpg_traffic.assignment.assign import SYSTEM_OPTIMUM, USER_EQUILIBRIUM
+from dgpg_traffic.assignment.routes import generate
+from dgpg_traffic.config import Config, Splits
+from dgpg_traffic.data.load import load_network
+from dgpg_traffic.demand import draw, profile
+from dgpg_traffic.network.bpr import link_time, marginal, slowness
+from dgpg_traffic.system import System
 
 SAMPLES = 16
 """Episodes whose optima scale the features."""

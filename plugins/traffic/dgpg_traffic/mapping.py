@@ -7,8 +7,7 @@ from torch import Tensor
 
 from dgpg.domain import Context
 from dgpg.files import PerDevice
-
-from .instance import Instance
+from dgpg_traffic.instance import Instance
 
 
 class FlowMapping:

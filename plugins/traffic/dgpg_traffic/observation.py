@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from dgpg.domain import Context, Decision, Observation
-
-from .bpr import link_time, marginal, slowness
-from .demand import Tape
-from .instance import Instance
-from .roads import Roads
+from dgpg_traffic.demand import Tape
+from dgpg_traffic.instance import Instance
+from dgpg_traffic.network.bpr import link_time, marginal, slowness
+from dgpg_traffic.roads import Roads
 
 AGENT, CHOICE = 6, 2
 """Numbers of features of an agent and of each of its routes."""

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from dgpg.errors import SolverError
-
-from .assignment import Objective, assign
-from .bpr import Bpr
-from .incidence import Incidence, Routes
-from .network import Network
+from dgpg_traffic.assignment.assign import Objective, assign
+from dgpg_traffic.network.bpr import Bpr
+from dgpg_traffic.network.incidence import Incidence, Routes
+from dgpg_traffic.network.network import Network
 
 TOLERANCE = 1e-7
 """Gap of the assignments: with a hundred times as much the oracle would be above what policies reach."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .arrays import FloatArray
-from .config import Config
-from .incidence import Routes
-from .network import Network
-from .roads import Roads, make_roads
+from dgpg_traffic.arrays import FloatArray
+from dgpg_traffic.config import Config
+from dgpg_traffic.network.incidence import Routes
+from dgpg_traffic.network.network import Network
+from dgpg_traffic.roads import Roads, make_roads
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from dgpg.domain import Step, validate
 from dgpg_traffic.config import Config
 from dgpg_traffic.env import TrafficEnv
 from dgpg_traffic.instance import Instance, build
-from dgpg_traffic.network import Network
+from dgpg_traffic.network.network import Network
 
 
 def made(**changes: Any) -> Network:

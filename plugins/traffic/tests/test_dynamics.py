@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dgpg_traffic.assignment import SYSTEM_OPTIMUM
+from dgpg_traffic.assignment.assign import SYSTEM_OPTIMUM
+from dgpg_traffic.assignment.equilibrium import solve
 from dgpg_traffic.data import load_network
 from dgpg_traffic.dynamics import own_time, residual_queue
-from dgpg_traffic.equilibrium import solve
 
 
 def row(*x: float) -> Tensor:

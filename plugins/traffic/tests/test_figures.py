@@ -14,7 +14,7 @@ from dgpg_traffic import figures
 from dgpg_traffic.config import Config
 from dgpg_traffic.data import load_network
 from dgpg_traffic.domain import domain
-from dgpg_traffic.replay import replay
+from dgpg_traffic.judge.replay import replay
 
 from .made import CPU, made
 

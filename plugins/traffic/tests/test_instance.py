@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from dgpg.errors import ConfigError, DataError
-from dgpg_traffic.bpr import link_time, marginal
 from dgpg_traffic.config import Config
 from dgpg_traffic.data import load_network
 from dgpg_traffic.domain import SAMPLED, TUNED, domain
 from dgpg_traffic.instance import STEADY, build
 from dgpg_traffic.mapping import FlowMapping
+from dgpg_traffic.network.bpr import link_time, marginal
 
 from .made import BRAESS_ROUTES, CPU, STATIC, built, settings
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dgpg.errors import SolverError
-from dgpg_traffic.assignment import SYSTEM_OPTIMUM, USER_EQUILIBRIUM, Objective, assign
+from dgpg_traffic.assignment.assign import SYSTEM_OPTIMUM, USER_EQUILIBRIUM, Objective, assign
 from dgpg_traffic.roads import Roads
 
 from .made import BRAESS_ROUTES, CPU, built

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dgpg.errors import DataError
+from dgpg_power.network import BoolArray, FloatArray, IntArray, Network, validate
 
-from ..network import BoolArray, FloatArray, IntArray, Network, validate
 from .case import Case, Matrix, positions
 from .costs import ROUNDING, Cost, kink_table, unit_costs
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dgpg.errors import DataError
-
-from ..network import BoolArray, FloatArray, IntArray
+from dgpg_power.network import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True)

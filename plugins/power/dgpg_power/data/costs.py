@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dgpg.errors import DataError
+from dgpg_power.network import FloatArray, IntArray
 
-from ..network import FloatArray, IntArray
 from .case import Matrix
 
 ROUNDING = 1e-3

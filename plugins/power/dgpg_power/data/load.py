@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dgpg.errors import DataError, unknown
+from dgpg_power.network import Network
 
-from ..network import Network
 from .build import to_network
 from .builtin import NAMES, read_builtin
 from .case import Case

@@ -10,8 +10,8 @@ import numpy as np
 
 from dgpg.errors import DataError, unknown
 from dgpg.files import Rows, csv_rows
+from dgpg_power.network import FloatArray, Network
 
-from ..network import FloatArray, Network
 from .series import numbers
 
 LEAST = 3

@@ -15,9 +15,9 @@ import numpy as np
 
 from dgpg.errors import DataError
 from dgpg.files import csv_rows
+from dgpg_power.commitment.schedule import StartRules
+from dgpg_power.network import BoolArray, FloatArray, IntArray, Network
 
-from ..commitment import StartRules
-from ..network import BoolArray, FloatArray, IntArray, Network
 from .build import GEN_BUS, STATUS, to_network
 from .case import Case, Matrix, positions
 from .matpower import read_matpower

@@ -9,8 +9,7 @@ import numpy as np
 
 from dgpg.errors import DataError
 from dgpg.files import Rows
-
-from ..network import FloatArray, IntArray
+from dgpg_power.network import FloatArray, IntArray
 
 CLOCK = ("Year", "Month", "Day", "Period")
 LIMIT = 1e9

@@ -11,8 +11,7 @@ from scipy.spatial import Delaunay
 
 from dgpg.domain.random import derive
 from dgpg.errors import DataError
-
-from ..network import BoolArray, FloatArray, IntArray, Network, ptdf, validate
+from dgpg_power.network import BoolArray, FloatArray, IntArray, Network, ptdf, validate
 
 FEWEST = 5
 BUSES_PER_UNIT, LINES_PER_BUS = 1.5, 1.4

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..network import Network
+from dgpg_power.network import Network
+
 from .build import ANGLE_MAX, ANGLE_MIN, GS, PD, RATE, kept_rows, to_network
 from .case import Case, Matrix
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import FloatArray
+from dgpg_traffic.arrays import FloatArray
 
 
 def constant_times(

@@ -14,9 +14,9 @@ import numpy as np
 
 from dgpg.errors import DataError
 from dgpg.files import Rows, csv_rows
+from dgpg_traffic.arrays import FloatArray, IntArray
+from dgpg_traffic.network.network import Network, validate
 
-from ..arrays import FloatArray, IntArray
-from ..network import Network, validate
 from .constant import constant_times
 
 NODE, LINK, DEMAND = "node.csv", "link.csv", "demand.csv"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from dgpg.errors import DataError, unknown
+from dgpg_traffic.network.network import Network
 
-from ..network import Network
 from .gmns import DEMAND, LINK, NODE, read_gmns
 from .tntp import NET, TRIPS, read_tntp
 from .tntp import NODE as TNTP_NODE

@@ -13,9 +13,9 @@ import numpy as np
 
 from dgpg.errors import DataError
 from dgpg.files import number, read_text, whole
+from dgpg_traffic.arrays import FloatArray, IntArray
+from dgpg_traffic.network.network import Network, validate
 
-from ..arrays import FloatArray, IntArray
-from ..network import Network, validate
 from .constant import constant_times
 
 NET, TRIPS, NODE = "_net.tntp", "_trips.tntp", "_node.tntp"

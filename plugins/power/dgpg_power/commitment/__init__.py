@@ -1,0 +1,1 @@
+"""Which units are on: the mixed-integer program and the schedules it gives."""

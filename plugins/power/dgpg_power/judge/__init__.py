@@ -1,0 +1,1 @@
+"""Policies replayed under AC power flow, by PYPOWER."""

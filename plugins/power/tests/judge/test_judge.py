@@ -1,0 +1,155 @@
+"""The AC power flow that judges policies: balance, divergence, agreement with the DC model, and what is refused."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from typer.testing import CliRunner
+
+from dgpg.cli import app
+from dgpg.domain import SupportsJudge
+from dgpg.errors import ConfigError
+from dgpg.measuring.evaluate import judge_of
+from dgpg_power.baselines import baselines
+from dgpg_power.config import Config
+from dgpg_power.data.build import TAP, R
+from dgpg_power.domain import domain
+from dgpg_power.instance import build
+from dgpg_power.judge import judge
+from dgpg_power.network import ptdf
+
+CASE9 = Config(network="case9", horizon=6)
+
+
+def moment(config: Config, level: float = 1.0, output: Any = None) -> judge.Moment:
+    """The network's own load times `level`, shared by size unless said otherwise."""
+    network = build(config).network
+    load = level * network.load
+    share = network.unit_max / network.unit_max.sum()
+    return judge.Moment(load, load.sum() * share if output is None else output, -1)
+
+
+def test_losses_are_positive_and_the_slack_takes_them() -> None:
+    source = judge.read_source(CASE9)
+    asked = moment(CASE9)
+    found = judge.solve(source, asked)
+    assert found is not None and 0 < found.losses < 0.05 * asked.load.sum()
+    # Outputs equal the load, so all that the AC grid loses comes from the slack on top.
+    assert found.slack == pytest.approx(found.losses, abs=1e-4)
+    real = asked.output.copy()
+    real[source.slack] += found.slack
+    assert found.cost == pytest.approx(source.network.cost(real).sum(), rel=1e-9)
+
+
+def test_what_the_slack_was_told_does_not_change_the_power_flow() -> None:
+    source = judge.read_source(CASE9)
+    asked = moment(CASE9)
+    more = asked.output.copy()
+    more[source.slack] += 5
+    one, two = judge.solve(source, asked), judge.solve(source, replace(asked, output=more))
+    assert one is not None and two is not None
+    assert two.slack == pytest.approx(one.slack - 5, abs=1e-4) and two.cost == pytest.approx(one.cost, rel=1e-6)
+
+
+def test_a_divergence_is_counted_and_left_out_of_the_means(capsys: pytest.CaptureFixture[str]) -> None:
+    source = judge.read_source(CASE9)
+    fine, absurd = (judge.solve(source, moment(CASE9, level)) for level in (1.0, 50.0))
+    assert fine is not None and absurd is None
+    found = judge.summary([fine, absurd])
+    assert found["judged, steps"] == 2 and found["diverged, steps"] == 1
+    assert found["generation, $ per hour"] == fine.cost
+    none = judge.summary([absurd])
+    assert none["diverged, steps"] == 1 and math.isnan(float(none["generation, $ per hour"]))
+    assert capsys.readouterr().out == ""
+
+
+def test_dc_and_ac_flows_agree_on_a_lightly_loaded_lossless_grid() -> None:
+    source = judge.read_source(CASE9)
+    rows = np.array(source.case.branch.rows)
+    rows[:, [R, TAP]] = 0
+    rows[:, 4] = 0  # no charging of lines
+    bus, gen = np.array(source.case.bus.rows), np.array(source.case.gen.rows)
+    bus[:, judge.QD], gen[:, 5] = 0, 1.0  # no reactive loads, all voltages at 1
+
+    def matrix(name: str, values: Any) -> Any:
+        return replace(getattr(source.case, name), rows=tuple(map(tuple, values.tolist())))
+
+    case = replace(source.case, bus=matrix("bus", bus), gen=matrix("gen", gen), branch=matrix("branch", rows))
+    network = replace(source.network, susceptance=1 / rows[:, 3])
+    asked = moment(CASE9, 0.3)
+    found = judge.solve(replace(source, case=case, network=network), asked)
+    injection = np.bincount(network.unit_bus, asked.output, network.num_buses) - asked.load
+    flow = np.abs(ptdf(network) @ injection) / source.rate
+    assert found is not None and abs(found.losses) < 1e-6
+    np.testing.assert_allclose(found.loading, flow, atol=0.03 * flow.max())
+
+
+def test_an_outage_empties_its_line() -> None:
+    found = judge.solve(judge.read_source(CASE9), replace(moment(CASE9), outage=2))
+    assert found is not None and found.loading[2] == 0 and found.loading[[0, 1]].min() > 0
+
+
+def test_a_row_a_policy_on_the_steps_of_the_environment() -> None:
+    rules = {rule.name: rule for rule in baselines(CASE9)}
+    rows = domain.judge(CASE9, rules, 2, 1)
+    assert [row["name"] for row in rows] == list(rules) and all(next(iter(row)) == "name" for row in rows)
+    assert all(row["judged, steps"] == 12 and row["diverged, steps"] == 0 for row in rows)
+    played = list(judge.play(CASE9, rules["dc-opf"], 2, 1))
+    again = list(judge.play(CASE9, rules["merit-order"], 2, 1))
+    for one, two in zip(played, again, strict=True):  # the same loads whatever the policy
+        np.testing.assert_array_equal(one.load, two.load)
+    many = list(judge.play(CASE9, rules["dc-opf"], 100, 1))
+    assert len(many) == judge.STEPS and np.array_equal(many[0].output, played[0].output)
+
+
+def test_outputs_are_those_of_the_step_they_are_judged_in() -> None:
+    class Full:
+        def act(self, decision: Any, noise: Tensor) -> Tensor:
+            return torch.full_like(noise, 0.5)
+
+    quiet = CASE9.model_copy(update={"mismatch": CASE9.mismatch.model_copy(update={"losses": False})})
+    for one in judge.play(quiet, Full(), 2, 3):
+        assert one.output.sum() == pytest.approx(one.load.sum(), rel=1e-5)
+
+
+def test_a_grid_without_a_source_case_is_refused() -> None:
+    with pytest.raises(ConfigError, match="generated grid has no reactive power"):
+        judge.read_source(Config(network="synthetic-10"))
+
+
+def test_a_recorded_series_is_refused(data_file: Any) -> None:
+    folder = data_file("rts_gmlc")
+    with pytest.raises(ConfigError, match="recorded series"):
+        judge.read_source(Config(network=str(folder / "RTS_GMLC.m")))
+
+
+def test_a_domain_without_a_judge_is_refused() -> None:
+    class Trained:
+        domain = object()
+        run = type("Run", (), {"domain": "cloud"})
+
+    with pytest.raises(ConfigError, match="--judge: domain cloud has no independent simulator"):
+        judge_of(Trained())  # type: ignore[arg-type]
+    assert isinstance(domain, SupportsJudge)
+
+
+def test_the_command_line_shows_the_judge_where_it_is_asked_for(tmp_path: Path) -> None:
+    def dgpg(*args: str) -> str:
+        ended = CliRunner().invoke(app, args)
+        assert ended.exit_code == 0, ended.output
+        return ended.stdout
+
+    run = str(tmp_path / "run")
+    small = ("--set", "network=case9", "--set", "horizon=4", "--set", "train.horizon=2")
+    dgpg("train", "power", *small, "--iterations", "1", "--num-envs", "2", "--device", "cpu", "--out", run)
+    found = json.loads(dgpg("evaluate", run, "--episodes", "2", "--judge", "--json"))
+    assert found["judge"][0]["name"] == "dg-pg" and len(found["judge"]) == 5
+    assert all(row["judged, steps"] == 8 and row["AC losses, MW"] > 0 for row in found["judge"])
+    assert "judge" not in json.loads(dgpg("evaluate", run, "--episodes", "1", "--json"))
+    assert "judged by an independent simulator" in dgpg("evaluate", run, "--episodes", "1", "--judge")

@@ -1,0 +1,180 @@
+"""Routes of each pair, and the sums over their links and over the routes of a link, for batches.
+
+Sums are products with sparse CSR matrices: for batches of 64 on one core 12 to 120 times faster than gathering and
+adding padded indices on real networks, 1 to 3 times faster than COO (benchmarks/traffic_routes.py).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dgpg_traffic.arrays import BoolArray, FloatArray, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Routes:
+    """Up to K routes of each of N pairs, each of at most P links.
+
+    Attributes:
+        links: positions of the links in order of travel, then -1, `[N, K, P]`; a slot without a route is all -1.
+    """
+
+    links: IntArray
+
+    def __post_init__(self) -> None:
+        links = np.array(self.links, np.int64)
+        links.flags.writeable = False
+        object.__setattr__(self, "links", links)
+
+    @property
+    def exists(self) -> BoolArray:
+        """Which slots hold a route, `[N, K]`; those that do come first."""
+        found: BoolArray = self.links[..., 0] >= 0
+        return found
+
+    def times(self, link_time: FloatArray) -> FloatArray:
+        """Time of each route at times `[L]` of the links, `[N, K]`; inf in an empty slot."""
+        time = np.append(link_time, 0.0)[self.links].sum(-1)
+        return np.where(self.exists, time, np.inf)
+
+
+def pack(pair: IntArray, links: IntArray, score: FloatArray, most: int | None = None) -> tuple[Routes, FloatArray]:
+    """Sort routes into slots, the highest score first; equal routes of a pair become one, their scores added.
+
+    Args:
+        pair: pair of each route, `[R]`; every pair has one at least.
+        links: `[R, P]`, padded with -1.
+        score: `[R]`.
+        most: K; routes behind it are left out. None takes as many as the pair with the most routes has.
+
+    Returns:
+        The routes and their scores `[N, K]`, 0 in empty slots.
+    """
+    rows, index = np.unique(np.column_stack([pair, links]), axis=0, return_inverse=True)
+    total = np.bincount(index.reshape(-1), score)
+    order = np.lexsort((-total, rows[:, 0]))
+    rows, total = rows[order], total[order]
+    count = np.bincount(rows[:, 0])
+    slot = np.arange(len(rows)) - np.repeat(count.cumsum() - count, count)
+    slots = min(most or int(count.max()), int(count.max()))
+    kept = slot < slots
+    length = int((links >= 0).sum(1).max())
+    packed, scores = np.full((len(count), slots, length), -1), np.zeros((len(count), slots))
+    packed[rows[kept, 0], slot[kept]] = rows[kept, 1 : 1 + length]
+    scores[rows[kept, 0], slot[kept]] = total[kept]
+    return Routes(packed), scores
+
+
+def unpack(routes: Routes, score: FloatArray) -> tuple[IntArray, IntArray, FloatArray]:
+    """The routes as rows: pair `[R]`, links `[R, P]` and what `score`, `[N, K]`, says of each, `[R]`."""
+    exists = routes.exists
+    return np.nonzero(exists)[0], routes.links[exists], score[exists]
+
+
+def stack_rows(parts: Sequence[IntArray]) -> IntArray:
+    """Arrays of links `[R, P]` of different P as one, padded with -1."""
+    width = max(part.shape[1] for part in parts)
+    padded = [np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=-1) for part in parts]
+    return np.concatenate(padded)
+
+
+class Incidence:
+    """Which routes use which links, on a device. Differentiable, also twice."""
+
+    def __init__(
+        self,
+        routes: Routes,
+        num_links: int,
+        device: torch.device | None = None,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        self.routes, self.num_links, self._kind = routes, num_links, (device, dtype)
+        self.shape = routes.exists.shape
+        """(N, K)."""
+        self.exists = torch.as_tensor(routes.exists, device=device)
+        """Which slots hold a route, `[N, K]`."""
+        self._links = _matrices(routes.links.reshape(-1, routes.links.shape[-1]), num_links, *self._kind)
+
+    def flow(self, route_flow: Tensor) -> Tensor:
+        """Flow on each link, `[..., L]`, of flows on routes `[..., N, K]`, 0 in empty slots."""
+        return _apply(self._links.T, route_flow.flatten(-2))
+
+    def cost(self, link_cost: Tensor) -> Tensor:
+        """Cost of each route, `[..., N, K]`, of costs of links `[..., L]`; 0 in an empty slot."""
+        return _apply(self._links, link_cost).reshape(*link_cost.shape[:-1], *self.shape)
+
+    def common(self, link_cost: Tensor) -> Tensor:
+        """Cost of the links that two routes of a pair share, `[..., N, K, K]`."""
+        n, k = self.shape
+        return _apply(self._common, link_cost).reshape(*link_cost.shape[:-1], n, k, k)
+
+    @cached_property
+    def contested(self) -> tuple[Tensor, Incidence]:
+        """Positions of the pairs that have a choice, more than one route, and the incidence of these alone."""
+        pairs = np.flatnonzero(self.routes.exists.sum(-1) > 1)
+        part = Incidence(Routes(self.routes.links[pairs]), self.num_links, *self._kind)
+        return torch.as_tensor(pairs, device=self._kind[0]), part
+
+    @cached_property
+    def _common(self) -> _Pair:
+        links = self.routes.links
+        n, k, p = links.shape
+        held = np.zeros((n, k, self.num_links + 1), bool)
+        np.put_along_axis(held, links, True, axis=-1)
+        both = np.take_along_axis(held[:, None, :, :], links[:, :, None, :], axis=-1)
+        return _matrices(np.where(both, links[:, :, None, :], -1).reshape(n * k * k, p), self.num_links, *self._kind)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """A sparse matrix and its transpose: the derivative of a product with the one is a product with the other."""
+
+    matrix: Tensor
+    transposed: Tensor
+
+    @property
+    def T(self) -> _Pair:
+        return _Pair(self.transposed, self.matrix)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Pair:
+        """Itself: nothing changes it, and PyTorch cannot copy CSR matrices."""
+        return self
+
+
+def _matrices(rows: IntArray, columns: int, device: torch.device | None, dtype: torch.dtype) -> _Pair:
+    """Ones `[R, columns]` where a row lists the column; -1 stands for none."""
+    row, at = np.nonzero(rows >= 0)
+    index = torch.from_numpy(np.stack([row, rows[row, at]]))
+    ones = torch.ones(index.shape[1], dtype=dtype)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta", category=UserWarning)
+        coo = torch.sparse_coo_tensor(index, ones, (len(rows), columns), check_invariants=False)
+        return _Pair(coo.to_sparse_csr().to(device), coo.t().to_sparse_csr().to(device))
+
+
+def _apply(pair: _Pair, values: Tensor) -> Tensor:
+    """`values @ matrix.T` over the last dimension."""
+    flat = values.reshape(-1, values.shape[-1])
+    product: Tensor = _Product.apply(pair, flat)  # type: ignore[no-untyped-call]
+    return product.reshape(*values.shape[:-1], product.shape[-1])
+
+
+class _Product(torch.autograd.Function):
+    """`values @ matrix.T`, `[B, columns]` -> `[B, rows]`; PyTorch has no derivative of CSR products of its own."""
+
+    @staticmethod
+    def forward(ctx: Any, pair: _Pair, values: Tensor) -> Tensor:
+        ctx.pair = pair
+        return (pair.matrix @ values.t()).t()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
+        return None, _apply(ctx.pair.T, gradient)

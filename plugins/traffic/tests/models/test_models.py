@@ -1,0 +1,202 @@
+"""Models: potentials are costs, slopes are time and toll by finite differences, with incidents and queues."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from dgpg.domain import Context
+from dgpg.learning.guidance import slope
+from dgpg_traffic.assignment.assign import SYSTEM_OPTIMUM
+from dgpg_traffic.env import TrafficEnv
+from dgpg_traffic.mapping import FlowMapping
+from dgpg_traffic.models.potentials import (
+    LinkModel,
+    OptimumDistance,
+    SelfishPotential,
+    TotalTime,
+    marginal_cost,
+    system_optimum,
+    user_equilibrium,
+)
+from dgpg_traffic.network.bpr import Bpr, beckmann, link_time, marginal, total_time
+
+from ..made import STATIC, environment, random_splits, settings
+
+INCIDENTS: dict[str, Any] = {"incidents": {"probability": 0.3, "capacity": 0.5}}
+Visit = tuple[Context, Tensor, Tensor, Tensor]
+
+
+def visited(steps: int = 3, num_envs: int = 3, seed: int = 0, **values: Any) -> tuple[list[Visit], TrafficEnv]:
+    """Contexts, splits, states and costs of random steps, in double precision, and the environment."""
+    env, draw = environment(num_envs, seed, **values), torch.Generator().manual_seed(seed)
+    decision, found = env.reset(), []
+    for _ in range(steps):
+        splits = random_splits(env, draw)
+        step = env.step(splits)
+        context = {k: x.double() if x.is_floating_point() else x for k, x in decision.context.items()}
+        found.append((context, splits.double(), step.state.double(), -step.reward.double()))
+        decision = step.decision
+    return found, env
+
+
+def links_of(env: TrafficEnv, state: Tensor) -> Bpr:
+    """The links with the capacities of a state."""
+    return env.instance.roads(env.device, torch.float64).at(state[..., 1])
+
+
+@pytest.mark.parametrize("name", ["braess", "grid"])
+@pytest.mark.parametrize("incidents", [{}, INCIDENTS])
+def test_total_time_is_the_cost_of_the_environment(name: str, incidents: dict[str, Any]) -> None:
+    found, env = visited(network=name, **incidents)
+    model = TotalTime(env.instance)
+    for context, _, state, cost in found:
+        torch.testing.assert_close(model.potential(state, context), cost, rtol=1e-5, atol=0.0)
+
+
+def test_the_selfish_potential_is_beckmanns() -> None:
+    found, env = visited(network="grid", **INCIDENTS)
+    model = SelfishPotential(env.instance)
+    for context, _, state, _ in found:
+        expected = beckmann(links_of(env, state), state[..., 0])
+        torch.testing.assert_close(model.potential(state, context), expected, rtol=1e-6, atol=0.0)
+
+
+@pytest.mark.parametrize("capacity", ["measured", "nominal"])
+def test_only_the_nominal_model_takes_no_notice_of_incidents(capacity: str) -> None:
+    found, env = visited(network="grid", models={"capacity": capacity}, **INCIDENTS)
+    nominal = env.instance.roads(env.device, torch.float64).links
+    for make, value in ((TotalTime, total_time), (SelfishPotential, beckmann)):
+        model = make(env.instance)
+        for context, _, state, _ in found:
+            assert (state[..., 1] < nominal.capacity - 1).any()
+            used = links_of(env, state) if capacity == "measured" else nominal
+            expected = value(used, state[..., 0])
+            torch.testing.assert_close(model.potential(state, context), expected, rtol=1e-6, atol=0.0)
+
+
+@pytest.mark.parametrize(("model", "price"), [(TotalTime, marginal), (SelfishPotential, link_time)])
+@pytest.mark.parametrize("values", [{"agents_per_pair": 3}, {"network": "grid"}, {"network": "grid"} | INCIDENTS])
+def test_guidance_is_the_price_of_a_route_times_demand(model: type[LinkModel], price: Any, values: Any) -> None:
+    found, env = visited(demand={"scale": 2.0}, **values)
+    for context, splits, state, _ in found:
+        guided = slope(model(env.instance), FlowMapping(env.instance), state, splits, context)
+        roads = env.instance.roads(env.device, torch.float64)
+        expected = context["demand"][..., None] * roads.incidence.cost(price(roads.at(state[..., 1]), state[..., 0]))
+        torch.testing.assert_close(guided, expected, rtol=1e-5, atol=1e-5)
+    assert any((context["residual"] > 0).any() for context, *_ in found)
+
+
+@hypothesis_settings(max_examples=15)
+@given(st.integers(0, 2**31), st.integers(1, 4), st.booleans())
+def test_guidance_is_how_the_cost_of_the_environment_moves(seed: int, per_pair: int, incidents: bool) -> None:
+    _, env = visited(2, 2, seed, agents_per_pair=per_pair, **(INCIDENTS if incidents else {}))
+    state, context, draw = env.state_dict(), env.decision.context, torch.Generator().manual_seed(seed)
+    splits = random_splits(env, draw)
+    at = env.step(splits).state
+    guided = slope(TotalTime(env.instance), FlowMapping(env.instance), at, splits, context)
+    n, k = seed % per_pair, seed % 3
+    sides, step = [], 0.05 * torch.eye(per_pair * 3).view(per_pair, 3, per_pair, 3)[n, k]
+    for moved in (splits + step, splits - step):
+        env.load_state_dict(state)
+        sides.append(-env.step(moved).reward.double())
+    # braess' cost is quadratic in flow, of which central differences are exact
+    torch.testing.assert_close((sides[0] - sides[1]) / 0.1, guided[:, n, k].double(), rtol=2e-3, atol=0.5)
+
+
+def test_with_incidents_the_measured_slope_is_right_and_the_nominal_is_not() -> None:
+    ratios = {}
+    for capacity in ("measured", "nominal"):
+        found, env = visited(5, network="grid", models={"capacity": capacity}, **INCIDENTS)
+        model, mapping, ratio = TotalTime(env.instance), FlowMapping(env.instance), []
+        for context, splits, state, _ in found:
+            guided = slope(model, mapping, state, splits, context)
+            way = torch.randn(guided.shape, generator=torch.Generator().manual_seed(0)).double()
+            way = way * env.roads.incidence.exists * 1e-6
+            sides = [
+                total_time(links_of(env, state), mapping.state(splits + sign * way, context)[..., 0])
+                for sign in (1, -1)
+            ]
+            ratio.append((guided * way).sum((-1, -2)) / ((sides[0] - sides[1]) / 2))
+        ratios[capacity] = torch.stack(ratio)
+    torch.testing.assert_close(ratios["measured"], torch.ones(5, 3).double(), rtol=1e-4, atol=0.0)
+    assert ((ratios["nominal"] - 1).abs() > 0.05).any()
+
+
+def test_braess_by_hand() -> None:
+    found, env = visited(1, 1, **STATIC)
+    context, splits = found[0][0], torch.full((1, 1, 3), 1 / 3).double()
+    mapping = FlowMapping(env.instance)
+    state = mapping.state(splits, context)
+    # two on each of three routes: 4, 2, 2, 2 and 4 on the links; 10 x, 50 + x, 50 + x, 10 + x and 10 x
+    assert state[0, :, 0].tolist() == pytest.approx([4, 2, 2, 2, 4])
+    total, selfish = TotalTime(env.instance), SelfishPotential(env.instance)
+    assert total.potential(state, context).item() == pytest.approx(552)
+    assert selfish.potential(state, context).item() == pytest.approx(386)  # 5 x 16 x 2 + 2 (100 + 2) + 20 + 2
+    tolls = slope(total, mapping, state, splits, context)[0, 0]
+    times = slope(selfish, mapping, state, splits, context)[0, 0]
+    np.testing.assert_allclose(tolls / 6, [80 + 14 + 80, 80 + 54, 54 + 80], rtol=1e-6)
+    np.testing.assert_allclose(times / 6, [92, 92, 92], rtol=1e-6)
+
+
+def test_the_distance_by_hand() -> None:
+    found, env = visited(1, 1, **STATIC)
+    context, model = found[0][0], OptimumDistance(env.instance)
+    reference = model.reference(context)
+    np.testing.assert_allclose(reference[0], [[3, 1], [3, 1], [3, 1], [0, 1], [3, 1]], atol=1e-4)
+    away = reference + torch.tensor([0.0, 2.0, 0, 4.0, 0])[None, :, None]
+    # free-flow time over capacity is 50 and 10; what the capacity is off does not count: (50 x 4 + 10 x 16) / 2
+    assert model.potential(away, context).item() == pytest.approx(180, rel=1e-5)
+    assert model.potential(reference, context).item() == 0
+
+
+@pytest.mark.parametrize("name", ["braess", "grid"])
+def test_the_reference_costs_no_more_and_keeps_all_vehicles(name: str) -> None:
+    found, env = visited(network=name, demand={"scale": 2.0})
+    model, total, roads = OptimumDistance(env.instance), TotalTime(env.instance), env.roads
+    for context, _, state, _ in found:
+        reference = model.reference(context)
+        assert (total.potential(reference, context) <= total.potential(state, context) * (1 + 1e-6)).all()
+        best = roads.assigned(SYSTEM_OPTIMUM, context["demand"], context["residual"], state[..., 1])
+        expected = roads.flow(best.float(), context["demand"].float(), context["residual"].float())
+        torch.testing.assert_close(
+            total.potential(reference, context), total_time(roads.links, expected).double(), rtol=1e-5, atol=0.0
+        )
+
+
+def test_solutions_are_remembered_by_demand_and_residual(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, env = visited(2)
+    calls, solve = list[int](), OptimumDistance.solve
+
+    def counted(model: OptimumDistance, demand: Tensor, residual: Tensor) -> Tensor:
+        calls.append(len(demand))
+        return solve(model, demand, residual)
+
+    monkeypatch.setattr(OptimumDistance, "solve", counted)
+    model, context = OptimumDistance(env.instance), found[0][0]
+    first = model.reference(context)
+    assert torch.equal(model.reference(context), first) and calls == [3]
+    elsewhere = context | {"last_time": context["last_time"] + 1, "oracle_capacity": context["oracle_capacity"] / 2}
+    assert torch.equal(model.reference(elsewhere), first) and calls == [3]
+    queued = context | {"residual": context["residual"] + torch.tensor([[1.0], [0], [0]]).double()}
+    assert torch.equal(model.reference(queued)[1:], first[1:]) and calls == [3, 1]
+    assert not torch.equal(model.reference(queued)[0], first[0])
+
+
+def test_memory_is_bounded() -> None:
+    found, env = visited(4)
+    small, large = OptimumDistance(env.instance, memory=4), OptimumDistance(env.instance)
+    for context, *_ in found:
+        torch.testing.assert_close(small.reference(context), large.reference(context))
+        assert len(small.optimum) <= 4
+    assert len(large.optimum) == 12
+
+
+def test_models_are_made_from_a_configuration() -> None:
+    made = {marginal_cost: TotalTime, user_equilibrium: SelfishPotential, system_optimum: OptimumDistance}
+    assert all(type(make(settings())) is kind for make, kind in made.items())
