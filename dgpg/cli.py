@@ -11,10 +11,23 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from dgpg.errors import ConfigError, DgpgError, unknown
 
+
+class _Commands(TyperGroup):
+    """Ctrl-C ends any command with one line, which says what was done if the command says so."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            _fail(f"interrupted: {stop}" if str(stop) else "interrupted", 130)
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -125,6 +138,7 @@ def train(
     from dgpg.domain import registry
     from dgpg.runs import launch, training
     from dgpg.showing import report
+    from dgpg.showing.waiting import waiting
 
     named = {
         "algorithm": algorithm,
@@ -140,14 +154,16 @@ def train(
     if resume:
         if out is None:
             raise ConfigError("--resume needs --out RUN, the folder of the run to go on with")
-        plan, trainer, folder = training.resume(out, asked)
+        with waiting("building the instance"):
+            plan, trainer, folder = training.resume(out, asked)
     else:
         name = asked.pop("domain", None)
         if name is None:
             installed = ", ".join(registry.find(registry.DOMAINS)) or "none"
             raise ConfigError(f"which domain? Installed: {installed}")
-        plan = launch.resolve(name, asked)
-        trainer, folder = training.start(plan, out or _fresh(name, plan.run.algorithm), _plugin(name))
+        with waiting("building the instance"):
+            plan = launch.resolve(name, asked)
+            trainer, folder = training.start(plan, out or _fresh(name, plan.run.algorithm), _plugin(name))
     report.opening(plan, folder, trainer)
     try:
         with report.progress(plan.run.iterations, trainer.iteration) as show:
@@ -169,17 +185,17 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure a policy against its untrained self and every baseline on the same arrivals."""
-    from dgpg.showing import report
+    from dgpg.showing import evaluations
 
-    report.evaluation(run, episodes, seed, _domain_only(sets or [], "an evaluation", ("train",)), judge, as_json)
+    evaluations.evaluation(run, episodes, seed, _domain_only(sets or [], "an evaluation", ("train",)), judge, as_json)
 
 
 @app.command()
 def compare(runs: Runs, episodes: Episodes = 32, seed: EvaluationSeed = 1, as_json: AsJson = False) -> None:
     """Measure several runs on the same arrivals, and average runs that differ in seed alone."""
-    from dgpg.showing import report
+    from dgpg.showing import evaluations
 
-    report.comparison(runs, episodes, seed, as_json)
+    evaluations.comparison(runs, episodes, seed, as_json)
 
 
 @app.command()
@@ -199,6 +215,7 @@ def calibrate(
     from dgpg.runs import launch
     from dgpg.runs.places import refuse_file
     from dgpg.showing import report
+    from dgpg.showing.waiting import waiting
 
     plugin = registry.load_domain(domain)
     if not isinstance(plugin, SupportsCalibration):
@@ -209,7 +226,9 @@ def calibrate(
     if out is not None:
         refuse_file(out, "--out")
     config = launch.domain_config(plugin, _domain_only(sets or [], "a calibration"))
-    report.calibration(domain, plugin.calibrate(config, data, out, iterations), out, as_json)
+    with waiting("fitting"):
+        rows = plugin.calibrate(config, data, out, iterations)
+    report.calibration(domain, rows, out, as_json)
 
 
 def _interrupted(path: Path, kept: int, status: int) -> NoReturn:

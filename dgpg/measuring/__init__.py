@@ -2,12 +2,15 @@
 
 from dgpg.measuring.alignment import Alignment
 from dgpg.measuring.compare import compare_runs
-from dgpg.measuring.evaluate import NetworkPolicy, Played, Row, episode_costs, evaluate_run, play
+from dgpg.measuring.evaluate import NetworkPolicy, Played, episode_costs, evaluate_run, play
+from dgpg.measuring.rows import Row
 from dgpg.measuring.rules import BiggestFirst, GreedyPotential
+from dgpg.measuring.statistics import Difference
 
 __all__ = [
     "Alignment",
     "BiggestFirst",
+    "Difference",
     "GreedyPotential",
     "NetworkPolicy",
     "Played",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import bootstrap
 from torch import Tensor
 
 from dgpg.domain import (
@@ -29,37 +29,16 @@ from dgpg.domain import (
 )
 from dgpg.errors import ConfigError
 from dgpg.learning.rounds import Team
+from dgpg.measuring.rows import Kind, Mode, Row, in_order
 from dgpg.measuring.rules import BiggestFirst, GreedyPotential
+from dgpg.measuring.statistics import Costs, Difference, difference, interval
 from dgpg.runs import Trained
 from dgpg.runs.launch import on_device
 
-Kind = Literal["policy", "baseline", "oracle", "untrained"]
-Mode = Literal["stochastic", "greedy"]
-GROUPS: tuple[Information, ...] = ("same", "sums", "more")
-"""What policies see, in the order of the table."""
+Watch: TypeAlias = Callable[[str, float], None]
+"""Is told what is being measured, and what part of the whole is done."""
 BATCH = 16
 """Episodes run together; results do not depend on it."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: mean cost over episodes with a bootstrap interval."""
-
-    name: str
-    kind: Kind
-    information: Information
-    mode: Mode | None
-    cost: float
-    ci95: tuple[float, float]
-    episodes: int
-    measures: Mapping[str, float] = field(default_factory=dict)
-    """Means over steps of what the domain reports beside the cost."""
-
-    def json(self) -> dict[str, Any]:
-        """As plain values, measures beside the cost."""
-        plain: dict[str, Any] = asdict(self) | {"ci95": list(self.ci95)}
-        measures: dict[str, Any] = plain.pop("measures")
-        return plain | measures
 
 
 @dataclass(frozen=True)
@@ -85,9 +64,38 @@ class NetworkPolicy:
         return kind.to_env(kind.sample(policy, noise) if self.mode == "stochastic" else kind.greedy(policy))
 
 
+@dataclass(frozen=True)
+class Contestant:
+    """What a row is measured of."""
+
+    name: str
+    kind: Kind
+    information: Information
+    mode: Mode | None
+    policy: Policy
+    config: Any
+    """Settings of the domain that it acts in."""
+
+
+def label(one: Contestant | Row) -> str:
+    """Name, and the mode of a network."""
+    return f"{one.name} ({one.mode})" if one.mode else one.name
+
+
+def _unseen(share: float) -> None:
+    pass
+
+
+def unwatched(what: str, share: float) -> None:
+    """Nobody is told."""
+
+
 @torch.no_grad()
-def play(domain: Domain, config: Any, policy: Policy, episodes: int, seed: int, device: torch.device) -> Played:
-    """Run a policy; episode e draws from `seed + e` alone."""
+def play(
+    domain: Domain, config: Any, policy: Policy, episodes: int, seed: int, device: torch.device,
+    tick: Callable[[float], None] = _unseen,
+) -> Played:  # fmt: skip
+    """Run a policy; episode e draws from `seed + e` alone. `tick` is told after each step what part is done."""
     parts: list[dict[str, NDArray[np.float64]]] = []
     for first in range(0, episodes, BATCH):
         count = min(BATCH, episodes - first)
@@ -95,11 +103,12 @@ def play(domain: Domain, config: Any, policy: Policy, episodes: int, seed: int, 
         noise = random.Streams(random.derive(seed, "policy") + first, count)
         draws = noise.uniform(env.horizon, env.num_agents, *(env.action_space.shape or ())[1:]).to(device)
         decision, totals = env.reset(), dict[str, Tensor]()
-        for noise_t in draws.unbind(1):
+        for t, noise_t in enumerate(draws.unbind(1)):
             step = env.step(policy.act(decision, noise_t))
             decision = step.decision
             for name, x in {"": -step.reward.double() / env.num_agents, **step.measures}.items():
                 totals[name] = totals.get(name, 0.0) + x.double()
+            tick((first + count * (t + 1) / env.horizon) / episodes)
         parts.append({name: (x / env.horizon).cpu().numpy() for name, x in totals.items()})
     every = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return Played(every.pop(""), every)
@@ -112,52 +121,56 @@ def episode_costs(
     return play(domain, config, policy, episodes, seed, device).cost
 
 
-def interval(costs: NDArray[np.float64]) -> tuple[float, float]:
-    """Percentile bootstrap of the mean, 95 %; of one number, that number."""
-    if len(costs) < 2 or np.ptp(costs) == 0:
-        return float(costs.mean()), float(costs.mean())
-    found = bootstrap(
-        (costs,), np.mean, n_resamples=2000, method="percentile", rng=np.random.default_rng(0)
-    ).confidence_interval
-    return float(found.low), float(found.high)
-
-
-def row(name: str, kind: Kind, information: Information, mode: Mode | None, found: Played) -> Row:
+def row(one: Contestant, found: Played, against: Difference | None = None) -> Row:
     """Summary of some episodes."""
     measures = {measure: float(x.mean()) for measure, x in found.measures.items()}
-    return Row(name, kind, information, mode, float(found.cost.mean()), interval(found.cost), len(found.cost), measures)
+    cost, spread = float(found.cost.mean()), interval(found.cost)
+    return Row(
+        one.name, one.kind, one.information, one.mode, cost, spread, len(found.cost), measures, against
+    )  # fmt: skip
+
+
+def networks(name: str, kind: Kind, team: Team, config: Any) -> list[Contestant]:
+    """The network sampled and greedy."""
+    modes: tuple[Mode, Mode] = ("stochastic", "greedy")
+    sees: Information = "same" if team.rounds is None else "sums"
+    return [Contestant(name, kind, sees, mode, NetworkPolicy(team, mode), config) for mode in modes]
+
+
+def rules(domain: Domain, config: Any, model: AnalyticalModel, device: torch.device, rounds: int) -> list[Contestant]:
+    """The domain's rules and, for choices, those that follow the model.
+
+    Where policies have rounds to agree in, the rule that takes turns within as many rounds is beside them.
+    """
+    found: list[Any] = list(domain.baselines(config)) if isinstance(domain, SupportsBaselines) else []
+    mapping = on_device(domain.agent_mapping(config), device)
+    if isinstance(mapping, AgentMapping):
+        found.append(GreedyPotential(model, mapping))
+        if rounds and isinstance(model, SupportsBlockPotential):
+            found.append(BiggestFirst(model, mapping, rounds))
+    contestants = []
+    for rule in found:
+        own = rule.config if isinstance(rule, SupportsOwnConfig) else config
+        role = rule.role if isinstance(rule, SupportsRole) else "baseline"
+        contestants.append(Contestant(rule.name, role, rule.information, None, rule, own))
+    return contestants
 
 
 def network_rows(name: str, kind: Kind, team: Team, trained: Trained, episodes: int, seed: int) -> list[Row]:
     """The network sampled and greedy."""
-    modes: tuple[Mode, Mode] = ("stochastic", "greedy")
-    rows = []
-    for mode in modes:
-        policy = NetworkPolicy(team, mode)
-        found = play(trained.domain, trained.config, policy, episodes, seed, trained.device)
-        rows.append(row(name, kind, "same" if team.rounds is None else "sums", mode, found))
-    return rows
+    domain, device = trained.domain, trained.device
+    return [
+        row(one, play(domain, one.config, one.policy, episodes, seed, device))
+        for one in networks(name, kind, team, trained.config)
+    ]
 
 
 def baseline_rows(
     domain: Domain, config: Any, model: AnalyticalModel, episodes: int, seed: int, device: torch.device, rounds: int = 0
 ) -> list[Row]:
-    """The domain's rules and, for choices, those that follow the model: cheapest first within each group.
-
-    Where policies have rounds to agree in, the rule that takes turns within as many rounds is beside them.
-    """
-    rules: list[Any] = list(domain.baselines(config)) if isinstance(domain, SupportsBaselines) else []
-    mapping = on_device(domain.agent_mapping(config), device)
-    if isinstance(mapping, AgentMapping):
-        rules.append(GreedyPotential(model, mapping))
-        if rounds and isinstance(model, SupportsBlockPotential):
-            rules.append(BiggestFirst(model, mapping, rounds))
-    rows = []
-    for rule in rules:
-        own = rule.config if isinstance(rule, SupportsOwnConfig) else config
-        role = rule.role if isinstance(rule, SupportsRole) else "baseline"
-        rows.append(row(rule.name, role, rule.information, None, play(domain, own, rule, episodes, seed, device)))
-    return sorted(rows, key=lambda r: (GROUPS.index(r.information), r.cost))
+    """Rows of `rules`, the cheapest first within each group."""
+    found = rules(domain, config, model, device, rounds)
+    return in_order(row(one, play(domain, one.config, one.policy, episodes, seed, device)) for one in found)
 
 
 def cost_unit(trained: Trained) -> str:
@@ -166,13 +179,34 @@ def cost_unit(trained: Trained) -> str:
     return f"{env.cost_unit}; per agent and step"
 
 
+def contestants(trained: Trained) -> list[Contestant]:
+    """The policy as it was trained, which the others are held against; itself greedy and untrained; every rule."""
+    count = trained.team.rounds.count if trained.team.rounds is not None else 0
+    found = networks(trained.run.algorithm, "policy", trained.team, trained.config)
+    found += networks("untrained", "untrained", trained.untrained, trained.config)
+    return found + rules(trained.domain, trained.config, trained.model, trained.device, count)
+
+
+def measured(
+    trained: Trained, among: Sequence[Contestant], episodes: int, seed: int, watch: Watch = unwatched
+) -> Iterator[Row]:
+    """A row for each of `among` as it is found, with its difference to the first on the same episodes."""
+    first: tuple[str, Costs] | None = None
+    for place, one in enumerate(among):
+        what, device = f"measuring {label(one)}, {place + 1} of {len(among)}", trained.device
+
+        def tick(share: float, place: int = place, what: str = what) -> None:
+            watch(what, (place + share) / len(among))
+
+        tick(0.0)
+        found = play(trained.domain, one.config, one.policy, episodes, seed, device, tick)
+        yield row(one, found, difference(found.cost, first[1], first[0]) if first else None)
+        first = first or (label(one), found.cost)
+
+
 def evaluate_run(trained: Trained, episodes: int, seed: int) -> tuple[str, list[Row]]:
     """The unit, and rows of the policy, its untrained self and every baseline."""
-    count = trained.team.rounds.count if trained.team.rounds is not None else 0
-    rows = network_rows(trained.run.algorithm, "policy", trained.team, trained, episodes, seed)
-    rows += network_rows("untrained", "untrained", trained.untrained, trained, episodes, seed)
-    rows += baseline_rows(trained.domain, trained.config, trained.model, episodes, seed, trained.device, count)
-    return cost_unit(trained), rows
+    return cost_unit(trained), in_order(measured(trained, contestants(trained), episodes, seed))
 
 
 def judge_of(trained: Trained) -> SupportsJudge:
@@ -191,9 +225,32 @@ def policies(trained: Trained) -> dict[str, Policy]:
     return found
 
 
-def judge_run(trained: Trained, episodes: int, seed: int) -> Sequence[Mapping[str, float | str]]:
+def judge_run(
+    trained: Trained, episodes: int, seed: int, watch: Watch = unwatched
+) -> Sequence[Mapping[str, float | str]]:
     """Rows of the independent simulator: the policy at its most probable choice and the domain's rules."""
-    return judge_of(trained).judge(trained.config, policies(trained), episodes, seed)
+    judge, among = judge_of(trained), policies(trained)
+    told = {
+        name: Watched(policy, partial(watch, f"judging {name}, {place + 1} of {len(among)}", place / len(among)))
+        for place, (name, policy) in enumerate(among.items())
+    }
+    return judge.judge(trained.config, told, episodes, seed)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A policy that tells whenever it acts, and is the same in everything else."""
+
+    policy: Policy
+    tell: Callable[[], None]
+
+    def act(self, decision: Decision, noise: Tensor) -> Tensor:
+        """Joint action of the policy."""
+        self.tell()
+        return self.policy.act(decision, noise)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.policy, name)
 
 
 def _on_cpu(team: Team) -> Team:

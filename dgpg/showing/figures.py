@@ -13,18 +13,22 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from dgpg.domain import Policy, SupportsFigures
-from dgpg.errors import ConfigError, DgpgError
+from dgpg.domain import Policy, SupportsFigures, validate
+from dgpg.errors import ConfigError, DgpgError, RunError
 from dgpg.measuring import Row
 from dgpg.measuring.evaluate import policies
 from dgpg.runs import RunFolder, Trained
 from dgpg.runs.atomic import write_atomic
+from dgpg.runs.differences import differences
 
 Figure: TypeAlias = Any
 """`matplotlib.figure.Figure`; matplotlib ships no types and may be absent."""
 Axes: TypeAlias = Any
 
 COLOURS = {"policy": "#1f5fa8", "untrained": "#b0b0b0", "baseline": "#d98b3a", "oracle": "#3a9d5d"}
+ROOM = 2**18
+"""Bytes that a figure may take."""
+UNSURE = "#888888"
 WINDOW = 20
 """The moving mean of a training curve takes this part of its iterations."""
 SETTINGS: Any = {"svg.hashsalt": "dgpg", "axes.spines.top": False, "axes.spines.right": False}
@@ -42,14 +46,30 @@ def draw(
         import_module("matplotlib")
     except ImportError:
         return [], ["no figure: pip install 'dgpg[figures]'"]
-    log = RunFolder(folder).read_log()
-    paths, notes = _tried("no figure", lambda: [evaluation(folder / "evaluation.svg", log, unit, rows)])
+    log, place = RunFolder(folder).read_log(), folder / "evaluation.svg"
+    paths, notes = _tried("no figure", lambda: [evaluation(place, log, unit, rows, _elsewhere(trained))])
     domain = trained.domain
     if isinstance(domain, SupportsFigures):
         what = f"no figures of domain {trained.run.domain}"
         own, why = _tried(what, lambda: domain.figures(trained.config, policies(trained), folder, seed))
         paths, notes = [*paths, *own], [*notes, *why]
     return paths, notes
+
+
+def obstacle(folder: Path) -> str | None:
+    """Why figures cannot be written into a folder, and what of it; None if they can."""
+    try:
+        write_atomic(folder / ".figures", lambda file: file.write(bytes(ROOM)))
+        (folder / ".figures").unlink()
+    except (RunError, OSError) as error:
+        return f"note: there will be no figures ({error}); the numbers are shown all the same"
+    return None
+
+
+def _elsewhere(trained: Trained) -> Sequence[str]:
+    """Settings in which the evaluation differs from the training."""
+    own = validate(trained.domain.Config, trained.run.settings, "")
+    return differences(own.model_dump(mode="json"), trained.config.model_dump(mode="json"), between="here")
 
 
 def _tried(what: str, make: Callable[[], Sequence[Path]]) -> tuple[Sequence[Path], Sequence[str]]:
@@ -98,18 +118,25 @@ def held_against(policies: Mapping[str, Policy], optimum: str) -> str:
     return name
 
 
-def evaluation(path: Path, log: Sequence[Mapping[str, float]], unit: str, rows: Sequence[Row]) -> Path:
-    """Cost while training, over the oracle's where there is one, and every row with its interval."""
-    figure, (curve, bars) = blank(11, 4.2, columns=2)
+def evaluation(
+    path: Path, log: Sequence[Mapping[str, float]], unit: str, rows: Sequence[Row], elsewhere: Sequence[str] = ()
+) -> Path:
+    """Cost while training, over the oracle's where there is one; every row with its interval, and beside the policy.
+
+    `elsewhere` are settings that the training did not have: then nothing evaluated is drawn beside its curve.
+    """
+    figure, (curve, bars, apart) = blank(15, 4.2, columns=3)
     figure.suptitle(f"cost = {unit}", fontsize=9, color="#555555")
     iteration = np.array([line["iteration"] for line in log])
     cost = np.array([line["cost"] for line in log])
     oracle = min((r for r in rows if r.kind == "oracle"), key=lambda r: r.cost, default=None)
-    if oracle and oracle.cost > 0 and (smooth(cost) > oracle.cost).any():
-        _gap(curve, iteration, cost, oracle, rows)
+    if oracle and not elsewhere and oracle.cost > 0 and (smooth(cost) > oracle.cost).any():
+        _gap(curve, iteration, cost, oracle)
     else:
-        _cost(curve, iteration, cost, rows)
-    _bars(bars, rows, oracle)
+        _cost(curve, iteration, cost, "in other settings than the evaluation" if elsewhere else "on other arrivals")
+    shown = sorted(rows, key=lambda r: r.cost, reverse=True)
+    _bars(bars, shown, oracle)
+    _apart(apart, shown)
     return save(figure, path)
 
 
@@ -123,22 +150,15 @@ def smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return mean
 
 
-def _gap(
-    axes: Axes, iteration: NDArray[np.float64], cost: NDArray[np.float64], oracle: Row, rows: Sequence[Row]
-) -> None:
+def _gap(axes: Axes, iteration: NDArray[np.float64], cost: NDArray[np.float64], oracle: Row) -> None:
     """Distance to the optimum on a log axis, where the plain curve is flat after its first tenth.
 
     Training meets other arrivals, so a gap smaller than the interval of the oracle's mean says nothing and may be
     negative: there the axis is linear and the background grey.
     """
-    gap, unsure = smooth(cost) / oracle.cost - 1, max(float(np.ptp(oracle.ci95)) / 2 / oracle.cost, 1e-3)
+    gap, unsure = smooth(cost) / oracle.cost - 1, max(float(np.ptp(oracle.ci95 or 0.0)) / 2 / oracle.cost, 1e-3)
     axes.axhspan(-unsure, unsure, color="#eeeeee", zorder=0, label="95 % interval of the oracle's mean: not resolved")
     axes.plot(iteration, gap, color=COLOURS["policy"], label="while training, moving mean")
-    for kind in ("policy", "baseline"):
-        best = min((r for r in rows if r.kind == kind), key=lambda r: r.cost, default=None)
-        if best:
-            label = f"{best.name}, evaluated"
-            axes.axhline(best.cost / oracle.cost - 1, color=COLOURS[kind], linestyle="--", linewidth=1, label=label)
     axes.set_yscale("symlog", linthresh=unsure, linscale=0.5)
     round_ = [m * 10.0**k for k in range(-3, 4) for m in (1, 2, 5)]
     least = max(x for x in round_ if x <= 1.001 * unsure)
@@ -154,25 +174,45 @@ def _gap(
     axes.legend(frameon=False, loc="upper right", fontsize="small")
 
 
-def _cost(axes: Axes, iteration: NDArray[np.float64], cost: NDArray[np.float64], rows: Sequence[Row]) -> None:
+def _cost(axes: Axes, iteration: NDArray[np.float64], cost: NDArray[np.float64], where: str) -> None:
+    """Alone: a baseline was measured elsewhere, and its line would say what the bars may refute."""
     axes.plot(iteration, cost, color=COLOURS["policy"])
-    best = min((r.cost for r in rows if r.kind == "baseline" and r.information == "same"), default=None)
-    if best is not None:
-        axes.axhline(best, color=COLOURS["baseline"], linestyle="--", label="best baseline, same information")
-        axes.legend(frameon=False)
-    axes.set(xlabel="iteration", ylabel="cost", title="while training", ylim=(0, None))
+    axes.set(xlabel="iteration", ylabel=f"cost, {where}", title="while training", ylim=(0, None))
 
 
-def _bars(axes: Axes, rows: Sequence[Row], oracle: Row | None) -> None:
-    shown = sorted(rows, key=lambda r: r.cost, reverse=True)
-    labels = [f"{r.name} ({r.mode or r.information})" for r in shown]
-    axes.barh(labels, [r.cost for r in shown], color=[COLOURS[r.kind] for r in shown])
-    edge = min(2.5 * shown[len(shown) // 2].cost, 1.25 * shown[0].ci95[1])
-    for i, r in enumerate(shown):
-        axes.plot(r.ci95, (i, i), color="black", linewidth=1)
+def _bars(axes: Axes, shown: Sequence[Row], oracle: Row | None) -> None:
+    axes.barh([_label(r) for r in shown], [r.cost for r in shown], color=[COLOURS[r.kind] for r in shown])
+    ends = [r.ci95 or (r.cost, r.cost) for r in shown]
+    edge = min(2.5 * shown[len(shown) // 2].cost, 1.25 * ends[0][1])
+    for i, (r, end) in enumerate(zip(shown, ends, strict=True)):
+        axes.plot(end, (i, i), color="black", linewidth=1)
         if oracle and oracle.cost > 0 and r is not oracle:
-            at = min(r.ci95[1], 0.9 * edge)
+            at = min(end[1], 0.9 * edge)
             axes.annotate(f"{r.cost / oracle.cost - 1:+.1%}", (at, i), (4, 0), textcoords="offset points", va="center")
     axes.set(xlabel="cost", title="evaluation, same arrivals")
     if edge > 0:  # costs may be negative: profits
         axes.set_xlim(0, edge)
+
+
+def _label(row: Row) -> str:
+    return f"{row.name} ({row.mode or row.information})"
+
+
+def _apart(axes: Axes, shown: Sequence[Row]) -> None:
+    """What each row costs more or less than the policy on the same episodes; hollow where it may be nothing."""
+    against = [(i, r, r.difference) for i, r in enumerate(shown) if r.difference is not None]
+    in_percent = all(found.percent is not None for _, _, found in against)
+    for i, r, found in against:
+        mean, ends = (found.percent, found.percent_ci95) if in_percent else (found.cost, found.ci95)
+        same = found.distinguishable is False
+        colour = UNSURE if same else COLOURS[r.kind]
+        axes.plot(ends or (mean, mean), (i, i), color=colour, linewidth=2)
+        axes.plot([mean], [i], "o", color=colour, markerfacecolor="white" if same else colour)
+    axes.axvline(0, color="black", linewidth=1)
+    axes.set_yticks(range(len(shown)), [""] * len(shown))
+    axes.set_ylim(-0.5, len(shown) - 0.5)
+    if in_percent:
+        axes.set_xscale("symlog", linthresh=10.0, linscale=2.0)
+        axes.xaxis.set_major_formatter(lambda value, position: f"{value:+g} %" if value else "0")
+    to = against[0][2].to if against else "the policy"
+    axes.set(xlabel="hollow: not distinguishable", title=f"against {to},\n95 % interval")

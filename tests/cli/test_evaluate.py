@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from dgpg.measuring import evaluate
+from dgpg.errors import RunError
+from dgpg.measuring import Difference, evaluate
 from dgpg.showing import report
+from dgpg.showing.tables import against
 from dgpg_cloud.env import CloudEnv
 
-from ..commands import TINY, command, ok, refused
+from ..commands import TINY, command, dgpg, ok, refused
 
 pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
 
@@ -23,9 +26,17 @@ pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
 
 def test_evaluate_says_what_scripts_rely_on(shared: Path) -> None:
     found = ok("evaluate", shared, "--episodes", 3, "--json").json
-    assert set(found) == {"cost_unit", "results", "figures"} and "per agent and step" in found["cost_unit"]
+    assert set(found) == {"cost_unit", "results", "notes", "figures"} and "per agent and step" in found["cost_unit"]
+    policy, *others = found["results"]
+    assert policy["difference"] is None
+    for row in others:
+        apart = row["difference"]
+        assert apart["to"] == "dg-pg (stochastic)" and isinstance(apart["distinguishable"], bool)
+        assert apart["cost"] == pytest.approx(row["cost"] - policy["cost"])
+        assert apart["percent"] == pytest.approx(100 * apart["cost"] / policy["cost"])
+    assert any("3 episodes" in note and "rough" in note for note in found["notes"])
     for row in found["results"]:
-        assert set(row) == {"name", "kind", "information", "mode", "cost", "ci95", "episodes"}
+        assert set(row) == {"name", "kind", "information", "mode", "cost", "ci95", "episodes", "difference"}
         assert row["kind"] in ("policy", "baseline", "oracle", "untrained") and row["episodes"] == 3
         assert row["information"] in ("same", "more") and row["mode"] in ("stochastic", "greedy", None)
         low, high = row["ci95"]
@@ -62,15 +73,17 @@ def test_no_number_is_cut_on_a_narrow_terminal(shared: Path, monkeypatch: pytest
     compared = ok("compare", shared, "--episodes", 2).out
     for row in found:
         assert f"{row['cost']:.4f}" in shown and f"{row['ci95'][0]:.4f} - {row['ci95'][1]:.4f}" in shown
+        apart = row["difference"] and Difference(**row["difference"])
+        assert against(apart, "≈") in shown
     assert f"{found[0]['cost']:.4g}" in compared
     for text in (shown, compared):
-        assert "…" not in text and max(map(len, text.splitlines()[:-1])) <= 80
+        assert "…" not in text and max(map(len, (x for x in text.splitlines() if not x.startswith("figure: ")))) <= 80
 
 
 def test_json_is_one_object_on_stdout_and_nothing_else(shared: Path) -> None:
     ended = subprocess.run(command("evaluate", shared, "--episodes", 1, "--json"), capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert set(json.loads(ended.stdout)) == {"cost_unit", "results", "figures"}
+    assert set(json.loads(ended.stdout)) == {"cost_unit", "results", "notes", "figures"}
 
 
 def rows(run: Path, *args: object) -> dict[tuple[str, str], tuple[float, float, float]]:
@@ -148,7 +161,9 @@ def test_a_mistake_in_an_evaluation(shared: Path, args: list[str], parts: list[s
 def test_one_episode_says_nothing_of_its_spread(shared: Path) -> None:
     said = ok("evaluate", shared, "--episodes", 1).out
     (line,) = [line for line in said.splitlines() if line.startswith("random")]
-    assert re.search(r"random +baseline +same +\d+\.\d{4} - *$", line)
+    assert re.search(r"random +baseline +same +\d+\.\d{4} - +[+-]\d+\.\d+ % *$", line)
+    found = ok("evaluate", shared, "--episodes", 1, "--json").json["results"]
+    assert all(row["ci95"] is None and (row["difference"] or {}).get("ci95") is None for row in found)
 
 
 @pytest.mark.parametrize(("algorithm", "more"), [("dg-pg", True), ("ippo", False)])
@@ -174,6 +189,47 @@ def test_a_policy_for_other_features_is_refused(shared: Path) -> None:
     )  # fmt: skip
 
 
+def test_an_interrupted_evaluation_shows_what_it_has(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    play, calls = evaluate.play, []
+
+    def stopped(*args: Any) -> Any:
+        calls.append(args)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return play(*args)
+
+    monkeypatch.setattr(evaluate, "play", stopped)
+    for as_json in ([], ["--json"]):
+        calls.clear()
+        ended = dgpg("evaluate", shared, "--episodes", 2, *as_json)
+        assert ended.code == 130 and len(ended.err.splitlines()) == 1
+        assert "interrupted: 3 of" in ended.err and "untrained" in ended.out and "greedy-potential" not in ended.out
+    assert len(ended.json["results"]) == 3 and "interrupted" in ended.json["notes"][-1]
+
+
+@pytest.mark.parametrize("args", [["evaluate"], ["compare"], ["check", "cloud"], ["calibrate", "power", "--data", "x"]])
+def test_ctrl_c_is_one_line(shared: Path, args: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dgpg.showing.evaluations.open_trained", stop)
+    monkeypatch.setattr("dgpg.showing.evaluations.compare_runs", stop)
+    monkeypatch.setattr("dgpg.domain.registry.load_domain", stop)
+    monkeypatch.setattr("dgpg.checks.subject", stop)
+    ended = dgpg(*args, *([shared] if args[0] in ("evaluate", "compare") else []))
+    assert (ended.code, ended.out, ended.err) == (130, "", "interrupted\n")
+
+
+def test_figures_that_cannot_be_written_are_told_before_the_work(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise RunError("cannot write there: No space left on device")
+
+    monkeypatch.setattr("dgpg.showing.figures.write_atomic", full)
+    ended = ok("evaluate", shared, "--episodes", 2)
+    assert ended.err.startswith("note: there will be no figures (cannot write there: No space left")
+    assert "greedy-potential" in ended.out
+
+
 # --- compare
 
 
@@ -181,7 +237,7 @@ def test_compare_measures_runs_and_averages_seeds(shared: Path) -> None:
     ok("train", "cloud", *TINY, "--seed", 1, "--out", "other")
     ok("train", "cloud", *TINY, "--algorithm", "mappo", "--stop-after", 1, "--out", "mappo")
     found = ok("compare", shared, "other", "mappo", "--episodes", 3, "--json").json
-    assert set(found) == {"cost_unit", "runs", "groups"}
+    assert set(found) == {"cost_unit", "runs", "groups", "notes"}
     one, two, three = found["runs"]
     assert [run["run"] for run in (one, two, three)] == [str(shared), "other", "mappo"]
     assert [(run["algorithm"], run["seed"], run["iteration"]) for run in (one, two, three)] == [
@@ -191,8 +247,21 @@ def test_compare_measures_runs_and_averages_seeds(shared: Path) -> None:
     guided, plain = found["groups"]
     assert (guided["algorithm"], guided["seeds"], plain["seeds"]) == ("dg-pg", 2, 1)
     assert guided["cost"] == pytest.approx((one["cost"] + two["cost"]) / 2)
+    assert (guided["difference"], guided["ci95_over"], plain["ci95"]) == (None, "seeds", None)
+    assert plain["difference"]["cost"] == pytest.approx(plain["cost"] - guided["cost"])
+    assert plain["difference"]["ci95_over"] == "episodes" and plain["difference"]["ci95"] is not None
+    assert one["difference"] is None and two["difference"]["to"] == str(shared)
     shown = ok("compare", shared, "other", "--episodes", 2).out
     assert "dg-pg" in shown and "means over seeds" in shown
+
+
+def test_one_training_is_not_two_seeds(shared: Path) -> None:
+    """Given twice, copied, or trained again with the same seed: an interval over such runs would have no width."""
+    shutil.copytree(shared, "copy")
+    ok("train", "cloud", *TINY, "--out", "again")
+    for other in (shared, Path("copy"), Path("again")):
+        message = refused("compare", shared, other, "--episodes", 1)
+        assert f"{shared} and {other} are the same run" in message and "another --seed" in message
 
 
 def test_compare_counts_the_effort_of_the_checkpoint_not_of_lost_work(shared: Path) -> None:

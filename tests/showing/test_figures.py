@@ -5,6 +5,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from dgpg import cli
 from dgpg.domain import Policy, SupportsFigures
 from dgpg.errors import ConfigError
-from dgpg.measuring import Row
+from dgpg.measuring import Difference, Row
 from dgpg.showing import figures
 from dgpg_cloud.domain import CloudDomain, domain
 
@@ -71,6 +72,24 @@ def test_an_oracle_turns_the_curve_into_a_gap_that_says_what_it_compares(tmp_pat
 @pytest.mark.parametrize("oracle", [row("best", "oracle", 0.0), row("best", "oracle", 99.0)])
 def test_a_gap_that_a_log_axis_cannot_show_stays_a_cost(tmp_path: Path, oracle: Row) -> None:
     assert "while training" in words(figures.evaluation(tmp_path / "a.svg", LOG, "$", [POLICY, oracle]))
+
+
+def test_no_baseline_stands_beside_a_curve_of_other_settings(tmp_path: Path) -> None:
+    """Its line would be of the evaluation's arrivals, the curve of the training's."""
+    usual = words(figures.evaluation(tmp_path / "a.svg", LOG, "$", [POLICY, RULE]))
+    other = words(figures.evaluation(tmp_path / "b.svg", LOG, "$", [POLICY, RULE, ORACLE], ["load is 1, here 2"]))
+    assert "cost, on other arrivals" in usual and "cost, in other settings than the evaluation" in other
+    assert not any("best baseline" in word or "gap" in word for word in usual | other)
+
+
+def test_rows_that_may_cost_the_same_as_the_policy_are_hollow(tmp_path: Path) -> None:
+    def against(sure: bool) -> set[str]:
+        apart = Difference("dg-pg", 0.1, (-0.1, 0.3), 10.0, (-10.0, 30.0), sure)
+        path = figures.evaluation(tmp_path / f"{sure}.svg", LOG, "$", [POLICY, replace(RULE, difference=apart)])
+        return set(path.read_text().split('"'))
+
+    grey = f"stroke: {figures.UNSURE}"
+    assert any(grey in part for part in against(False)) and not any(grey in part for part in against(True))
 
 
 def test_an_empty_log_is_drawn(tmp_path: Path) -> None:

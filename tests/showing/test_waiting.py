@@ -1,0 +1,53 @@
+"""Long work is told of on stderr, short work is not; numbers are not cut."""
+
+import time
+
+import pytest
+
+from dgpg.measuring import Difference
+from dgpg.showing import waiting
+from dgpg.showing.tables import against, finite, fitting
+
+
+def test_long_work_says_what_it_found_and_what_it_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(waiting, "PAUSES", (0.05,))
+    with waiting.waiting("opening") as news:
+        news("measuring a, 1 of 4", 0.25)
+        news.found("a: 1.5")
+        time.sleep(0.3)
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.splitlines()[:2] == ["a: 1.5", "measuring a, 1 of 4 (25%), 0 s"]
+
+
+def test_short_work_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with waiting.waiting("opening"):
+        pass
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("mean", "ends", "sure", "said"),
+    [
+        (3.21, (2.9, 3.52), True, "+3.21 % [+2.90, +3.52]"),
+        (-19.1, (-24.2, -13.7), True, "-19.1 % [-24.2, -13.7]"),
+        (0.3, (-4.3, 4.9), False, "+0.3 % [-4.3, +4.9] ="),
+        (-4.8, (-9.4, -0.03), True, "-4.80 % [-9.40, -0.03]"),  # not -0.0: zero is outside
+        (12.0, None, None, "+12.0 %"),
+    ],
+)
+def test_a_difference_has_the_digits_that_its_interval_knows(
+    mean: float, ends: tuple[float, float] | None, sure: bool | None, said: str
+) -> None:
+    assert against(Difference("p", 1.0, ends, mean, ends, sure), "=") == said
+
+
+def test_json_has_no_word_for_nan() -> None:
+    assert finite({"a": [float("nan"), 1.0], "b": {"c": float("inf")}}) == {"a": [None, 1.0], "b": {"c": None}}
+
+
+def test_a_column_goes_before_a_number_is_cut() -> None:
+    rows = [{"name": "x" * 40, "cost": "1" * 30, "spare": "2" * 50}]
+    assert len(fitting("t", ["name", "cost", "spare"], rows, ["spare"], 80).columns) == 2
+    assert len(fitting("t", ["name", "cost", "spare"], rows, ["spare"], 120).columns) == 3
