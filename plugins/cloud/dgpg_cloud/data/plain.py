@@ -80,7 +80,11 @@ def plain_jobs(rows: Rows, units: JobUnits, memory_mib_per_vcpu: float) -> JobTa
 
 
 def plain_machines(rows: Rows, units: Units) -> MachineTable:
-    """Return the machines of a table with the columns cpu, memory and more, a row as often as `count` says."""
+    """Return the machines of a table with the columns cpu, memory and more, a row as often as `count` says.
+
+    Raises:
+        DataError: there is no column of memory, or a value is none.
+    """
     cpu, memory = _resources(rows, units)
     if memory is None:
         raise DataError(f"{rows.path}: the header has no column memory, expected memory_gib or memory_mib: add it")
