@@ -35,8 +35,8 @@ app = typer.Typer(
 )
 
 
-def _place(text: str) -> Path:
-    if not text.strip():
+def _place(text: str | Path) -> Path:
+    if not str(text).strip():
         raise typer.BadParameter("nothing is given; name a place, or leave the option out.")
     return Path(text)
 

@@ -27,7 +27,11 @@ SELDOM = ["train", "cloud", *TINY, "--iterations", 3000, "--set", "train.checkpo
 
 def training(out: str) -> subprocess.Popen[str]:
     """A long run that saves seldom, past its first iterations."""
-    heard = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)"  # the tests may run without a terminal
+    # Tests that run in the background inherit that these two are ignored.
+    heard = (
+        "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
+        "signal.signal(signal.SIGINT, signal.default_int_handler)"
+    )
     args = command(*SELDOM, "--out", out, before=heard)
     process = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -42,7 +46,7 @@ def test_told_to_stop_a_run_saves_the_iteration_it_is_in(name: str) -> None:
     process.send_signal(getattr(signal, name))
     _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + getattr(signal, name), err
-    first, last = err.strip().splitlines()
+    *_, first, last = err.strip().splitlines()  # lines of progress may come before
     assert first.startswith(f"{name}: the iteration is finished and saved first")
     told = re.fullmatch(
         r"interrupted; iteration (\d+) is saved, and `dgpg train --resume --out r` goes on from there", last
@@ -62,9 +66,13 @@ def test_told_twice_it_stops_at_once_and_names_what_is_kept(monkeypatch: pytest.
         time.sleep(60)
 
     monkeypatch.setattr(Trainer, "iterate", endless)
-    result = dgpg("train", "cloud", *TINY, "--out", "r")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        result = dgpg("train", "cloud", *TINY, "--out", "r")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert result.code == 130 and "interrupted; iteration 0 is saved" in result.err
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_by_time_there_is_a_checkpoint_too() -> None:

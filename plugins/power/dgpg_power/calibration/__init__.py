@@ -1,5 +1,1 @@
-"""Costs and limits fitted to a log of operation."""
-
-from dgpg_power.calibration.calibrate import calibrate
-
-__all__ = ["calibrate"]
+"""Costs and limits fitted to a log of operation: `calibrate` is the way in, `fit` the least squares."""
