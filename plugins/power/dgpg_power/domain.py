@@ -90,7 +90,7 @@ class PowerDomain:
         self, config: settings.Config, policies: Mapping[str, Policy], folder: Path, seed: int
     ) -> Sequence[Path]:
         """Dispatch over a day and line loading, of the first policy and the optimum."""
-        from dgpg_power.figures import draw  # dgpg.figures stands above all that training needs
+        from dgpg_power.figures import draw  # dgpg.showing stands above all that training needs
 
         return draw(config, policies, folder, seed)
 

@@ -82,7 +82,7 @@ class TrafficDomain:
         self, config: settings.Config, policies: Mapping[str, Policy], folder: Path, seed: int
     ) -> Sequence[Path]:
         """Loading of the roads and travel times over the day, of the first policy and the optimum."""
-        from dgpg_traffic.figures import draw  # dgpg.figures stands above all that training needs
+        from dgpg_traffic.figures import draw  # dgpg.showing stands above all that training needs
 
         return draw(config, policies, folder, seed)
 
