@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from dgpg_cloud.instance import Instance
-from dgpg_cloud.workload import FloatArray, IntArray, steps_on
+from dgpg_cloud.replay import Replay
+from dgpg_cloud.workload import IntArray, steps_on
 
 
 @dataclass(frozen=True)
@@ -31,17 +32,22 @@ class Jobs:
     """Order in which jobs that reach a machine in the same step queue, `[T, N]`: a random permutation."""
 
 
-def draw(rng: np.random.Generator, instance: Instance) -> Jobs:
-    """Arrivals of steps 0 to T (the last is what the final observation shows) and what runs before them."""
+def draw(rng: np.random.Generator, instance: Instance, start: int | None = None) -> Jobs:
+    """Arrivals of steps 0 to T (the last is what the final observation shows) and what runs before them.
+
+    Args:
+        rng: of the environment.
+        instance: what to draw from.
+        start: step of the trace at which the episode starts, instead of one that is drawn; synthetic jobs have none.
+    """
     config = instance.config
-    history = config.workload.longest
-    span = history + config.horizon + 1
-    if instance.pool.gap is None:
-        time, dispatcher, row = _cycle(rng, instance, span)
+    if instance.replay is None:
+        time, dispatcher, row = _cycle(rng, instance, config.workload.longest + config.horizon + 1)
+        arrival = time - config.workload.longest
     else:
-        time, dispatcher, row = _window(rng, instance, span, instance.pool.gap)
+        start = int(rng.choice(instance.replay.starts)) if start is None else start
+        arrival, dispatcher, row = _window(rng, instance, instance.replay, start)
     dispatcher = _rehost(rng, instance, dispatcher, row)
-    arrival = time - history
     left = np.where(arrival < 0, _left(rng, instance, dispatcher, row, -arrival), instance.base_steps[row])
     order = np.lexsort((arrival, dispatcher))
     order = order[left[order] > 0]
@@ -69,15 +75,16 @@ def _cycle(rng: np.random.Generator, instance: Instance, span: int) -> tuple[Int
 
 
 def _window(
-    rng: np.random.Generator, instance: Instance, span: int, gap: FloatArray
+    rng: np.random.Generator, instance: Instance, replay: Replay, start: int
 ) -> tuple[IntArray, IntArray, IntArray]:
-    """A window of consecutive trace jobs, its time compressed to `span` steps; the trace repeats at its end."""
+    """Jobs that the trace has running at `start`, and those that come from then on; dispatchers get them in turn."""
     config = instance.config
-    count = max(round(config.workload.arrivals * config.num_agents * span), 1)
-    row = (rng.integers(len(gap)) + np.arange(count)) % len(gap)
-    moment = np.cumsum(gap[row])
-    moment = moment / (moment[-1] * (1 + 1e-9)) if moment[-1] > 0 else np.arange(count) / count
-    return (moment * span).astype(np.int64), rng.integers(config.num_agents, size=count), row
+    before, after = np.searchsorted(replay.arrival, [start, start + config.horizon + 1])
+    runs = steps_on(replay.base_steps[:before], instance.speed_permille.min())
+    older = np.flatnonzero(replay.arrival[:before] + runs > start)
+    row = np.concatenate([older, np.arange(before, after)])
+    turn = (np.arange(len(row)) - len(older)) % config.num_agents
+    return replay.arrival[row] - start, rng.permutation(config.num_agents)[turn], row
 
 
 def _rehost(rng: np.random.Generator, instance: Instance, dispatcher: IntArray, row: IntArray) -> IntArray:

@@ -41,15 +41,27 @@ class Workload(Settings):
         description="jobs that are wrong or fit on no machine: refused, or left out and told (`skip`)",
     )
     units: JobUnits = JobUnits()
+    work: Literal["trace", "any"] = Field(
+        "trace",
+        description="work of a trace in whole steps: within 10 % of what it is (`trace`), or as it comes (`any`)",
+    )
     load: float = Field(
         0.5, gt=0, lt=1, description="work offered / capacity of the bottleneck resource, rounding of steps counted"
     )
-    arrivals: float = Field(0.5, gt=0, le=0.9, description="mean jobs a dispatcher gets each step")
+    step: float | None = Field(
+        None, gt=0, le=1e9, description="seconds of a step (traces); chosen from run times and arrivals by default"
+    )
+    pace: float | None = Field(
+        None, gt=0, le=1e9, description="how many times as fast jobs of a trace come; by default what gives `load`"
+    )
+    arrivals: float = Field(
+        0.5, gt=0, le=0.9, description="mean jobs a dispatcher gets each step; of a trace at most, if `step` is not set"
+    )
     swing: float = Field(
         0.3, ge=0, lt=1, description="relative amplitude of the daily cycle of arrivals (synthetic jobs)"
     )
     period: int = Field(64, ge=2, le=1_000_000, description="steps of one daily cycle")
-    longest: int = Field(64, ge=1, le=100_000, description="steps after which a job is cut")
+    longest: int = Field(64, ge=1, le=100_000, description="steps of the longest synthetic job")
     memory_per_vcpu: float = Field(4.0, gt=0, le=10_000, description="GiB a vCPU, for traces that do not record memory")
     start: float = Field(0.0, ge=0, lt=1, description="share of the trace at which its used part starts")
     end: float = Field(1.0, gt=0, le=1, description="share of the trace at which its used part ends")
@@ -58,6 +70,10 @@ class Workload(Settings):
     def _check(self) -> Workload:
         if self.start >= self.end:
             raise ValueError(f"start = {self.start} must be below end = {self.end}")
+        if self.trace is not None and self.longest != Workload.model_fields["longest"].default:
+            raise ValueError(
+                f"longest = {self.longest} is of synthetic jobs, those of a trace run as long as they did; leave it out"
+            )
         if self.arrivals * (1 + self.swing) > 1:
             raise ValueError(
                 f"arrivals = {self.arrivals} with swing = {self.swing} asks for more than one job a dispatcher "

@@ -178,8 +178,10 @@ def _ring(cluster: Cluster, hardware: Hardware, row: Tensor, behind: Tensor | in
 def _run(cluster: Cluster, tape: Tape, hardware: Hardware, t: int, job: Tensor, demand: Tensor, row: Tensor) -> None:
     speed = hardware.speed_permille.index_select(0, row % hardware.count)
     base = tape.base_steps.index_select(0, job)
-    steps = (base * 1000 + speed - 1) // speed
-    finish = t + steps.long()
+    steps = (
+        base.long() * 1000 + speed - 1
+    ) // speed  # months in steps of a minute, times 1000, are too much for 32 bits
+    finish = t + steps
     cluster.used.index_add_(0, row, demand)
     cluster.waiting.index_add_(0, row, -demand)
     rate = demand[:, :-1] * (base / steps).unsqueeze(-1)

@@ -36,6 +36,7 @@ class CloudEnv:
             f"+ {weights.stranded:g} x USD/h stranded"
         )
         self.streams = random.Streams(seed, num_envs)
+        self.starts = first_starts(instance, num_envs, seed)
         agents, choices = self.num_agents, instance.config.candidate_count
         agent, choice, central = sizes(instance.capacity.shape[1])
         self.observation_space = spaces.Dict(
@@ -51,7 +52,9 @@ class CloudEnv:
     def reset(self) -> Decision:
         """New episodes, warm: jobs from before are placed by least requested share, then started."""
         self.t = 0
-        self.tape: Tape = tape([draw(g, self.instance) for g in self.streams.generators], self.instance, self.device)
+        starts, self.starts = self.starts, [None] * self.num_envs
+        drawn = [draw(g, self.instance, s) for g, s in zip(self.streams.generators, starts, strict=True)]
+        self.tape: Tape = tape(drawn, self.instance, self.device)
         self.cluster = dynamics.empty(self.tape, self.plant.hardware, self.num_envs, self.num_agents)
         before = self.tape
         for attempt in range(int(self.tape.older.max())):
@@ -151,6 +154,7 @@ class CloudEnv:
         """Restore what `state_dict` returned."""
         self.t = state["t"]
         self.streams.load_state_dict(state["streams"])
+        self.starts = [None] * self.num_envs
         on_device = {
             part: {k: x.to(self.device, copy=True) for k, x in state[part].items()} for part in ("tape", "cluster")
         }
@@ -158,6 +162,14 @@ class CloudEnv:
         self.cluster = dynamics.Cluster(**on_device["cluster"])
         self.decision = self.observe()
         return self.decision
+
+
+def first_starts(instance: Instance, num_envs: int, seed: int) -> list[int | None]:
+    """Where in a trace the first episodes start: those of neighbouring seeds share no arrival, as far as it goes."""
+    if instance.replay is None:
+        return [None] * num_envs
+    apart = instance.replay.apart(instance.config.horizon)
+    return [int(apart[(seed + b) % len(apart)]) for b in range(num_envs)]
 
 
 def least_requested(context: Context, mask: Tensor, plant: Plant) -> Tensor:

@@ -1,8 +1,8 @@
-"""One instance: machines, the graph of candidates, the pool of jobs and their time scale."""
+"""One instance: machines, the graph of candidates, the pool of jobs and their clock."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -12,6 +12,8 @@ from dgpg.errors import DataError
 from dgpg_cloud.config import Config
 from dgpg_cloud.data import EC2_DEFAULT, MachineTable, load_jobs, load_machines
 from dgpg_cloud.misfits import foreign_models, models_advice, without_misfits
+from dgpg_cloud.notes import replay_notes
+from dgpg_cloud.replay import Fleet, Replay, in_use, replay
 from dgpg_cloud.workload import (
     FloatArray,
     IntArray,
@@ -54,10 +56,19 @@ class Instance:
     host_count: IntArray
     """How many they are, at least one, `[shapes]`."""
     notes: tuple[str, ...]
+    replay: Replay | None = None
+    """How a trace is played; None for synthetic jobs."""
+
+    @property
+    def fleet(self) -> Fleet:
+        """The machines by speed."""
+        return Fleet.of(self.capacity, self.speed_permille, self.config.machines.run_slots)
 
     @property
     def load(self) -> float:
-        """Offered load that the durations were scaled to."""
+        """Share of the bottleneck resource that jobs would hold if none waited."""
+        if self.replay is not None:
+            return float(in_use(self.replay, self.pool, self.fleet, self.config.horizon).max())
         return offered_load(
             self.pool, self.base_steps, self.capacity, self.speed_permille,
             self.config.workload.arrivals, self.config.num_agents,
@@ -67,7 +78,11 @@ class Instance:
 @lru_cache(maxsize=8)
 def build(config: Config) -> Instance:
     """The instance of a configuration; the environment, the model and the mapping share it."""
-    rng, work = np.random.default_rng(config.seed), config.workload
+    if config.everywhere:
+        own = build(config.model_copy(update={"everywhere": False}))
+        whole = np.tile(np.arange(config.machine_count), (config.num_agents, 1))
+        return replace(own, config=config, candidates=whole)
+    rng = np.random.default_rng(config.seed)
     file = config.machines.file
     table = EC2_DEFAULT if file is None else load_machines(file, config.machines.bad_rows, config.machines.units)
     pool, lines, notes = _jobs(config, table)
@@ -79,20 +94,18 @@ def build(config: Config) -> Instance:
     machines, fits = table.take(rows), fits[:, rows]
     graph = _graph(rng, config, fits)
     reach: BoolArray = np.asarray(fits[:, graph].any(-1))
-    whole = np.tile(np.arange(config.machine_count), (config.num_agents, 1))
     capacity = _capacity(machines, pool)
     permille = np.maximum((machines.speed * 1000).round().astype(np.int64), 1)
-    scale = fit_scale(pool, work, capacity, permille, config.num_agents)
-    steps = base_steps(pool.duration, scale, work.longest)
-    if work.trace is not None:
-        notes += _time_notes(pool, config, scale, steps)
+    played, steps = _clock(config, pool, capacity, permille)
+    if played is not None:
+        notes += replay_notes(config, pool, played, Fleet.of(capacity, permille, config.machines.run_slots))
     return Instance(
         config=config,
         capacity=capacity,
         speed_permille=permille,
         price=machines.price,
         graph=graph,
-        candidates=whole if config.everywhere else graph,
+        candidates=graph,
         pool=pool,
         base_steps=steps,
         allowed=_allowed(machines, pool),
@@ -101,7 +114,17 @@ def build(config: Config) -> Instance:
         hosts=np.argsort(~reach, axis=1, kind="stable"),
         host_count=reach.sum(1),
         notes=tuple(notes),
+        replay=played,
     )
+
+
+def _clock(config: Config, pool: Pool, capacity: IntArray, permille: IntArray) -> tuple[Replay | None, IntArray]:
+    """How a trace is played, and the steps of each row."""
+    if pool.submit is not None:
+        played = replay(config, pool, Fleet.of(capacity, permille, config.machines.run_slots))
+        return played, played.base_steps
+    scale = fit_scale(pool, config.workload, capacity, permille, config.num_agents)
+    return None, base_steps(pool.duration, scale, config.workload.longest)
 
 
 def _jobs(config: Config, table: MachineTable) -> tuple[Pool, IntArray, list[str]]:
@@ -112,21 +135,7 @@ def _jobs(config: Config, table: MachineTable) -> tuple[Pool, IntArray, list[str
         return pool, np.zeros(len(pool.kind), np.int64), []
     jobs = load_jobs(work.trace, work.memory_per_vcpu * 1024, work.bad_rows, work.units)
     jobs = without_misfits(jobs, table) if work.bad_rows == "skip" else jobs
-    return trace_pool(jobs, work), jobs.line[int(len(jobs.line) * work.start) :], list(jobs.notes)
-
-
-def _time_notes(pool: Pool, config: Config, scale: float, steps: IntArray) -> list[str]:
-    """How the trace's time was treated."""
-    work = config.workload
-    assert pool.gap is not None  # a trace's pool has gaps
-    recorded = len(pool.gap) / max(float(pool.gap.sum()), 1e-9)
-    faster = work.arrivals * config.num_agents * scale / recorded
-    notes = [
-        f"one step is {1 / scale:.4g} s of run time, mean run {steps.mean():.2f} steps; arrivals are compressed "
-        f"{faster:.3g} times, each episode's window alike, for load {work.load:g}"
-    ]
-    cut = int((pool.duration * scale > work.longest).sum())
-    return notes + ([f"{cut} jobs cut at workload.longest = {work.longest} steps"] if cut else [])
+    return trace_pool(jobs, work), jobs.line[: int(len(jobs.line) * work.end)], list(jobs.notes)
 
 
 def _shapes(pool: Pool) -> tuple[IntArray, IntArray]:

@@ -1,4 +1,4 @@
-"""Jobs: a pool of rows, synthetic or from a trace, and the arrivals of one episode drawn from it."""
+"""Jobs: a pool of rows, synthetic or from a trace, and the durations that give synthetic ones their load."""
 
 from __future__ import annotations
 
@@ -26,9 +26,6 @@ tail beyond is left to the second mode."""
 PARETO_SHAPE = 1.8
 """Tail of memory-heavy jobs' durations (heavy tails of cloud jobs: Reiss et al., SoCC 2012)."""
 POOL_ROWS = 16384
-SQUEEZED_GAPS = 0.99
-"""Gaps between a trace's arrivals longer than this quantile are cut to it: nights and holes in the
-recording would otherwise put a whole window's jobs into one step."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +35,15 @@ class Pool:
     demand: IntArray
     """`[J, R]`."""
     duration: FloatArray
-    """Run time at speed 1 before scaling, any unit, `[J]`."""
+    """Run time at speed 1, `[J]`: seconds of a trace, of synthetic jobs any unit."""
     gpu_models: tuple[tuple[str, ...], ...]
     """Allowed GPU models of each kind, empty = any; `kind` points into it."""
     kind: IntArray
     """`[J]`."""
-    gap: FloatArray | None
-    """Time since the row before, for a trace; None for synthetic jobs, which arrive by a random cycle."""
+    submit: FloatArray | None = None
+    """Seconds at which each row comes, ascending, for a trace; synthetic jobs arrive by a random cycle."""
+    first: int = 0
+    """Row at which the used part of a trace starts; those before it may still be running then."""
 
 
 def synthetic_pool(seed: int) -> Pool:
@@ -57,11 +56,11 @@ def synthetic_pool(seed: int) -> Pool:
     tail = 1.0 + rng.pareto(PARETO_SHAPE, POOL_ROWS)
     duration = np.where(which < len(GENERAL), body, tail)
     demand = np.stack([sizes[which, 0] * 1000, sizes[which, 1] * 1024], 1).round().astype(np.int64)
-    return Pool(demand, duration, ((),), np.zeros(POOL_ROWS, np.int64), None)
+    return Pool(demand, duration, ((),), np.zeros(POOL_ROWS, np.int64))
 
 
 def trace_pool(jobs: JobTable, workload: Workload) -> Pool:
-    """The used part of a trace, in its order.
+    """The used part of a trace and what came before it, in its order.
 
     Raises:
         DataError: fewer than two jobs lie in it.
@@ -69,25 +68,24 @@ def trace_pool(jobs: JobTable, workload: Workload) -> Pool:
     first, last = int(len(jobs.line) * workload.start), int(len(jobs.line) * workload.end)
     if last - first < 2:
         raise DataError(f"{jobs.source}: {last - first} jobs between workload.start and workload.end; 2 are needed")
-    part = slice(first, last)
     columns = [jobs.vcpu_milli, jobs.memory_mib]
     if jobs.gpu_milli.any():
         columns.append(jobs.gpu_milli)
-    models = jobs.gpu_models[part]
+    models = jobs.gpu_models[:last]
     kinds = sorted(set(models))
     number = {kind: i for i, kind in enumerate(kinds)}
-    gap = np.diff(jobs.submit_s[part], prepend=jobs.submit_s[first])
     return Pool(
-        demand=np.stack(columns, 1)[part],
-        duration=jobs.duration_s[part],
+        demand=np.stack(columns, 1)[:last],
+        duration=jobs.duration_s[:last],
         gpu_models=tuple(kinds),
         kind=np.array([number[m] for m in models], np.int64),
-        gap=np.minimum(gap, np.quantile(gap, SQUEEZED_GAPS)),
+        submit=jobs.submit_s[:last],
+        first=first,
     )
 
 
 def base_steps(duration: FloatArray, scale: float, longest: int) -> IntArray:
-    """Whole steps at speed 1: rounded up, at least one, cut at `longest`."""
+    """Whole steps of synthetic jobs at speed 1: rounded up, at least one, at most `longest`."""
     return np.clip(np.ceil(duration * scale), 1, longest).astype(np.int64)
 
 

@@ -104,7 +104,7 @@ def hand_made(**weights: float) -> Instance:
         price=np.array([1.0, 3.0]),
         candidates=np.array([[0, 1], [1, 0]]),
         graph=np.array([[0, 1], [1, 0]]),
-        pool=Pool(demand, np.ones(3), ((),), np.zeros(3, np.int64), None),
+        pool=Pool(demand, np.ones(3), ((),), np.zeros(3, np.int64)),
         base_steps=np.array([3, 2, 1]),
         allowed=np.ones((1, 2), bool),
         shape=np.arange(3),

@@ -1,7 +1,4 @@
-"""The arrivals of an episode: synthetic ones and windows of a trace."""
-
-from dataclasses import replace
-from pathlib import Path
+"""The arrivals of an episode of synthetic jobs, and how arrivals are laid out; traces are in `test_replay.py`."""
 
 import numpy as np
 import pytest
@@ -9,14 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dgpg.errors import DataError
 from dgpg_cloud.arrivals import Jobs, draw, tape
-from dgpg_cloud.config import Config, Workload
-from dgpg_cloud.data import load_jobs
-from dgpg_cloud.instance import Instance, build
-from dgpg_cloud.workload import steps_on, trace_pool
-
-from .made import episode_loads
+from dgpg_cloud.config import Config
+from dgpg_cloud.instance import build
+from dgpg_cloud.workload import steps_on
 
 some = settings(max_examples=settings().max_examples // 3)  # dozens of episodes an example
 
@@ -99,76 +92,14 @@ def test_a_tape_by_hand() -> None:
         assert demand[place].tolist() == [*instance.pool.demand[row], 1]
 
 
-# --- traces ------------------------------------------------------------------------------------
-
-
-def swf(path: Path, submit: list[float], duration: list[float], processors: list[int] | None = None) -> Path:
-    processors = processors or [1] * len(submit)
-    rows = zip(submit, duration, processors, strict=True)
-    path.write_text(
-        "".join(f"{i} {s} 0 {d} {p} -1 -1 {p} -1 -1 1 1 1 -1 -1 -1 -1 -1\n" for i, (s, d, p) in enumerate(rows))
-    )
-    return path
-
-
-def test_the_used_part_of_a_trace(tmp_path: Path) -> None:
-    jobs = load_jobs(
-        swf(tmp_path / "a.swf", [0, 10, 30, 60, 100, 150, 210, 280, 360, 450], [7] * 10, list(range(1, 11)))
-    )
-    pool = trace_pool(jobs, Workload(start=0.2, end=0.7))
-    assert pool.demand[:, 0].tolist() == [3000, 4000, 5000, 6000, 7000]
-    assert pool.gap is not None
-    # The first has none before it; the longest, 60, is cut to the 0.99 quantile of the five.
-    assert pool.gap[:4].tolist() == [0, 30, 40, 50] and pool.gap[4] == pytest.approx(50 + 0.96 * 10)
-    with pytest.raises(DataError, match=r"a\.swf: 1 jobs between workload\.start and workload\.end"):
-        trace_pool(jobs, Workload(start=0.85, end=0.95))
-
-
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Instance:
-    """A trace of 500 jobs at uneven times, a long hole in the middle."""
-    rng = np.random.default_rng(0)
-    submit = rng.exponential(10, 500).cumsum().round()
-    submit[250:] += 1_000_000
-    duration = (rng.lognormal(4, 1, 500) + 1).round()
-    path = swf(
-        tmp_path_factory.mktemp("trace") / "jobs.swf",
-        submit.tolist(),
-        duration.tolist(),
-        rng.integers(1, 5, 500).tolist(),
-    )
-    return build(Config(num_agents=10, horizon=30, workload={"trace": path, "longest": 32}))
-
-
-@some
-@given(seed=st.integers(0, 2**48))
-def test_a_window_of_a_trace_keeps_its_order_and_its_hole_does_not_swallow_the_episode(
-    recorded: Instance, seed: int
-) -> None:
-    jobs = draw(np.random.default_rng(seed), recorded)
-    new = jobs.arrival >= 0
-    order = np.argsort(jobs.arrival[new], kind="stable")
-    rows, when = jobs.row[new][order], jobs.arrival[new][order]
-    # Consecutive rows, round the end of the trace; in their order up to that of the same step.
-    first = np.flatnonzero(~np.isin((rows - 1) % 500, rows))
-    assert len(first) == 1 and len(set(rows)) == len(rows)
-    place = (rows - rows[first[0]]) % 500
-    assert sorted(place) == list(range(len(rows)))
-    assert all(place[when < t].max(initial=-1) < place[when >= t].min(initial=999) for t in range(1, 31))
-    # 5 jobs a step on average; a hole of a million seconds would put nearly all into two steps.
-    assert 0.5 * 5 * 31 < len(rows) < 1.6 * 5 * 31
-    assert np.bincount(when).max() < 40
-
-
-def test_windows_of_a_trace_bring_the_load_that_was_asked_for(recorded: Instance) -> None:
-    assert recorded.load == pytest.approx(recorded.config.workload.load, rel=0.01)
-    loads = episode_loads(recorded, 300)
-    loads = loads[:, loads.mean(0).argmax()]
-    # Windows overlap (a third of the trace each), so they count as far fewer than 300: some 5 % of deviation.
-    assert loads.mean() == pytest.approx(recorded.config.workload.load, rel=0.05)
-
-
-def test_jobs_that_all_came_at_once_are_spread_evenly(recorded: Instance) -> None:
-    at_once = replace(recorded, pool=replace(recorded.pool, gap=np.zeros(500)))
-    jobs = draw(np.random.default_rng(0), at_once)
-    assert np.bincount(jobs.arrival[jobs.arrival >= 0]).tolist() == [5] * 31
+def test_an_episode_starts_with_as_many_jobs_running_as_run_at_any_time() -> None:
+    """Little's law: jobs that come in a step times the steps they run, long ones included."""
+    config = Config(num_agents=20, horizon=4, workload={"longest": 200, "load": 0.4, "swing": 0.0})
+    instance = build(config)
+    steps = steps_on(instance.base_steps[:, None], instance.speed_permille[instance.graph].reshape(1, -1))
+    expected = 0.5 * 20 * steps.mean()
+    counts = np.array([(draw(np.random.default_rng(seed), instance).arrival < 0).sum() for seed in range(400)])
+    # A job that comes in the step before has run one step of its own: those of one step never are older.
+    assert counts.mean() == pytest.approx(expected - 0.5 * 20, abs=4 * counts.std() / 20)
+    long = steps.max(1) > 50
+    assert long.any()

@@ -213,13 +213,13 @@ def test_jobs_that_fit_nowhere_are_refused_with_their_number_and_the_first_line(
         assert part in str(caught.value)
 
 
-def test_the_line_of_a_refused_job_counts_the_part_of_the_trace_that_is_not_used(tmp_path: Path) -> None:
+def test_jobs_of_before_the_used_part_are_refused_too_since_they_may_still_run(tmp_path: Path) -> None:
     pods = tmp_path / "openb_pod_list_part.csv"
     cpu = [64_000, 1000, 1000, 1000, 1000, 1000, 1000, 64_000, 1000, 64_000]
     pods.write_text(PODS + "".join(f"p{i},{c},1024,0,0,,LS,Succeeded,{i},{i + 9},{i}\n" for i, c in enumerate(cpu)))
     values = {"workload": {"trace": pods, "start": 0.3, "end": 0.9}}
     with pytest.raises(
-        DataError, match=r"1 of 6 jobs .* the built-in EC2 table; the first is line 9 \(64 vCPU, 1 GiB\)"
+        DataError, match=r"2 of 9 jobs .* the built-in EC2 table; the first is line 2 \(64 vCPU, 1 GiB\)"
     ):
         build(Config.model_validate(values))
 
@@ -236,7 +236,8 @@ def misfits(folder: Path, **workload: object) -> Config:
     pods.write_text(PODS + "".join(f"{row},LS,Succeeded,{i},{i + 9},{i}\n" for i, row in enumerate(MISFITS)))
     nodes.write_text(NODES + "a,32000,65536,2,T4\nb,32000,65536,0,\nb,32000,65536,0,\n")
     machines = {"file": nodes, "bad_rows": "skip"}
-    return Config.model_validate({"machines": machines, "workload": {"trace": pods, **workload}})
+    size = {"num_agents": 3, "horizon": 2}
+    return Config.model_validate({**size, "machines": machines, "workload": {"trace": pods, "load": 0.1, **workload}})
 
 
 def test_a_misspelt_gpu_model_is_told_with_the_nearest(tmp_path: Path) -> None:

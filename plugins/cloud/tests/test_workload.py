@@ -28,7 +28,7 @@ from .made import episode_loads
 
 def pool_of(demand: list[list[int]], duration: list[float]) -> Pool:
     rows = len(duration)
-    return Pool(np.array(demand), np.array(duration), ((),), np.zeros(rows, np.int64), None)
+    return Pool(np.array(demand), np.array(duration), ((),), np.zeros(rows, np.int64))
 
 
 # --- how long jobs run -------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def test_synthetic_jobs_are_the_sizes_in_the_table_in_their_shares() -> None:
             expected = weight * share
             # 16384 draws: five standard errors of a share.
             assert abs(found - expected) < 5 * (expected * (1 - expected) / len(pool.demand)) ** 0.5
-    assert pool.gap is None and pool.gpu_models == ((),) and not pool.kind.any()
+    assert pool.submit is None and pool.gpu_models == ((),) and not pool.kind.any()
 
 
 def test_synthetic_durations_have_the_stated_body_and_tail() -> None:
