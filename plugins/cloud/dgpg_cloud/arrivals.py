@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dgpg_cloud.instance import Instance
 from dgpg_cloud.replay import Replay
-from dgpg_cloud.workload import IntArray, steps_on
+from dgpg_cloud.workload import IntArray, steps_on, with_slots
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def tape(jobs: list[Jobs], instance: Instance, device: torch.device) -> Tape:
         when = np.maximum(job.arrival, 0)
         np.add.at(arrived[:, b], (when, job.dispatcher), 1)
         older[b] = np.bincount(job.dispatcher[job.arrival < 0], minlength=agents)
-    demand = np.concatenate([instance.pool.demand[row], np.ones((size, 1), np.int64)], 1)
+    demand = with_slots(instance.pool.demand[row])
     rank = np.stack([j.rank for j in jobs], 1)
 
     def put(array: IntArray, dtype: torch.dtype) -> Tensor:

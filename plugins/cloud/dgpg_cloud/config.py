@@ -20,6 +20,10 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """Settings that a preset changes; anything set beside it wins."""
 
+SYNTHETIC_SLOTS = 16
+NODE_SLOTS = 110
+"""Pods that a Kubernetes node runs at most, unless it is told otherwise (`maxPods` of the kubelet)."""
+
 
 def _absolute(path: Path) -> Path:
     """A run must find its files from any directory it is resumed or evaluated in."""
@@ -93,7 +97,12 @@ class Machines(Settings):
         "refuse", description="machines of the file that are wrong: refused, or left out and told (`skip`)"
     )
     units: Units = Units()
-    run_slots: int = Field(16, ge=1, le=4_096, description="jobs a machine runs at most at once")
+    run_slots: int | None = Field(
+        None,
+        ge=1,
+        le=4_096,
+        description="jobs a machine runs at most at once; by default 16, of a trace 110",
+    )
     queue_places: int = Field(32, ge=1, le=4_096, description="jobs that can wait at a machine")
 
 
@@ -134,6 +143,13 @@ class Config(Settings):
         if not isinstance(values, dict):
             return values
         return merge(PRESETS.get(str(values.get("preset", "default")), {}), values)
+
+    @property
+    def run_slots(self) -> int:
+        """Jobs that a machine runs at most at once."""
+        if self.machines.run_slots is not None:
+            return self.machines.run_slots
+        return SYNTHETIC_SLOTS if self.workload.trace is None else NODE_SLOTS
 
     @property
     def machine_count(self) -> int:

@@ -60,9 +60,14 @@ class Instance:
     """How a trace is played; None for synthetic jobs."""
 
     @property
+    def slotted(self) -> IntArray:
+        """Capacity and run slots, `[M, R + 1]`."""
+        return _slotted(self.capacity, self.config)
+
+    @property
     def fleet(self) -> Fleet:
         """The machines by speed."""
-        return Fleet.of(self.capacity, self.speed_permille, self.config.machines.run_slots)
+        return Fleet.of(self.slotted, self.speed_permille)
 
     @property
     def load(self) -> float:
@@ -70,7 +75,7 @@ class Instance:
         if self.replay is not None:
             return float(in_use(self.replay, self.pool, self.fleet, self.config.horizon).max())
         return offered_load(
-            self.pool, self.base_steps, self.capacity, self.speed_permille,
+            self.pool, self.base_steps, self.slotted, self.speed_permille,
             self.config.workload.arrivals, self.config.num_agents,
         )  # fmt: skip
 
@@ -96,9 +101,10 @@ def build(config: Config) -> Instance:
     reach: BoolArray = np.asarray(fits[:, graph].any(-1))
     capacity = _capacity(machines, pool)
     permille = np.maximum((machines.speed * 1000).round().astype(np.int64), 1)
-    played, steps = _clock(config, pool, capacity, permille)
+    slotted = _slotted(capacity, config)
+    played, steps = _clock(config, pool, slotted, permille)
     if played is not None:
-        notes += replay_notes(config, pool, played, Fleet.of(capacity, permille, config.machines.run_slots))
+        notes += replay_notes(config, pool, played, Fleet.of(slotted, permille))
     return Instance(
         config=config,
         capacity=capacity,
@@ -121,7 +127,7 @@ def build(config: Config) -> Instance:
 def _clock(config: Config, pool: Pool, capacity: IntArray, permille: IntArray) -> tuple[Replay | None, IntArray]:
     """How a trace is played, and the steps of each row."""
     if pool.submit is not None:
-        played = replay(config, pool, Fleet.of(capacity, permille, config.machines.run_slots))
+        played = replay(config, pool, Fleet.of(capacity, permille))
         return played, played.base_steps
     scale = fit_scale(pool, config.workload, capacity, permille, config.num_agents)
     return None, base_steps(pool.duration, scale, config.workload.longest)
@@ -148,6 +154,11 @@ def _shapes(pool: Pool) -> tuple[IntArray, IntArray]:
 def _capacity(machines: MachineTable, pool: Pool) -> IntArray:
     columns = (machines.vcpu_milli, machines.memory_mib, machines.gpu_milli)
     return np.stack(columns[: pool.demand.shape[1]], 1).astype(np.int64)
+
+
+def _slotted(capacity: IntArray, config: Config) -> IntArray:
+    """Capacity `[M, R]` and run slots, `[M, R + 1]`."""
+    return np.concatenate([capacity, np.full((len(capacity), 1), config.run_slots)], 1)
 
 
 def _allowed(machines: MachineTable, pool: Pool) -> BoolArray:

@@ -67,7 +67,6 @@ class Plant:
 def make(instance: Instance, device: torch.device) -> Plant:
     """Tensors of an instance; the environment, the model and the rules share them."""
     whole = torch.from_numpy(instance.capacity).to(device)
-    slots = torch.full((len(whole), 1), instance.config.machines.run_slots, device=device)
     permille = torch.from_numpy(instance.speed_permille).to(device)
     unit = 1.0 / torch.tensor(UNITS[: whole.shape[1]], device=device, dtype=torch.float32)
     capacity = whole * unit
@@ -78,7 +77,7 @@ def make(instance: Instance, device: torch.device) -> Plant:
     kind = torch.cat([price.unsqueeze(-1), (permille / 1000).unsqueeze(-1), capacity / large], -1)
     return Plant(
         hardware=Hardware(
-            capacity=torch.cat([whole, slots], 1).int(),
+            capacity=torch.from_numpy(instance.slotted).to(device).int(),
             speed_permille=permille.int(),
             queue_places=instance.config.machines.queue_places,
         ),

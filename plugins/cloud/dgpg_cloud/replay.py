@@ -14,7 +14,7 @@ import numpy as np
 
 from dgpg.errors import ConfigError, DataError
 from dgpg_cloud.config import Config
-from dgpg_cloud.workload import FloatArray, IntArray, Pool, steps_on
+from dgpg_cloud.workload import CLOSE, FloatArray, IntArray, Pool, steps_on, with_slots
 
 ROUNDING = 0.05
 """Work that rounding run times up may add, as a share: the step is chosen so."""
@@ -38,11 +38,11 @@ class Fleet:
     """Of the machines of each speed, run slots last, `[S, R + 1]`."""
 
     @classmethod
-    def of(cls, capacity: IntArray, permille: IntArray, run_slots: int) -> Fleet:
-        """From machines `[M, R]`."""
+    def of(cls, capacity: IntArray, permille: IntArray) -> Fleet:
+        """From machines `[M, R + 1]`, run slots last."""
         speeds, group = np.unique(permille, return_inverse=True)
-        total = np.zeros((len(speeds), capacity.shape[1] + 1))
-        np.add.at(total, group.reshape(-1), np.concatenate([capacity, np.full((len(capacity), 1), run_slots)], 1))
+        total = np.zeros((len(speeds), capacity.shape[1]))
+        np.add.at(total, group.reshape(-1), capacity)
         return cls(speeds, total)
 
     @property
@@ -108,7 +108,7 @@ def in_use(replay: Replay, pool: Pool, fleet: Fleet, horizon: int) -> FloatArray
     np.add.at(shown, replay.starts, 1.0)
     np.add.at(shown, replay.starts + horizon, -1.0)
     until = np.concatenate([[0.0], shown.cumsum()[:end].cumsum()])  # steps shown before step t, `[end + 1]`
-    demand = np.concatenate([pool.demand, np.ones((len(pool.demand), 1), np.int64)], 1)
+    demand = with_slots(pool.demand)
     came, held = until[replay.arrival.clip(0, end)], np.zeros(demand.shape[1])
     for permille, share in zip(fleet.permille, fleet.share, strict=True):
         gone = until[(replay.arrival + steps_on(replay.base_steps, permille)).clip(0, end)]
@@ -120,7 +120,7 @@ def in_use(replay: Replay, pool: Pool, fleet: Fleet, horizon: int) -> FloatArray
 
 def profile(replay: Replay, pool: Pool, fleet: Fleet, steps: int) -> FloatArray:
     """Share of each capacity, run slots last, that jobs hold if none waits: by step, `[steps, R + 1]`."""
-    demand = np.concatenate([pool.demand, np.ones((len(pool.demand), 1), np.int64)], 1)
+    demand = with_slots(pool.demand)
     came, change = replay.arrival.clip(0, steps), np.zeros((steps + 1, demand.shape[1]))
     for permille, share in zip(fleet.permille, fleet.share, strict=True):
         gone = (replay.arrival + steps_on(replay.base_steps, permille)).clip(0, steps)
@@ -187,7 +187,11 @@ def replay(config: Config, pool: Pool, fleet: Fleet) -> Replay:
 
 
 def fit_pace(config: Config, pool: Pool, fleet: Fleet, laid: Callable[[float], Replay | None]) -> float:
-    """The pace at which the resource that is used most is used as `workload.load` says; by bisection."""
+    """The pace at which the resource that is used most is used as `workload.load` says; by bisection.
+
+    Raises:
+        ConfigError: no pace gives this load.
+    """
     asked, horizon = config.workload.load, config.horizon
 
     def load(pace: float) -> float | None:
@@ -210,7 +214,7 @@ def fit_pace(config: Config, pool: Pool, fleet: Fleet, laid: Callable[[float], R
             low, top = middle, at
         else:
             high, ceiling = middle, at is None
-    if ceiling and (top is None or top < 0.98 * asked):
+    if ceiling and (top is None or top < (1 - CLOSE) * asked):
         raise ConfigError(_out_of_reach(config, top))
     return low
 

@@ -26,6 +26,8 @@ tail beyond is left to the second mode."""
 PARETO_SHAPE = 1.8
 """Tail of memory-heavy jobs' durations (heavy tails of cloud jobs: Reiss et al., SoCC 2012)."""
 POOL_ROWS = 16384
+CLOSE = 0.01
+"""Share by which a load may differ from what was asked for: steps are whole."""
 
 
 @dataclass(frozen=True)
@@ -94,18 +96,23 @@ def steps_on(base: IntArray, speed_permille: IntArray) -> IntArray:
     return -(-base * 1000 // speed_permille)
 
 
+def with_slots(demand: IntArray) -> IntArray:
+    """Demands `[J, R]` and the run slot that every job takes, `[J, R + 1]`."""
+    return np.concatenate([demand, np.ones((len(demand), 1), np.int64)], 1)
+
+
 def offered_load(
     pool: Pool, base: IntArray, capacity: IntArray, speed_permille: IntArray, arrivals: float, num_agents: int
 ) -> float:
-    """Work that arrives in a step over capacity, of the resource where this is largest.
+    """Work that arrives in a step over capacity `[M, R + 1]`, run slots last, of what this is largest for.
 
     Jobs are taken to land on machines in proportion to capacity.
     """
     load = 0.0
-    for r in range(pool.demand.shape[1]):
+    for r, demand in enumerate(with_slots(pool.demand).T):
         share = np.bincount(speed_permille, capacity[:, r]) / capacity[:, r].sum()
         steps = sum(share[s] * steps_on(base, np.array(s)) for s in np.unique(speed_permille))
-        load = max(load, arrivals * num_agents * float((pool.demand[:, r] * steps).mean()) / capacity[:, r].sum())
+        load = max(load, arrivals * num_agents * float((demand * steps).mean()) / capacity[:, r].sum())
     return load
 
 
@@ -121,11 +128,12 @@ def fit_scale(pool: Pool, workload: Workload, capacity: IntArray, speed_permille
         return offered_load(pool, base, capacity, speed_permille, workload.arrivals, num_agents)
 
     low, high = 1.0 / float(pool.duration.max()), workload.longest / float(pool.duration.min())
-    if not load(low) <= workload.load <= load(high):
+    if not load(low) <= workload.load * (1 + CLOSE) or load(high) < workload.load:
         raise ConfigError(
             f"workload.load = {workload.load}: with workload.arrivals = {workload.arrivals} and "
             f"workload.longest = {workload.longest} these jobs and machines can be loaded from {load(low):.3f} "
-            f"to {load(high):.3f}; change workload.arrivals, num_agents or num_machines"
+            f"to {load(high):.3f}; change workload.arrivals, num_agents, num_machines "
+            "or machines.run_slots"
         )
     for _ in range(50):
         middle = (low * high) ** 0.5

@@ -152,7 +152,7 @@ def test_an_episode_equals_the_event_simulation(
     """Warm start included: what the environment sends is observed, the event simulation plays it again."""
     config = Config(
         num_agents=agents, candidates=candidates, horizon=12, seed=3,
-        workload={"longest": 12}, machines={"run_slots": run_slots, "queue_places": queue_places},
+        workload={"longest": 12, "load": 0.9}, machines={"run_slots": run_slots, "queue_places": queue_places},
     )  # fmt: skip
     rng = np.random.default_rng(seed)
     env = domain.make_env(config, envs, CPU, seed)

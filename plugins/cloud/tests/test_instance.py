@@ -94,6 +94,12 @@ def test_a_wrong_setting_is_named(values: dict[str, Any], parts: tuple[str, ...]
         assert part in str(caught.value)
 
 
+def test_run_slots_are_those_of_a_node_where_nothing_is_said(tmp_path: Path) -> None:
+    assert Config().run_slots == 16
+    assert Config(workload={"trace": tmp_path}).run_slots == 110
+    assert Config(workload={"trace": tmp_path}, machines={"run_slots": 30}).run_slots == 30
+
+
 # --- machines and candidates -------------------------------------------------------------------
 
 

@@ -142,6 +142,17 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Instance:
     return build(config_of(folder, path, 30, 10, load=0.6))
 
 
+def test_run_slots_can_be_what_runs_out(tmp_path: Path) -> None:
+    """Jobs of a tenth of a machine's vCPUs each, four at most a machine: the load is that of slots."""
+    path = trace(tmp_path, list(range(0, 60_000, 30)), [90] * 2000)
+    values = config_of(tmp_path, path, load=0.6).model_dump()
+    instance = build(Config.model_validate({**values, "machines": {**values["machines"], "run_slots": 4}}))
+    assert instance.replay is not None
+    # One job every 30 s / pace runs 90 s: that many slots of 16 are held.
+    assert 3 * instance.replay.pace / 16 == pytest.approx(0.6, rel=0.06)
+    assert any("run slots 0.60" in note for note in instance.notes)
+
+
 @some
 @given(seed=st.integers(0, 2**48))
 def test_a_window_is_a_stretch_of_the_trace_and_never_the_hole(recorded: Instance, seed: int) -> None:

@@ -57,14 +57,17 @@ def test_steps_on_a_machine_are_rounded_up_exactly(base: int, permille: int) -> 
 def test_offered_load_by_hand() -> None:
     # 2 vCPU for 2 steps and 4 vCPU for 3: 8 vCPU steps a job; memory 1 x 2 and 2 x 3: 4 GiB steps a job.
     pool, base = pool_of([[2, 1], [4, 2]], [1.0, 1.0]), np.array([2, 3])
-    one_speed = offered_load(pool, base, np.array([[16, 64]]), np.array([1000]), 0.5, 10)
+    one_speed = offered_load(pool, base, np.array([[16, 64, 99]]), np.array([1000]), 0.5, 10)
     assert one_speed == pytest.approx(0.5 * 10 * 8 / 16)
     # A quarter of the vCPUs is at half the speed, so that jobs there take 4 and 6 steps: 16 vCPU steps.
-    two_speeds = offered_load(pool, base, np.array([[12, 999], [4, 999]]), np.array([1000, 500]), 0.5, 10)
+    two_speeds = offered_load(pool, base, np.array([[12, 999, 99], [4, 999, 99]]), np.array([1000, 500]), 0.5, 10)
     assert two_speeds == pytest.approx(0.5 * 10 * (0.75 * 8 + 0.25 * 16) / 16)
     # Memory is the bottleneck where there is little of it.
-    scarce = offered_load(pool, base, np.array([[16, 4]]), np.array([1000]), 0.5, 10)
+    scarce = offered_load(pool, base, np.array([[16, 4, 99]]), np.array([1000]), 0.5, 10)
     assert scarce == pytest.approx(0.5 * 10 * 4 / 4)
+    # So are run slots: jobs of 2.5 steps on average hold one each.
+    slots = offered_load(pool, base, np.array([[16, 64, 4]]), np.array([1000]), 0.5, 10)
+    assert slots == pytest.approx(0.5 * 10 * 2.5 / 4)
 
 
 SETTINGS = [
@@ -77,6 +80,7 @@ SETTINGS = [
     {"workload": {"load": 0.4, "longest": 8}},
     {"num_agents": 12, "num_machines": 20, "workload": {"load": 0.5}},
     {"num_agents": 300, "seed": 7},
+    {"workload": {"load": 0.6}, "machines": {"run_slots": 3}},
 ]
 
 
@@ -120,7 +124,7 @@ def test_a_load_out_of_reach_says_what_is_in_reach(load: float) -> None:
 
 def test_the_scale_is_the_least_that_reaches_the_load() -> None:
     # One machine of 4 vCPU; half a job of 2 vCPU a step: 2 base steps give a load of 0.5, 3 give 0.75.
-    pool, capacity, speed = pool_of([[2, 0]], [10.0]), np.array([[4, 4]]), np.array([1000])
+    pool, capacity, speed = pool_of([[2, 0]], [10.0]), np.array([[4, 4, 9]]), np.array([1000])
     scale = fit_scale(pool, Workload(load=0.5, arrivals=0.5), capacity, speed, 1)
     assert base_steps(pool.duration, scale, 64).tolist() == [2]
     scale = fit_scale(pool, Workload(load=0.6, arrivals=0.5), capacity, speed, 1)
