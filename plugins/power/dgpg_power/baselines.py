@@ -54,8 +54,9 @@ def redispatch(grid: Grid, context: Context) -> Tensor:
     multiplier; outputs jump between pieces of the ranges, so the mean over the last half of the rounds is taken.
     """
     low, high, demand = context["low"], context["high"], context["load"].sum(-1)
-    lines = (grid.limit < torch.inf).nonzero().squeeze(-1)
-    factors, limit = grid.unit_factors[lines], TARGET * grid.limit[lines]
+    lines = grid.limited.nonzero().squeeze(-1)
+    factors, reach, centre = grid.unit_factors[lines], TARGET * grid.reach[lines], grid.middle[lines]
+    above, below = (x[lines].isfinite() for x in (grid.flow_max, grid.flow_min))
     share = (torch.arange(opf.PIECES, device=demand.device) + 0.5) / opf.PIECES
     middle = low.unsqueeze(-1) + (high - low).unsqueeze(-1) * share
     price = marginal(middle.transpose(1, 2), grid.curves).transpose(1, 2)
@@ -67,8 +68,9 @@ def redispatch(grid: Grid, context: Context) -> Tensor:
         output = opf.fill(adjusted.flatten(1), low, high, demand)
         flow = last + (output - context["last_output"]) @ factors.mT
         rate = RATE * spread / (1 + k) ** 0.5
-        up = (up + rate * (flow / limit - 1)).clamp(min=0)
-        down = (down - rate * (flow / limit + 1)).clamp(min=0)
+        loading = (flow - centre) / reach
+        up = (up + rate * (loading - 1)).clamp(min=0) * above
+        down = (down - rate * (loading + 1)).clamp(min=0) * below
         total = total + output * (k >= ROUNDS // 2)
     return total / (ROUNDS - ROUNDS // 2)
 

@@ -17,6 +17,8 @@ def _absolute(name: str) -> str:
     return str(path.absolute()) if path.suffix or path.exists() else name
 
 
+Flow = Literal["pglib", "matpower"]
+"""What the DC approximation counts; `dgpg_power.data.build` says how."""
 NetworkName = Annotated[str, AfterValidator(_absolute)]
 Month = Annotated[int, Field(ge=1, le=12)]
 Day = Annotated[int, Field(ge=1, le=31)]
@@ -101,6 +103,11 @@ class Config(Settings):
 
     network: NetworkName = Field(
         "case24-tight", description="a MATPOWER .m file, a built-in case (case39), or synthetic-N with N units"
+    )
+    flow: Flow | None = Field(
+        None,
+        description="matpower: b = 1 / (x tap), phase shifts counted; pglib: b = x / (r^2 + x^2), taps and shifts left "
+        "out, as PGLib publishes its optima; by the source",
     )
     limit_scale: float = Field(1.0, gt=0, le=1e6, description="every line limit times this")
     observation: Literal["A", "B", "C", "P"] = Field(

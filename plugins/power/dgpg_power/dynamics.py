@@ -32,8 +32,8 @@ def dispatch(base: Tensor, share: Tensor, low: Tensor, high: Tensor, demand: Ten
     return output + taken.unsqueeze(-1) * room
 
 
-def flows(output: Tensor, load: Tensor, unit_factors: Tensor, bus_factors: Tensor) -> Tensor:
-    """Line flows f = H p - F d `[B, L]`.
+def flows(output: Tensor, load: Tensor, unit_factors: Tensor, bus_factors: Tensor, loop_flow: Tensor) -> Tensor:
+    """Line flows f = H p - F d + c `[B, L]`.
 
     Args:
         output: p, `[B, N]`.
@@ -41,8 +41,9 @@ def flows(output: Tensor, load: Tensor, unit_factors: Tensor, bus_factors: Tenso
         unit_factors: H, the columns of the PTDF matrix at the units' buses, `[L, N]`.
         bus_factors: F, the PTDF matrix, `[L, nb]`. Its reference is the load, so a mismatch of generation and
             load counts as spread over all loads.
+        loop_flow: c, what phase shifters drive around loops, `[L]`.
     """
-    return output @ unit_factors.mT - load @ bus_factors.mT
+    return output @ unit_factors.mT - load @ bus_factors.mT + loop_flow
 
 
 def after_outage(flow: Tensor, line: Tensor, factors: Tensor) -> Tensor:
@@ -51,7 +52,8 @@ def after_outage(flow: Tensor, line: Tensor, factors: Tensor) -> Tensor:
     Args:
         flow: before, `[B, L]`.
         line: the line k that is out, -1 for none, `[B]`.
-        factors: LODF, `[L, L]`, column k for the outage of line k (zero for a bridge).
+        factors: LODF, `[L, L]`, column k for the outage of line k (zero for a bridge). A phase shifter that is out
+            takes with it what it drove around its loops: that is in f_k.
     """
     at = line.clamp(min=0)
     moved = factors.mT[at] * flow.gather(-1, at.unsqueeze(-1))

@@ -105,11 +105,11 @@ class PowerEnv:
             grid.flow(output, context["oracle_load"]), context["oracle_outage"], grid.outage_factors
         )  # fmt: skip
         cost = grid.cost(output, flow, context["demand"], context["available"])
-        excess = overload(flow, grid.limit)
+        excess = overload(flow, grid.flow_min, grid.flow_max)
         missing = (context["demand"] - output.sum(-1)).abs()
         own = generation(output, grid.curves) + (grid.tariff.imbalance * missing / self.num_agents).unsqueeze(-1)
         measures = {
-            "overload_share": (excess > TOLERANCE * grid.limit).any(-1),
+            "overload_share": (excess > TOLERANCE * grid.reach).any(-1),
             "overload_mw": excess.sum(-1),
             "imbalance_mw": missing,
             "generation_cost": generation(output, grid.curves).sum(-1),

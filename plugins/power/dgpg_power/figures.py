@@ -130,7 +130,7 @@ def _classes(price: FloatArray, capacity: FloatArray) -> list[IntArray]:
 
 def spread(network: Network, shown: Replay) -> FloatArray:
     """Loading of each line, percentiles `TAILS` over steps, `[3, L]`; 0 where a line has no limit."""
-    loading = np.abs(shown.flow).reshape(-1, network.num_lines) / network.line_limit
+    loading = network.loading(shown.flow).reshape(-1, network.num_lines)
     found: FloatArray = np.percentile(loading, TAILS, axis=0)
     return found
 

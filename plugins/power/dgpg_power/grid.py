@@ -23,10 +23,18 @@ class Grid:
     """H, `[L, N]`."""
     bus_factors: Tensor
     """F, `[L, nb]`."""
+    loop_flow: Tensor
+    """c, what phase shifters drive around loops, MW, `[L]`."""
     outage_factors: Tensor
     """LODF, `[L, L]`."""
-    limit: Tensor
-    """MW, `[L]`."""
+    flow_min: Tensor
+    """MW, `[L]`; -inf where there is no limit."""
+    flow_max: Tensor
+    """MW, `[L]`; inf where there is no limit."""
+    middle: Tensor
+    """Flow between the limits, MW, `[L]`."""
+    reach: Tensor
+    """From there to a limit, MW, `[L]`: what loadings are shares of; inf where there is no limit."""
     resistance: Tensor
     """r / base, per MW, `[L]`."""
     curves: CostCurves
@@ -52,11 +60,21 @@ class Grid:
 
     def flow(self, output: Tensor, load: Tensor) -> Tensor:
         """Flows of an intact grid, `[B, L]`."""
-        return flows(output, load, self.unit_factors, self.bus_factors)
+        return flows(output, load, self.unit_factors, self.bus_factors, self.loop_flow)
 
     def cost(self, output: Tensor, flow: Tensor, demand: Tensor, available: Tensor) -> Tensor:
         """Cost of a step, `[B]`, $ per hour."""
-        return step_cost(output, flow, demand, available, self.curves, self.limit, self.renewable, self.tariff)
+        limits = (self.flow_min, self.flow_max)
+        return step_cost(output, flow, demand, available, self.curves, limits, self.renewable, self.tariff)
+
+    @property
+    def limited(self) -> Tensor:
+        """Lines that have a limit, bool `[L]`."""
+        return self.reach < torch.inf
+
+    def loading(self, flow: Tensor) -> Tensor:
+        """Flow from the middle over reach, `[..., L]`: -1 and 1 at the limits, 0 where there is none."""
+        return (flow - self.middle) / self.reach
 
 
 class Grids(PerDevice[Grid]):
@@ -78,8 +96,12 @@ def make_grid(system: System, device: torch.device, dtype: torch.dtype = torch.f
     return Grid(
         unit_factors=tensor(system.bus_factors[:, network.unit_bus]),
         bus_factors=tensor(system.bus_factors),
+        loop_flow=tensor(system.loop_flow),
         outage_factors=tensor(system.outage_factors),
-        limit=tensor(network.line_limit),
+        flow_min=tensor(network.flow_min),
+        flow_max=tensor(network.flow_max),
+        middle=tensor(network.middle),
+        reach=tensor(network.reach),
         resistance=tensor(network.resistance / network.base_mva),
         curves=CostCurves(
             tensor(network.cost_constant),

@@ -40,7 +40,7 @@ class Scales:
     total: FloatArray
     """Of the total forecast, `[2]`."""
     loading: FloatArray
-    """Flow of each line over its limit, `[2, L]`."""
+    """Of each line, see `Grid.loading`, `[2, L]`."""
     base_loading: FloatArray
     """The same of the flow that loads alone cause, `[2, L]`."""
 
@@ -72,7 +72,7 @@ def build(config: Config) -> Instance:
 def _own_lines(network: Network, factors: FloatArray, loading: FloatArray) -> IntArray:
     """The lines that a unit's whole range moves most, for their limit; those that come near it (`[L]`) first."""
     moved = np.abs(factors[:, network.unit_bus]) * (network.unit_max - network.unit_min)
-    share = (moved / network.line_limit[:, None]).T + 1e6 * (loading > NEAR)
+    share = (moved / network.reach[:, None]).T + 1e6 * (loading > NEAR)
     return np.argsort(-share, axis=1, kind="stable")[:, : min(OWN_LINES, network.num_lines)]
 
 
@@ -81,8 +81,8 @@ def _measured(system: System, notes: tuple[str, ...]) -> Instance:
     grid = make_grid(system, torch.device("cpu"))
     load, best = _optima(system, grid)
     fine, price = best.solved, _overload_price(system.config, best)
-    limit = torch.tensor(system.network.line_limit).float()
-    loading, base = best.flow[fine] / limit, (-load[fine] @ grid.bus_factors.mT) / limit
+    base = grid.loop_flow - load[fine] @ grid.bus_factors.mT
+    loading, base = grid.loading(best.flow[fine]), grid.loading(base)
     scales = Scales(
         _moments(load), _moments(load.sum(-1, keepdim=True)), *(_moments(x, STEADY) for x in (loading, base))
     )

@@ -1,8 +1,7 @@
 """A grid under the DC approximation: buses, lines, units and what a unit's output costs.
 
-Flows follow B θ = injection with susceptances b = x / (r² + x²); tap ratios and phase shifts are left out, as
-in the DC model of PowerModels.jl, whose optima PGLib publishes. Everything is in MW, MW per hour and $ per
-hour; positions count from 0 and are not bus numbers.
+The flow of a line is b (θ_from - θ_to - φ), φ the shift of a transformer; flows add up to the injections at
+every bus. Everything is in MW, MW per hour and $ per hour; positions count from 0 and are not bus numbers.
 """
 
 from __future__ import annotations
@@ -22,11 +21,13 @@ IntArray: TypeAlias = NDArray[np.int64]
 FloatArray: TypeAlias = NDArray[np.float64]
 
 _BUSES = ("bus_number", "area", "load")
-_LINES = ("line_from", "line_to", "susceptance", "resistance", "line_limit")
+_LINES = ("line_from", "line_to", "susceptance", "resistance", "shift_flow", "flow_min", "flow_max")
 _UNITS = (
     *("unit_bus", "unit_name", "unit_kind", "unit_min", "unit_max", "ramp"),
     *("cost_constant", "cost_linear", "cost_quadratic", "kink", "kink_slope"),
 )
+ONE_SIDED = 1.0
+"""MW: least reach of a line that has a limit in one direction alone, at a flow near 0."""
 _WHOLE = {"bus_number", "area", "line_from", "line_to", "unit_bus"}
 _TEXT = {"unit_name", "unit_kind"}
 
@@ -45,9 +46,11 @@ class Network:
         load: demand and shunt losses at the bus, MW, `[nb]`; below 0 where given injections exceed them.
         line_from: position of the bus from which the line's flow counts positive, `[nl]`.
         line_to: position of the bus at its other end, `[nl]`.
-        susceptance: b = x / (r² + x²), per unit, `[nl]`.
+        susceptance: b, per unit, `[nl]`; below 0 for a series capacitor.
         resistance: per unit, `[nl]`; the DC flow does not use it.
-        line_limit: largest flow in either direction, MW, `[nl]`; inf where there is none.
+        shift_flow: flow at equal angles of both buses, -b φ, MW, `[nl]`; 0 where no phase is shifted.
+        flow_min: least flow, MW, `[nl]`; minus the largest where limits are alike both ways, -inf where there is none.
+        flow_max: largest flow, MW, `[nl]`; inf where there is none.
         unit_bus: position of the unit's bus, `[N]`.
         unit_name: name of the unit, distinct, `[N]`.
         unit_kind: "thermal", "wind", "pv" and so on; "thermal" where the source does not say, `[N]`.
@@ -71,7 +74,9 @@ class Network:
     line_to: IntArray
     susceptance: FloatArray
     resistance: FloatArray
-    line_limit: FloatArray
+    shift_flow: FloatArray
+    flow_min: FloatArray
+    flow_max: FloatArray
     unit_bus: IntArray
     unit_name: tuple[str, ...]
     unit_kind: tuple[str, ...]
@@ -124,7 +129,7 @@ class Network:
 
     def scaled(self, load: float = 1.0, limit: float = 1.0) -> Network:
         """A copy with every load times `load` and every line limit times `limit`."""
-        return replace(self, load=self.load * load, line_limit=self.line_limit * limit)
+        return replace(self, load=self.load * load, flow_min=self.flow_min * limit, flow_max=self.flow_max * limit)
 
     def relaxed(self) -> Network:
         """A copy in which every unit can go down to 0: unit_min = min(unit_min, 0)."""
@@ -132,14 +137,50 @@ class Network:
         note = (f"minimum output of {count} {'unit' if count == 1 else 'units'} set to 0",) if count else ()
         return replace(self, unit_min=np.minimum(self.unit_min, 0.0), notes=self.notes + note)
 
+    @property
+    def middle(self) -> FloatArray:
+        """Flow in the middle between a line's limits, MW, `[nl]`; 0 where it has fewer than two."""
+        with np.errstate(invalid="ignore"):
+            centre = (self.flow_max + self.flow_min) / 2
+        return np.where(np.isfinite(centre), centre, 0.0)
+
+    @property
+    def reach(self) -> FloatArray:
+        """Flow from the middle to a limit, MW, `[nl]`, what loadings are shares of; inf where there is no limit."""
+        both = (self.flow_max - self.flow_min) / 2
+        one = np.minimum(np.abs(self.flow_max), np.abs(self.flow_min))
+        return np.where(np.isfinite(both), both, np.maximum(one, ONE_SIDED))
+
+    def loading(self, flow: ArrayLike) -> FloatArray:
+        """Share of its limit that a flow in MW takes, 1 at either limit: `[..., nl]` -> `[..., nl]`.
+
+        Where limits differ by direction, 0 is in the middle between them. 0 where there is no limit.
+        """
+        f, reach = np.asarray(flow, np.float64), self.reach
+        beyond = np.maximum(f - self.flow_max, self.flow_min - f)
+        limited = np.isfinite(reach)
+        share: FloatArray = np.where(limited, np.where(limited, beyond, 0.0) / np.where(limited, reach, 1.0) + 1, 0.0)
+        return np.maximum(share, 0.0)
+
     def line_name(self, line: int) -> str:
         """The line's buses by number, as messages name it: "line 4 (bus 101 to bus 102)"."""
         ends = self.bus_number[[self.line_from[line], self.line_to[line]]]
         return f"line {line} (bus {ends[0]} to bus {ends[1]})"
 
 
+def loop_flows(network: Network, factors: FloatArray) -> FloatArray:
+    """Flows that phase shifters drive around loops, MW, `[nl]`: flows are `factors @ injection + loop_flows`.
+
+    c = f - F A' f with f the `shift_flow`, A the incidence of lines and buses and F the `factors`, `ptdf(network)`.
+    """
+    nb, own = network.num_buses, network.shift_flow
+    injection = np.bincount(network.line_from, own, nb) - np.bincount(network.line_to, own, nb)
+    result: FloatArray = own - factors @ injection
+    return result
+
+
 def ptdf(network: Network) -> FloatArray:
-    """Power transfer distribution factors `[nl, nb]`: flows in MW are `ptdf @ injection` if injections sum to 0.
+    """Power transfer distribution factors `[nl, nb]`: how flows in MW change with injections that sum to 0.
 
     The reference is the load: a bus's column holds the flows when one MW fed in there is taken out at all
     buses in proportion to their load (where positive). Another reference shifts each row by a constant, which
@@ -243,14 +284,16 @@ def _check_sizes(network: Network) -> str:
 
 
 def _check_numbers(network: Network) -> str:
-    finite = ("load", "susceptance", "resistance", "unit_min", "unit_max", "cost_constant", "cost_linear")
+    finite = ("load", "susceptance", "resistance", "shift_flow", "unit_min", "unit_max", "cost_constant", "cost_linear")
     for field in (*finite, "cost_quadratic", "kink", "kink_slope"):
         if not np.isfinite(getattr(network, field)).all():
             return f"{field} holds a number that is not finite: correct it"
     for line in np.flatnonzero(network.susceptance == 0)[:1]:
         return f"{network.line_name(line)} has reactance 0: merge its buses or give it a small reactance"
-    for line in np.flatnonzero(~(network.line_limit > 0))[:1]:
-        return f"{network.line_name(line)} has the limit {network.line_limit[line]:g} MW, expected one above 0 or inf"
+    good = (network.flow_min < network.flow_max) & (network.flow_min < np.inf) & (network.flow_max > -np.inf)
+    for line in np.flatnonzero(~good)[:1]:
+        ends = f"{network.flow_min[line]:g} to {network.flow_max[line]:g} MW"
+        return f"{network.line_name(line)} has the limits {ends}, expected the first below the second: correct them"
     for n in np.flatnonzero(~(network.ramp > 0))[:1]:
         return f"unit {network.unit_name[n]} has the ramp {network.ramp[n]:g} MW per hour, expected one above 0 or inf"
     for n in np.flatnonzero(network.unit_min > network.unit_max)[:1]:

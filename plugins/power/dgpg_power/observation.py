@@ -124,7 +124,7 @@ def decide(grid: Grid, sight: Sight, tape: Tape, past: Past, t: int) -> Decision
     if sight.level in "CP":
         agent = torch.cat([agent, _loading(past.flow, grid, sight.loading)[:, sight.own_lines]], -1)
     if sight.level == "P":
-        base = _loading(-told @ grid.bus_factors.mT, grid, sight.base_loading)[:, sight.broadcast]
+        base = _loading(grid.loop_flow - told @ grid.bus_factors.mT, grid, sight.base_loading)[:, sight.broadcast]
         agent = torch.cat([agent, base.unsqueeze(1).expand(-1, agent.shape[1], -1)], -1)
     active = tape.most[t] > 0
     central = [
@@ -162,14 +162,14 @@ def _own(grid: Grid, sight: Sight, context: Context, past: Past, told: Tensor, t
 def _feedback(grid: Grid, sight: Sight, past: Past) -> Tensor:
     """Level B: the last residual, in deviations of demand, and the price of overloads in the area, `[B, N, 2]`."""
     residual = (past.residual / sight.total[1]).unsqueeze(-1).expand(-1, len(grid.unit_bus))
-    over = past.flow.sign() * (past.flow.abs() > grid.limit)
+    over = (past.flow > grid.flow_max).float() - (past.flow < grid.flow_min).float()
     price = over @ grid.unit_factors @ sight.area.mT
     return torch.stack([residual, price], -1)
 
 
 def _loading(flow: Tensor, grid: Grid, scale: Tensor) -> Tensor:
-    """Flow over limit, standardised, `[B, L]`; 0 where there is no limit."""
-    return _scaled(flow / grid.limit, scale)
+    """Loading, standardised, `[B, L]`; 0 where there is no limit."""
+    return _scaled(grid.loading(flow), scale)
 
 
 def _scaled(x: Tensor, moments: Tensor) -> Tensor:

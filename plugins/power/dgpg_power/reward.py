@@ -40,9 +40,9 @@ def marginal(output: Tensor, curves: CostCurves) -> Tensor:
     return slope + (curves.kink_slope * (output.unsqueeze(-1) >= curves.kink)).sum(-1)
 
 
-def overload(flow: Tensor, limit: Tensor) -> Tensor:
-    """MW over the limit on each line, `[B, L]`."""
-    return (flow.abs() - limit).clamp(min=0)
+def overload(flow: Tensor, flow_min: Tensor, flow_max: Tensor) -> Tensor:
+    """MW beyond the limits of each line, `[B, L]`."""
+    return torch.maximum(flow - flow_max, flow_min - flow).clamp(min=0)
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Tariff:
 
 def step_cost(
     output: Tensor, flow: Tensor, demand: Tensor, available: Tensor,
-    curves: CostCurves, limit: Tensor, renewable: Tensor, tariff: Tariff,
+    curves: CostCurves, limits: tuple[Tensor, Tensor], renewable: Tensor, tariff: Tariff,
 ) -> Tensor:  # fmt: skip
     """Shared cost of a step, `[B]`.
 
@@ -66,11 +66,11 @@ def step_cost(
         demand: what had to be generated, `[B]`.
         available: what weather and limits offered, `[B, N]`.
         curves: costs of generation.
-        limit: line limits, `[L]`.
+        limits: least and largest flow of each line, `[L]` each.
         renewable: True for units that run on wind or sun, `[N]`.
         tariff: prices of the rest.
     """
-    cost = generation(output, curves).sum(-1) + tariff.overload * overload(flow, limit).sum(-1)
+    cost = generation(output, curves).sum(-1) + tariff.overload * overload(flow, *limits).sum(-1)
     cost = cost + tariff.imbalance * (demand - output.sum(-1)).abs()
     spilled = torch.where(renewable, available - output, torch.zeros_like(output)).clamp(min=0)
     return cost + tariff.curtailment * spilled.sum(-1)

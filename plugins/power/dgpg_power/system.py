@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import laplacian
 
 from dgpg.errors import ConfigError
-from dgpg_power.config import Config
+from dgpg_power.config import Config, Flow
 from dgpg_power.data.load import load_network
 from dgpg_power.data.rts import load_rts
-from dgpg_power.network import FloatArray, IntArray, Network, bridges, ptdf
+from dgpg_power.network import FloatArray, IntArray, Network, bridges, loop_flows, ptdf
 from dgpg_power.recorded import Recorded, folder_of, recorded
 from dgpg_power.reward import Tariff
 
-NAMED = {"case24-tight": ("case24_ieee_rts", 0.6)}
-"""Networks of this plugin's own: another one with its line limits scaled, so that lines bind."""
+
+@dataclass(frozen=True)
+class Source:
+    """Where a network comes from."""
+
+    name: str
+    """Of a file or case."""
+    limit: float
+    """Every line limit times this."""
+    flow: Flow | None
+    """Convention of the DC approximation; the source's own if None."""
+
+
+NAMED: Mapping[str, Source] = MappingProxyType({"case24-tight": Source("case24_ieee_rts", 0.6, "pglib")})
+"""Networks of this plugin's own."""
 LEAST_PRICE = 10.0
 """Overload price where no line binds, $ per MWh."""
 
@@ -31,6 +46,8 @@ class System:
     network: Network
     bus_factors: FloatArray
     """PTDF, `[L, nb]`."""
+    loop_flow: FloatArray
+    """What phase shifters drive around loops, MW, `[L]`."""
     outage_factors: FloatArray
     """LODF, `[L, L]`; the column of a bridge is zero."""
     trippable: IntArray
@@ -55,24 +72,34 @@ def configured(config: Config) -> tuple[System, tuple[str, ...]]:
         ConfigError: demand cannot be met, or settings exclude each other.
     """
     network, series, notes = _network(config)
+    return made_of(config, network, series), notes
+
+
+def made_of(config: Config, network: Network, series: Recorded | None = None) -> System:
+    """The system of a network."""
     factors = ptdf(network)
-    system = System(
+    return System(
         config=config,
         network=network,
         bus_factors=factors,
+        loop_flow=loop_flows(network, factors),
         outage_factors=_outage_factors(network, factors),
         trippable=np.flatnonzero(~bridges(network)),
         noise_factor=noise_factor(network, config.load.reach),
         series=series,
         tariff=Tariff(config.prices.overload or LEAST_PRICE, config.prices.imbalance, config.prices.curtailment),
     )
-    return system, notes
 
 
 def grid_of(config: Config) -> tuple[str, Path | None]:
     """What decides on buses, lines and units, whatever their limits and demand: a series has units of its own."""
-    name, _ = NAMED.get(config.network, (config.network, 1.0))
-    return name, folder_of(config)
+    return source_of(config).name, folder_of(config)
+
+
+def source_of(config: Config) -> Source:
+    """What the configured network is made of, with the limits and the convention that settings ask for."""
+    named = NAMED.get(config.network, Source(config.network, 1.0, None))
+    return Source(named.name, named.limit * config.limit_scale, config.flow or named.flow)
 
 
 def noise_factor(network: Network, reach: float) -> FloatArray:
@@ -95,13 +122,16 @@ def _network(config: Config) -> tuple[Network, Recorded | None, tuple[str, ...]]
     if folder:
         if commitment == "all-on":
             raise ConfigError("commitment = all-on: minimum outputs exceed demand in this series; use relaxed")
-        network, series = recorded(config, load_rts(folder))
+        network, series = recorded(config, load_rts(folder, config.flow))
         network = network.scaled(limit=config.limit_scale)
     else:
         if commitment == "committed":
             raise ConfigError("commitment = committed: on and off are solved for a recorded series only; use all-on")
-        name, tight = NAMED.get(config.network, (config.network, 1.0))
-        network = load_network(name, NAMED).scaled(load=config.load.scale, limit=tight * config.limit_scale)
+        source = source_of(config)
+        if source.name.startswith("synthetic-") and source.flow == "matpower":
+            raise ConfigError(f"flow = matpower: {source.name} is generated for flow = pglib; leave flow out")
+        network = load_network(source.name, NAMED, source.flow)
+        network = network.scaled(load=config.load.scale, limit=source.limit)
     if commitment == "relaxed":
         network = network.relaxed()
     if config.ramp is not None:

@@ -21,11 +21,14 @@ def untold(network: Network, seed: int, costs: float = 0.3, limits: float = 0.1)
     """The true network: costs off by up to 30 %, limits by 10 % up or down."""
     rng = np.random.default_rng(seed)
     n = network.num_units
+    quadratic, linear = (rng.uniform(1 - costs, 1 + costs, n) for _ in range(2))
+    limit = network.flow_max * rng.choice([1 - limits, 1 + limits], network.num_lines)
     return replace(
         network,
-        cost_quadratic=network.cost_quadratic * rng.uniform(1 - costs, 1 + costs, n),
-        cost_linear=network.cost_linear * rng.uniform(1 - costs, 1 + costs, n),
-        line_limit=network.line_limit * rng.choice([1 - limits, 1 + limits], network.num_lines),
+        cost_quadratic=network.cost_quadratic * quadratic,
+        cost_linear=network.cost_linear * linear,
+        flow_min=-limit,
+        flow_max=limit,
     )
 
 

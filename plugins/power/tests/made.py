@@ -1,11 +1,13 @@
 """Instances that the tests of this folder share, and the settings that make the analytical model exact."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from dgpg_power.config import Config
 from dgpg_power.env import PowerEnv
+from dgpg_power.grid import Grid
 from dgpg_power.instance import Instance, build
 
 CPU = torch.device("cpu")
@@ -31,6 +33,11 @@ def built(**values: Any) -> Instance:
 def environment(num_envs: int = 3, seed: int = 0, **values: Any) -> PowerEnv:
     """Environments of such an instance, not yet reset."""
     return PowerEnv(built(**values), num_envs, CPU, seed)
+
+
+def limited(grid: Grid, limit: torch.Tensor) -> Grid:
+    """The grid with the same limits both ways, MW, `[L]`."""
+    return replace(grid, flow_min=-limit, flow_max=limit, middle=torch.zeros_like(limit), reach=limit)
 
 
 def random_actions(env: PowerEnv, draw: torch.Generator) -> torch.Tensor:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
-from dgpg_power.network import Network, ptdf
+from dgpg_power.network import Network, loop_flows, ptdf
 
 FloatArray = NDArray[np.float64]
 
@@ -18,18 +18,23 @@ def angle_flows(network: Network, injection: FloatArray) -> FloatArray:
         matrix[b, b] += s
         matrix[a, b] -= s
         matrix[b, a] -= s
-    angle = np.linalg.lstsq(matrix, injection, rcond=1e-14)[0]
-    return np.asarray(network.susceptance * (angle[network.line_from] - angle[network.line_to]))
+    shifted = np.zeros(nb)  # what phase shifters take out at one end and put in at the other
+    np.add.at(shifted, network.line_from, network.shift_flow)
+    np.add.at(shifted, network.line_to, -network.shift_flow)
+    angle = np.linalg.lstsq(matrix, injection - shifted, rcond=1e-14)[0]
+    return np.asarray(network.susceptance * (angle[network.line_from] - angle[network.line_to]) + network.shift_flow)
 
 
 def dc_optimum(network: Network, lines: bool = True, rounds: int = 60) -> tuple[float, FloatArray] | None:
     """Least cost and output `[N]` by linear programs, convex costs by their tangents; None if infeasible."""
     n = network.num_units
     own = ptdf(network)[:, network.unit_bus] if lines else np.zeros((0, n))
-    limit, base = network.line_limit, ptdf(network) @ network.load
-    kept = np.isfinite(limit) if lines else np.zeros(len(own), bool)
-    own, limit, base = own[kept], limit[: len(kept)][kept], base[: len(kept)][kept]
-    flows = np.concatenate([own, -own]), np.concatenate([limit + base, limit - base])
+    factors = ptdf(network)
+    base = factors @ network.load - loop_flows(network, factors)
+    kept = np.isfinite(network.reach) if lines else np.zeros(0, bool)
+    most, least, base = (x[: len(kept)][kept] for x in (network.flow_max, network.flow_min, base))
+    own = own[kept]
+    flows = np.concatenate([own, -own]), np.concatenate([most + base, -least - base])
     rows, right = [np.hstack([flows[0], np.zeros((len(flows[0]), n))])], [flows[1]]
     point, best = (network.unit_min + network.unit_max) / 2, np.inf
     output = point

@@ -128,7 +128,7 @@ def test_an_outage_agrees_with_removing_the_line(name: str) -> None:
     flow = torch.tensor(np.stack([factors @ injection] * 2))
     found = after_outage(flow, torch.tensor([line, -1]), torch.tensor(matrix)).numpy()
     kept = np.arange(network.num_lines) != line
-    columns = ("line_from", "line_to", "susceptance", "resistance", "line_limit")
+    columns = ("line_from", "line_to", "susceptance", "resistance", "shift_flow", "flow_min", "flow_max")
     removed = replace(network, **{c: getattr(network, c)[kept] for c in columns})
     np.testing.assert_allclose(found[0, kept], angle_flows(removed, injection), atol=1e-6)
     assert abs(found[0, line]) < 1e-9
@@ -141,7 +141,7 @@ def test_flows_are_those_of_the_injection() -> None:
     load = rng.uniform(0, 100, network.num_buses)
     output = np.full(network.num_units, load.sum() / network.num_units)
     units = torch.tensor(factors[:, network.unit_bus])
-    found = flows(torch.tensor(output)[None], torch.tensor(load)[None], units, torch.tensor(factors))
+    found = flows(torch.tensor(output)[None], torch.tensor(load)[None], units, torch.tensor(factors), torch.zeros(46))
     injection = np.bincount(network.unit_bus, output, network.num_buses) - load
     np.testing.assert_allclose(found[0], angle_flows(network, injection), atol=1e-6)
 

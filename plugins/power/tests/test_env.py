@@ -1,6 +1,5 @@
 """The environment: what it is told and charges, that it repeats itself, and what its measures count."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from dgpg.domain import Step
 from dgpg_power.env import PowerEnv
 from dgpg_power.reward import generation
 
-from .made import EXACT, environment, random_actions
+from .made import EXACT, environment, limited, random_actions
 
 
 def started(**values: Any) -> PowerEnv:
@@ -100,9 +99,9 @@ def test_an_overload_counts_from_one_percent_on() -> None:
     at = int(env.past.flow[:, line].abs().argmax())
     for over, counted in ((0.98, 0.0), (1.009, 0.0), (1.011, 1.0), (1.5, 1.0)):
         env.load_state_dict(state)
-        limit = torch.full_like(env.plant.limit, torch.inf)
+        limit = torch.full_like(env.plant.reach, torch.inf)
         limit[line] = float(flow[line]) / over
-        env.plant = replace(env.plant, limit=limit)
+        env.plant = limited(env.plant, limit)
         step = env.step(actions)
         assert step.measures["overload_share"][at] == counted
         assert step.measures["overload_mw"][at] == pytest.approx(max(0.0, 1 - 1 / over) * float(flow[line]), abs=1e-2)

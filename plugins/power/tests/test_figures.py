@@ -38,7 +38,7 @@ def test_a_replay_meets_the_episodes_of_an_evaluation() -> None:
     assert shown.output.shape == (6, 3, network.num_units) and shown.flow.shape == (6, 3, network.num_lines)
     missing = np.abs(shown.demand - shown.output.sum(-1)).mean(0)
     assert missing == pytest.approx(found.measures["imbalance_mw"], abs=1e-3)
-    over = np.maximum(np.abs(shown.flow) - network.line_limit, 0).sum(-1).mean(0)
+    over = np.maximum(np.abs(shown.flow) - network.flow_max, 0).sum(-1).mean(0)
     assert over == pytest.approx(found.measures["overload_mw"], abs=1e-3)
 
 
@@ -89,7 +89,7 @@ def test_wind_and_sun_have_bands_of_their_own() -> None:
 
 def test_lines_are_sorted_by_the_loading_of_the_optimum() -> None:
     grid = built().network
-    grid = replace(grid, line_limit=np.array([*[100.0] * 8, np.inf]))
+    grid = replace(grid, flow_max=np.array([*[100.0] * 8, np.inf]), flow_min=np.array([*[-100.0] * 8, -np.inf]))
     percent = np.array([40, 99, 60, 10, 80, 20, 45, 30, 1000.0])
 
     def steady(flow: np.ndarray) -> Replay:

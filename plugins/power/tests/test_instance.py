@@ -72,9 +72,9 @@ def test_equal_configurations_are_built_once() -> None:
 
 
 def test_the_tight_grid_is_another_with_its_limits_scaled() -> None:
-    name, share = NAMED["case24-tight"]
+    name, share = NAMED["case24-tight"].name, NAMED["case24-tight"].limit
     tight, loose = built(network="case24-tight").network, built(network=name).network
-    np.testing.assert_allclose(tight.line_limit, share * loose.line_limit)
+    np.testing.assert_allclose(tight.flow_max, share * loose.flow_max)
     np.testing.assert_array_equal(tight.load, loose.load)
 
 

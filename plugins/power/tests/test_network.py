@@ -28,7 +28,9 @@ def triangle(**changes: Any) -> Network:
         line_to=[1, 2, 2, 3],
         susceptance=[10.0, 10.0, 5.0, 8.0],
         resistance=[0.01, 0.01, 0.02, 0.01],
-        line_limit=[100.0, 100.0, np.inf, 20.0],
+        shift_flow=[0.0, 0.0, 0.0, 0.0],
+        flow_min=[-100.0, -100.0, -np.inf, -20.0],
+        flow_max=[100.0, 100.0, np.inf, 20.0],
         unit_bus=[0, 1],
         unit_name=("a", "b"),
         unit_kind=("thermal", "wind"),
@@ -75,7 +77,6 @@ def test_flows_agree_with_pypower(name: str) -> None:
     network, case = load_network(name), getattr(api, name)()
     assert ((case["branch"][:, 8] == 0) | (case["branch"][:, 8] == 1)).all() and not case["branch"][:, 9].any()
     case["gen"] = case["gen"].astype(float)  # whole numbers would cut off what PYPOWER writes into them
-    case["branch"][:, 3] = 1 / network.susceptance  # PYPOWER takes b = 1 / x, this plugin b = x / (r² + x²)
     result, success = api.rundcpf(case, api.ppoption(VERBOSE=0, OUT_ALL=0))
     assert success
     injection = np.bincount(network.unit_bus, result["gen"][:, 1], network.num_buses) - network.load
@@ -84,7 +85,7 @@ def test_flows_agree_with_pypower(name: str) -> None:
 
 def _without(network: Network, line: int) -> Network:
     kept = np.arange(network.num_lines) != line
-    names = ("line_from", "line_to", "susceptance", "resistance", "line_limit")
+    names = ("line_from", "line_to", "susceptance", "resistance", "shift_flow", "flow_min", "flow_max")
     return replace(network, **{name: getattr(network, name)[kept] for name in names})
 
 
@@ -131,7 +132,8 @@ def test_copies_change_what_they_say() -> None:
     network = triangle()
     half = network.scaled(load=0.5, limit=0.8)
     np.testing.assert_allclose(half.load, [0, 0, 25, 5])
-    np.testing.assert_allclose(half.line_limit, [80, 80, np.inf, 16])
+    np.testing.assert_allclose(half.flow_max, [80, 80, np.inf, 16])
+    np.testing.assert_allclose(half.flow_min, [-80, -80, -np.inf, -16])
     assert network.relaxed().unit_min.tolist() == [0, 0]
     assert network.relaxed().notes == ("minimum output of 1 unit set to 0",)
     assert network.unit_min.tolist() == [10, 0]
@@ -154,7 +156,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "unknown bus of a unit": ({"unit_bus": [0, -1]}, "a unit lies at bus position -1"),
     "zero impedance": ({"susceptance": [10, 0, 5, 8]}, r"line 1 \(bus 20 to bus 30\) has reactance 0"),
     "not finite": ({"unit_max": [40, np.inf]}, "unit_max holds a number that is not finite"),
-    "limit": ({"line_limit": [0, 1, 1, 1]}, r"line 0 \(bus 10 to bus 20\) has the limit 0 MW"),
+    "limits": ({"flow_min": [100, 1, 1, 1]}, r"line 0 \(bus 10 to bus 20\) has the limits 100 to 100 MW, expected the"),
+    "no number": ({"flow_max": [1, np.nan, 1, 1]}, r"line 1 \(bus 20 to bus 30\) has the limits -100 to nan MW"),
+    "no flow": ({"flow_min": [-np.inf] * 4, "flow_max": [-np.inf, 1, 1, 1]}, r"line 0 .* has the limits -inf to -inf"),
     "ramp": ({"ramp": [0, 1]}, "unit a has the ramp 0 MW per hour"),
     "minimum": ({"unit_min": [50, 0]}, "unit a has minimum output 50 MW above its maximum 40 MW"),
     "concave": ({"cost_quadratic": [0, -1]}, "unit b has a cost that is not convex"),

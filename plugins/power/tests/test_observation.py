@@ -96,7 +96,7 @@ def test_feedback_is_the_last_residual_and_the_price_of_overloads() -> None:
     residual = (env.past.residual / env.sight.total[1]).clamp(-10, 10)
     torch.testing.assert_close(seen[..., 0], residual[:, None].expand(-1, env.num_agents))
     # the price tells a unit of an area which way more output there moves the overloads
-    over = env.past.flow.sign() * (env.past.flow.abs() > env.grid.limit)
+    over = env.past.flow.sign() * (env.past.flow.abs() > env.grid.flow_max)
     assert (over != 0).any()
     area = env.instance.network.area[env.instance.network.unit_bus]
     moved = (over @ env.grid.unit_factors).numpy()

@@ -13,6 +13,11 @@ def tensor(*x: float) -> Tensor:
     return torch.tensor(x, dtype=torch.float64)
 
 
+def both(*limit: float) -> tuple[Tensor, Tensor]:
+    """The same limits either way."""
+    return -tensor(*limit), tensor(*limit)
+
+
 # 5 + 10 p + 0.5 p^2 and a curve in pieces: 2 $ per MWh, 5 above 20 MW, 9 above 30 MW
 CURVES = CostCurves(
     constant=tensor(5, 0),
@@ -51,8 +56,14 @@ def test_marginal_is_the_slope_of_generation(p: float, q: float) -> None:
 
 
 def test_overload_counts_both_directions() -> None:
-    found = overload(tensor(120, -130, 90, 1e6)[None], tensor(100, 100, 100, torch.inf))
+    found = overload(tensor(120, -130, 90, 1e6)[None], *both(100, 100, 100, torch.inf))
     torch.testing.assert_close(found, tensor(20, 30, 0, 0)[None])
+
+
+def test_overload_counts_each_direction_by_its_own_limit() -> None:
+    least, most = tensor(-10, -10, 5, -torch.inf), tensor(100, 100, 30, 0)
+    found = overload(torch.stack([tensor(-15, 90, 2, -1e6), tensor(110, 0, 31, 4)]), least, most)
+    torch.testing.assert_close(found, torch.stack([tensor(5, 0, 3, 0), tensor(10, 0, 1, 4)]))
 
 
 CASES: dict[str, tuple[CostCurves, list[float], list[float], float, list[float], float]] = {
@@ -71,6 +82,6 @@ def test_a_step_by_hand(case: str) -> None:
     curves, output, flow, demand, available, expected = CASES[case]
     found = step_cost(
         tensor(*output)[None], tensor(*flow)[None], tensor(demand), tensor(*available)[None],
-        curves, tensor(50, 40), torch.tensor([False, True]), TARIFF,
+        curves, both(50, 40), torch.tensor([False, True]), TARIFF,
     )  # fmt: skip
     torch.testing.assert_close(found, tensor(expected))

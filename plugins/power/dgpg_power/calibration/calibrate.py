@@ -24,7 +24,7 @@ from dgpg_power.programs import program
 from dgpg_power.programs.stationary import stationary_costs
 from dgpg_power.recorded import folder_of
 from dgpg_power.reward import marginal
-from dgpg_power.system import NAMED
+from dgpg_power.system import source_of
 
 FULL = 2e-3
 """A flow this near, relatively, to the largest of its line counts as one at the line's limit."""
@@ -76,7 +76,8 @@ def calibrate(config: Config, data: Path, out: Path | None, iterations: int) -> 
     level = level_of(grid, task, found)
     fitted = _network(instance.network, task, found, level, binding, _curtailment(grid))
     if out is not None:
-        case = with_network(load_case(NAMED.get(config.network, (config.network, 1.0))[0]), fitted)
+        source = source_of(config)
+        case = with_network(load_case(source.name, flow=source.flow), fitted)
         text = matpower_text(case, out.stem)
         write_atomic(out, lambda file: file.write(text.encode()))
     return _rows(instance, task, found, fitted, level, binding)
@@ -112,11 +113,12 @@ def pose(grid: Grid, moments: Moments) -> Task:
     load = load * (demand / load.sum(-1)).unsqueeze(-1)  # as the model is told: losses are where loads are
     low, high = (x.expand(len(load), -1) for x in (grid.unit_min, grid.unit_max))
     problem = program.pose(_firm(grid, output), load, demand, low, high, None, program.PRICED)
-    own = Parameters(grid.curves.quadratic, grid.curves.linear, grid.limit[problem.lines])
-    flow = grid.flow(output, load)[:, problem.lines].abs()
+    own = Parameters(grid.curves.quadratic, grid.curves.linear, grid.reach[problem.lines])
+    flow = (grid.flow(output, load) - grid.middle)[:, problem.lines].abs()
     largest = flow.amax(0)
     full = flow > (1 - FULL) * largest
-    free = ((full.sum(0) >= OFTEN) & (largest > WITHIN * own.limit)) | (largest > NEAR * own.limit)
+    alike = (grid.flow_min == -grid.flow_max)[problem.lines]
+    free = alike & (((full.sum(0) >= OFTEN) & (largest > WITHIN * own.limit)) | (largest > NEAR * own.limit))
     span = (grid.unit_max - grid.unit_min).clamp(min=1e-6)
     within = (output > grid.unit_min + WITHIN * span) & (output < grid.unit_max - WITHIN * span)
     factor = 1.0
@@ -168,15 +170,18 @@ def level_of(grid: Grid, task: Task, found: Fit) -> Level:
 def _network(network: Network, task: Task, found: Fit, level: Level, binding: Tensor, curtailment: Tensor) -> Network:
     """The network with what was found."""
     linear = level.scale * (found.parameters.linear - curtailment) + level.shift + curtailment
-    limit = np.array(network.line_limit)
     kept = torch.maximum(task.own.limit, task.start.limit)
-    limit[task.problem.lines.numpy()] = torch.where(binding, found.parameters.limit, kept).numpy()
+    limit = torch.where(binding, found.parameters.limit, kept)[task.free].numpy()
+    flow_min, flow_max = np.array(network.flow_min), np.array(network.flow_max)
+    lines = task.problem.lines[task.free].numpy()
+    flow_min[lines], flow_max[lines] = -limit, limit
     return replace(
         network,
         cost_quadratic=level.scale * found.parameters.quadratic.numpy(),
         cost_linear=linear.numpy(),
         kink_slope=level.scale * network.kink_slope,
-        line_limit=limit,
+        flow_min=flow_min,
+        flow_max=flow_max,
     )
 
 
@@ -192,13 +197,11 @@ def _rows(
             start, end = (float(getattr(grid, column)[n]) for grid in (network, fitted))
             rows.append(_row(f"{what} cost of {name}", unit, start, end, note))
     for line in task.problem.lines[binding].tolist():
-        start, end = float(network.line_limit[line]), float(fitted.line_limit[line])
+        start, end = float(network.flow_max[line]), float(fitted.flow_max[line])
         rows.append(_row(f"limit of {network.line_name(line)}", "MW", start, end, ""))
-    raised = [
-        line for line in task.problem.lines[~binding].tolist() if fitted.line_limit[line] > network.line_limit[line]
-    ]
+    raised = [line for line in task.problem.lines[~binding].tolist() if fitted.flow_max[line] > network.flow_max[line]]
     for line in raised:
-        start, end = float(network.line_limit[line]), float(fitted.line_limit[line])
+        start, end = float(network.flow_max[line]), float(fitted.flow_max[line])
         note = "does not bind, but the log's largest flow is above it"
         rows.append(_row(f"limit of {network.line_name(line)}", "MW", start, end, note))
     rest = network.num_lines - int(binding.sum()) - len(raised)

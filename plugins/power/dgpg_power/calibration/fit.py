@@ -34,7 +34,7 @@ class Parameters:
     linear: Tensor
     """$ per MWh, `[*, N]`."""
     limit: Tensor
-    """MW, of the m lines that have a limit, `[*, m]`."""
+    """MW from the middle to a limit, of the m lines that have one, `[*, m]`."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import block_array, coo_array, csr_array, eye_array, hstack, kron, vstack
 
-from dgpg_power.network import BoolArray, FloatArray, IntArray, Network
+from dgpg_power.network import BoolArray, FloatArray, IntArray, Network, loop_flows, ptdf
 
 PIECES = 4
 """Straight pieces that stand for a quadratic cost."""
@@ -97,15 +97,16 @@ def build(network: Network, rules: StartRules, load: FloatArray, available: Floa
 
 
 def flow_rows(
-    program: Program, factors: FloatArray, load: FloatArray, unit_bus: IntArray, at: tuple[IntArray, IntArray]
+    program: Program, network: Network, load: FloatArray, at: tuple[IntArray, IntArray]
 ) -> tuple[csr_array, FloatArray]:
     """Flows of lines in hours, `at` = (hours, lines), as rows of x and a constant in MW: flow = rows x + constant."""
     hour, line = at
-    own = factors[:, unit_bus]
+    factors = ptdf(network)
+    own = factors[:, network.unit_bus]
     units = own.shape[1]
     column = (hour[:, None] * units + np.arange(units)).ravel()
     pick = csr_array((own[line].ravel(), column, np.arange(len(line) + 1) * units), (len(line), len(load) * units))
-    constant = own[line] @ program.base - (factors[line] * load[hour]).sum(1)
+    constant = own[line] @ program.base - (factors[line] * load[hour]).sum(1) + loop_flows(network, factors)[line]
     return pick @ program.output, constant
 
 

@@ -19,7 +19,7 @@ from scipy.sparse import csr_array, vstack
 from dgpg.errors import DataError, SolverError
 from dgpg.files import cache as store
 from dgpg_power.commitment.program import Program, StartRules, build, flow_rows
-from dgpg_power.network import BoolArray, FloatArray, IntArray, Network, ptdf
+from dgpg_power.network import BoolArray, FloatArray, IntArray, Network
 
 __all__ = ["Commitment", "StartRules", "commit"]
 
@@ -106,18 +106,19 @@ def _solve_within_lines(
     network: Network, program: Program, load: FloatArray, gap: float, time_limit: float
 ) -> OptimizeResult:
     """Solve with the limits of those lines that a solution violated, first without whole numbers, then with them."""
-    factors, hours = ptdf(network), len(load)
-    finite = np.flatnonzero(np.isfinite(network.line_limit))
+    hours, finite = len(load), np.flatnonzero(np.isfinite(network.reach))
     where = np.repeat(np.arange(hours), len(finite)), np.tile(finite, hours)
-    rows, constant = flow_rows(program, factors, load, network.unit_bus, where)
-    limit = network.line_limit[where[1]]
-    active = np.zeros(len(limit), bool)
+    rows, constant = flow_rows(program, network, load, where)
+    least, most, reach = (x[where[1]] for x in (network.flow_min, network.flow_max, network.reach))
+    active = np.zeros(len(reach), bool)
     whole = np.zeros(len(program.whole), bool)
     for _ in range(ROUNDS):
-        result = _solve(program, whole, rows[active], limit[active], constant[active], gap, time_limit)
+        room = (least - constant)[active], (most - constant)[active]
+        result = _solve(program, whole, rows[active], room, gap, time_limit)
         if result.x is None:
             return result
-        over = (np.abs(rows @ result.x + constant) > limit * (1 + TOLERANCE)) & ~active
+        flow = rows @ result.x + constant
+        over = (np.maximum(flow - most, least - flow) > TOLERANCE * reach) & ~active
         if over.any():
             active |= over
         elif whole.any() or not program.whole.any():
@@ -131,13 +132,12 @@ def _solve(
     program: Program,
     whole: BoolArray,
     rows: csr_array,
-    limit: FloatArray,
-    constant: FloatArray,
+    room: tuple[FloatArray, FloatArray],
     gap: float,
     most: float,
 ) -> OptimizeResult:
-    low = np.concatenate([program.low, -limit - constant])
-    high = np.concatenate([program.high, limit - constant])
+    """The program with more rows, between the values of `room`."""
+    low, high = (np.concatenate(pair) for pair in zip((program.low, program.high), room, strict=True))
     result = milp(
         program.cost,
         integrality=whole.astype(np.int64),
@@ -165,7 +165,8 @@ def _commitment(network: Network, program: Program, result: OptimizeResult, hour
 def _key(network: Network, rules: StartRules, load: FloatArray, available: FloatArray, gap: float) -> str:
     """Hash of everything that the result depends on."""
     arrays: tuple[FloatArray | IntArray, ...] = (
-        *(network.line_from, network.line_to, network.susceptance, network.line_limit, network.unit_bus),
+        *(network.line_from, network.line_to, network.susceptance, network.shift_flow),
+        *(network.flow_min, network.flow_max, network.unit_bus),
         *(network.unit_min, network.unit_max, network.cost_constant, network.cost_linear, network.cost_quadratic),
         *(network.kink, network.kink_slope, rules.min_up, rules.min_down, rules.cost, load, available),
     )

@@ -1,12 +1,22 @@
-"""From a case in MATPOWER's columns to a network: what is in service, checked row by row."""
+"""From a case in MATPOWER's columns to a network: what is in service, checked row by row.
+
+Two conventions of the DC approximation are in use and contradict each other once there are taps, shifts or resistance:
+
+* "matpower": b = 1 / (x tap), a phase shift φ moves the flow to b (θ_from - θ_to - φ); makeBdc of MATPOWER and PYPOWER.
+* "pglib": b = x / (r² + x²), taps and phase shifts are left out; DCPPowerModel of PowerModels.jl, whose optima PGLib
+  publishes.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
 from dgpg.errors import DataError
+from dgpg_power.config import Flow
 from dgpg_power.network import BoolArray, FloatArray, IntArray, Network, validate
 
 from .case import Case, Matrix, positions
@@ -17,6 +27,8 @@ BUS, TYPE, PD, GS, AREA = 0, 1, 2, 4, 6
 GEN_BUS, STATUS, PMAX, PMIN, RAMP_AGC = 0, 7, 8, 9, 16
 FROM, TO, R, X, RATE, TAP, SHIFT, ON, ANGLE_MIN, ANGLE_MAX = 0, 1, 2, 3, 5, 8, 9, 10, 11, 12
 ISOLATED = 4
+OPEN: Mapping[Flow, float] = MappingProxyType({"pglib": 90.0, "matpower": 360.0})
+"""Degrees from which an angle limit is none. PowerModels has 60 in the place of those; PGLib's cases keep below."""
 LARGEST = 10**9
 """Largest number of a bus or area: beyond it a file is damaged."""
 
@@ -30,12 +42,13 @@ def to_network(case: Case) -> Network:
     bus, gen, branch = case.bus.array(13), case.gen.array(10), case.branch.array(13)
     kept = kept_rows(case)
     live, units, lines = kept.bus, kept.gen, kept.branch
-    limit, limit_notes = _limits(branch[lines], case.base_mva)
+    physics = branch_physics(branch[lines], case.base_mva, case.flow)
+    _check_room(case.branch, lines, physics)
     costs = _costs(case, len(gen), units)
-    notes = (*case.notes, *kept.notes, *_load_notes(bus[live]), *limit_notes, *_cost_notes(costs))
+    notes = (*case.notes, *kept.notes, *_load_notes(bus[live]), *physics.notes, *_cost_notes(costs))
     names = tuple(case.unit_name[n] if case.unit_name else f"gen{n + 1}" for n in units)
     kinds = tuple(case.unit_kind[n] if case.unit_kind else "thermal" for n in units)
-    network = _assemble(case, (bus[live], gen[units], branch[lines]), limit, costs, (names, kinds), notes)
+    network = _assemble(case, (bus[live], gen[units], branch[lines]), physics, costs, (names, kinds), notes)
     return validate(network, case.where, case.branch.place)
 
 
@@ -72,7 +85,7 @@ def kept_rows(case: Case) -> Kept:
 def _assemble(
     case: Case,
     rows: tuple[FloatArray, FloatArray, FloatArray],
-    limit: FloatArray,
+    physics: BranchPhysics,
     costs: list[Cost],
     units: tuple[tuple[str, ...], tuple[str, ...]],
     notes: tuple[str, ...],
@@ -89,9 +102,11 @@ def _assemble(
         load=_load(bus),
         line_from=positions(number, branch[:, FROM]),
         line_to=positions(number, branch[:, TO]),
-        susceptance=_susceptance(branch),
+        susceptance=physics.susceptance,
         resistance=branch[:, R],
-        line_limit=limit,
+        shift_flow=physics.shift_flow,
+        flow_min=physics.flow_min,
+        flow_max=physics.flow_max,
         unit_bus=positions(number, gen[:, GEN_BUS]),
         unit_name=units[0],
         unit_kind=units[1],
@@ -185,36 +200,77 @@ def _kept_lines(
     for row in np.flatnonzero(on & ~(branch[:, RATE] >= 0))[:1]:
         raise DataError(f"{matrix.at(int(row))}: {names[row]} has rateA {branch[row, RATE]:g}, expected 0 or more")
     matrix.check(~on | (ends[0] != ends[1]), "the line leads from a bus to itself: remove it")
-    taps = on & (((branch[:, TAP] != 0) & (branch[:, TAP] != 1)) | (branch[:, SHIFT] != 0))
+    for column, name in ((TAP, "tap ratio"), (SHIFT, "phase shift"), (ANGLE_MIN, "angmin"), (ANGLE_MAX, "angmax")):
+        good = ~np.isnan(branch[:, column]) if column in (ANGLE_MIN, ANGLE_MAX) else np.isfinite(branch[:, column])
+        matrix.require(~on | good, name, branch[:, column], "a number")
+    matrix.require(~on | (branch[:, TAP] >= 0), "tap ratio", branch[:, TAP], "0 for a line, or one above 0")
+    matrix.check(~on | (branch[:, ANGLE_MIN] <= branch[:, ANGLE_MAX]), "angmin is above angmax: correct them")
     notes = (
         *_counted(int((~on).sum()), "line out of service", "lines out of service", "left out"),
-        *_counted(int(taps.sum()), "line", "lines", "tap ratio or phase shift not in the DC model"),
         *_counted(int((on & (branch[:, X] < 0)).sum()), "line", "lines", "negative reactance (series capacitor), kept"),
     )
     return np.flatnonzero(on), notes
 
 
-def _susceptance(branch: FloatArray) -> FloatArray:
-    """b = x / (r² + x²), per unit."""
-    b: FloatArray = branch[:, X] / (branch[:, R] ** 2 + branch[:, X] ** 2)
-    return b
+@dataclass(frozen=True, eq=False)
+class BranchPhysics:
+    """What a convention makes of branches, `[nl]` each; the fields of `Network` that have these names."""
+
+    susceptance: FloatArray
+    shift_flow: FloatArray
+    flow_min: FloatArray
+    flow_max: FloatArray
+    notes: tuple[str, ...]
 
 
-def _limits(branch: FloatArray, base_mva: float) -> tuple[FloatArray, tuple[str, ...]]:
-    """Limits in MW from rateA and from the angles between the ends, `[nl]`, and notes."""
+def branch_physics(branch: FloatArray, base_mva: float, flow: Flow) -> BranchPhysics:
+    """Susceptances, flows at equal angles and limits of branches in service, `[nl, 13]`, and notes.
+
+    Limits are rate A either way and the angles between which θ_from - θ_to may be. Of these, 0 and 0 are none, as in
+    MATPOWER 8 and PowerModels (PYPOWER 5.1 takes a single 0 as none too); so are angles of `OPEN` or more.
+    """
+    b, shift = _susceptance(branch, flow)
     rate = np.where(branch[:, RATE] > 0, branch[:, RATE], np.inf)
-    size = np.abs(branch[:, [ANGLE_MIN, ANGLE_MAX]])
-    angle = np.where((size > 0) & (size < 90), size, np.inf)  # 0 and anything from 90 degrees on mean no limit
-    widest = np.deg2rad(angle.min(1)) * np.abs(_susceptance(branch)) * base_mva
-    limit = np.minimum(rate, widest)
+    low, high = branch[:, ANGLE_MIN], branch[:, ANGLE_MAX]
+    none = (low == 0) & (high == 0)
+    angles = np.where(none | (low <= -OPEN[flow]), -np.inf, low), np.where(none | (high >= OPEN[flow]), np.inf, high)
+    # A negative susceptance turns the larger angle into the smaller flow.
+    ends = np.sort([(np.deg2rad(angle) - shift) * b * base_mva for angle in angles], axis=0)
+    flow_min, flow_max = np.maximum(-rate, ends[0]), np.minimum(rate, ends[1])
+    unlimited = np.isinf(flow_min) & np.isinf(flow_max)
+    narrower = (flow_min > -rate) | (flow_max < rate)
     notes = (
-        *_counted(int(np.isinf(limit).sum()), "line", "lines", "no limit in the source"),
-        *_counted(int((widest < rate).sum()), "line", "lines", "limited by its angle difference, below rateA"),
-        *_counted(
-            int((angle[:, 0] != angle[:, 1]).sum()), "line", "lines", "angle limits differ by direction, smaller taken"
-        ),
+        _flow_note(branch, flow),
+        *_counted(int(unlimited.sum()), "line", "lines", "no limit in the source"),
+        *_counted(int(narrower.sum()), "line", "lines", "limited by its angle difference, below rateA"),
+        *_counted(int((flow_min != -flow_max).sum()), "line", "lines", "limits differ by direction"),
     )
-    return limit, notes
+    return BranchPhysics(b, 0.0 - b * shift * base_mva, flow_min, flow_max, notes)
+
+
+def _susceptance(branch: FloatArray, flow: Flow) -> tuple[FloatArray, FloatArray]:
+    """b, per unit, and the phase shift that counts, radians, `[nl]` each."""
+    r, x, tap = branch[:, R], branch[:, X], branch[:, TAP]
+    if flow == "pglib":
+        return x / (r**2 + x**2), np.zeros(len(branch))
+    return 1 / (x * np.where(tap == 0, 1.0, tap)), np.deg2rad(branch[:, SHIFT])
+
+
+def _flow_note(branch: FloatArray, flow: Flow) -> str:
+    changed = int((((branch[:, TAP] != 0) & (branch[:, TAP] != 1)) | (branch[:, SHIFT] != 0)).sum())
+    lines = f"{changed} {'line' if changed == 1 else 'lines'}"
+    if flow == "pglib":
+        left = f", tap ratio or phase shift of {lines} left out" if changed else ""
+        return f"flow = pglib: b = x / (r² + x²){left}"
+    return f"flow = matpower: b = 1 / (x tap){f', tap ratio or phase shift of {lines} counted' if changed else ''}"
+
+
+def _check_room(matrix: Matrix, lines: IntArray, physics: BranchPhysics) -> None:
+    """DataError for the first line that no flow suits, or one alone."""
+    for at in np.flatnonzero(~(physics.flow_min < physics.flow_max))[:1]:
+        low, high = physics.flow_min[at], physics.flow_max[at]
+        found = f"rateA, angmin and angmax leave flows from {low:g} to {high:g} MW"
+        raise DataError(f"{matrix.at(int(lines[at]))}: {found}, expected the first below the second: correct them")
 
 
 def _ramp(gen: FloatArray) -> FloatArray:

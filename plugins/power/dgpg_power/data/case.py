@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dgpg.errors import DataError
+from dgpg_power.config import Flow
 from dgpg_power.network import BoolArray, FloatArray, IntArray
 
 
@@ -79,6 +80,7 @@ class Case:
         gencost: one row a unit, or two, the second half for reactive power.
         unit_name: name of each row of `gen`; empty where the source has none.
         unit_kind: kind of each row of `gen`; empty where the source has none.
+        flow: convention of its DC approximation, see `dgpg_power.data.build`.
         notes: what the reader left out.
     """
 
@@ -91,6 +93,7 @@ class Case:
     gencost: Matrix
     unit_name: tuple[str, ...] = ()
     unit_kind: tuple[str, ...] = ()
+    flow: Flow = "matpower"
     notes: tuple[str, ...] = ()
 
 

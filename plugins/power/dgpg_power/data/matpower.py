@@ -13,12 +13,15 @@ from pathlib import Path
 
 from dgpg.errors import DataError
 from dgpg.files import read_text
+from dgpg_power.config import Flow
 
 from .case import Case, Matrix
 
 _QUOTED = r"""'(?:[^']|'')*'|"[^"]*\""""
 _CODE = re.compile(rf"""(?:{_QUOTED}|[^%'"])*""")
 _ASSIGNMENT = re.compile(r"([A-Za-z]\w*)\.([\w.]+)\s*=\s*(.*)", re.DOTALL)
+_PGLIB = re.compile(r"^\s*function\s+\w+\s*=\s*pglib_opf_", re.MULTILINE)
+"""PGLib's optima are of a DC approximation of its own, and its files know each other by this name."""
 _IDLE = re.compile(r"function\s+\w+\s*=\s*\w+\s*|end|endfunction|return|", re.DOTALL)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?|[+-]?(?:Inf|inf)|NaN|nan")
 _CLOSING = {"[": "]", "{": "}"}
@@ -58,7 +61,8 @@ def read_matpower(path: Path) -> Case:
     if "dcline" in fields:
         count = len(fields["dcline"].rows)
         notes.append(f"{count} DC {'line' if count == 1 else 'lines'} (mpc.dcline) ignored")
-    return Case(where, path.stem, _base(where, fields), bus, gen, branch, gencost, names, kinds, tuple(notes))
+    flow: Flow = "pglib" if _PGLIB.search(text) else "matpower"
+    return Case(where, path.stem, _base(where, fields), bus, gen, branch, gencost, names, kinds, flow, tuple(notes))
 
 
 def _wrong(where: str, line: int, problem: str) -> DataError:

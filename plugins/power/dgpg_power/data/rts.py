@@ -16,11 +16,12 @@ import numpy as np
 from dgpg.errors import DataError
 from dgpg.files import csv_rows
 from dgpg_power.commitment.schedule import StartRules
+from dgpg_power.config import Flow
 from dgpg_power.network import BoolArray, FloatArray, IntArray, Network
 
 from .build import GEN_BUS, STATUS, to_network
 from .case import Case, Matrix, positions
-from .matpower import read_matpower
+from .load import load_case
 from .series import Series, hours, numbers, series_values
 
 CASE = "RTS_GMLC.m"
@@ -45,8 +46,10 @@ class Rts:
     series: Series
 
 
-def load_rts(folder: str | os.PathLike[str]) -> Rts:
+def load_rts(folder: str | os.PathLike[str], flow: Flow | None = None) -> Rts:
     """Load RTS-GMLC from the folder of RTS_GMLC.m, gen.csv and the files DAY_AHEAD_*_days01-21.csv.
+
+    `flow` is the convention of the DC approximation, the file's own if None.
 
     Hydro and rooftop PV produce what their series say and reduce the load of their buses. The unit for
     concentrated solar power, the storage and the condensers are left out.
@@ -55,7 +58,7 @@ def load_rts(folder: str | os.PathLike[str]) -> Rts:
         DataError: a file is missing or not what is expected, with its line.
     """
     folder = Path(folder)
-    case = read_matpower(folder / CASE)
+    case = load_case(str(folder / CASE), flow=flow)
     if not case.unit_name:
         raise DataError(f"{case.where}: no mpc.gen_name, expected the names of the units: fetch the file again")
     network = to_network(_dispatched(case))

@@ -41,7 +41,8 @@ def synthetic(units: int, seed: int = 0) -> Network:
     rng = np.random.default_rng(derive(seed, "power.synthetic", units))
     network = _unlimited(rng, units)
     note = f"generated grid of {units} units, {network.num_buses} buses and {network.num_lines} lines, seed {seed}"
-    return validate(replace(network, line_limit=_limits(network), notes=(note,)))
+    limit = _limits(network)
+    return validate(replace(network, flow_min=-limit, flow_max=limit, notes=(note,)))
 
 
 def _unlimited(rng: np.random.Generator, units: int) -> Network:
@@ -66,7 +67,9 @@ def _unlimited(rng: np.random.Generator, units: int) -> Network:
         line_to=ends[:, 1],
         susceptance=reactance / (resistance**2 + reactance**2),
         resistance=resistance,
-        line_limit=np.full(len(length), np.inf),
+        shift_flow=np.zeros(len(length)),
+        flow_min=np.full(len(length), -np.inf),
+        flow_max=np.full(len(length), np.inf),
         unit_bus=bus,
         unit_name=tuple(f"gen{n + 1}" for n in range(units)),
         unit_kind=("thermal",) * units,

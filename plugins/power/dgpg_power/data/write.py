@@ -21,7 +21,8 @@ Row = tuple[float, ...]
 def with_network(case: Case, network: Network) -> Case:
     """The case with loads, line limits and costs of a network that was made of it and then changed.
 
-    Where a limit changed, rate A says it and the angle limit is taken off. Outputs' limits stay those of the case.
+    Where a limit changed, rate A says it and the angle limits are taken off, or the angle limits say it where it
+    differs by direction. Outputs' limits stay those of the case.
     """
     kept, made = kept_rows(case), to_network(case)
     bus, branch = [list(row) for row in case.bus.rows], [list(row) for row in case.branch.rows]
@@ -30,10 +31,10 @@ def with_network(case: Case, network: Network) -> Case:
         if network.load[b] != made.load[b]:
             for column in (PD, QD, GS):
                 bus[row][column] *= network.load[b] / made.load[b]
-    for line, row in enumerate(kept.branch):
-        if network.line_limit[line] != made.line_limit[line]:
-            branch[row][RATE] = float(network.line_limit[line]) if np.isfinite(network.line_limit[line]) else 0.0
-            branch[row][ANGLE_MIN] = branch[row][ANGLE_MAX] = 0.0
+    changed = (network.flow_min != made.flow_min) | (network.flow_max != made.flow_max)
+    for line in np.flatnonzero(changed):
+        row = branch[kept.branch[line]]
+        row[RATE], row[ANGLE_MIN], row[ANGLE_MAX] = _limits(network, int(line))
     for n, row in enumerate(kept.gen):
         if _cost(network, n) != _cost(made, n):
             model, *rest = _cost(network, n)
@@ -48,9 +49,14 @@ def with_network(case: Case, network: Network) -> Case:
 
 
 def matpower_text(case: Case, name: str) -> str:
-    """The file of a case, called `name` where MATPOWER asks for a name."""
+    """The file of a case, called `name` where MATPOWER asks for a name.
+
+    The name says by which convention `read_matpower` takes it.
+    """
+    plain = re.sub("[^0-9A-Za-z_]", "_", name).removeprefix("pglib_opf_")
+    first = "pglib_opf_" if case.flow == "pglib" else "" if plain[:1].isalpha() else "case_"
     parts = [
-        f"function mpc = {re.sub(r'^(?=[^A-Za-z])', 'case_', re.sub('[^0-9A-Za-z_]', '_', name))}",
+        f"function mpc = {first}{plain}",
         "mpc.version = '2';",
         f"mpc.baseMVA = {_number(case.base_mva)};",
         *(_matrix(matrix) for matrix in (case.bus, case.gen, case.branch, case.gencost)),
@@ -60,6 +66,17 @@ def matpower_text(case: Case, name: str) -> str:
             quoted = ("'" + word.replace("'", "''") + "'" for word in words)
             parts.append(_block(f"mpc.{field} = {{", quoted, "};"))
     return "\n".join(parts) + "\n"
+
+
+def _limits(network: Network, line: int) -> tuple[float, float, float]:
+    """Rate A, angmin and angmax that give the line its limits."""
+    low, high = network.flow_min[line], network.flow_max[line]
+    if low == -high:
+        return (float(high) if np.isfinite(high) else 0.0), 0.0, 0.0
+    scale = network.susceptance[line] * network.base_mva
+    angles = np.rad2deg(np.sort((np.array([low, high]) - network.shift_flow[line]) / scale))
+    angle_min, angle_max = np.clip(angles, -360.0, 360.0).tolist()
+    return 0.0, angle_min, angle_max
 
 
 def _replaced(matrix: Matrix, rows: Iterable[Iterable[float]]) -> Matrix:

@@ -27,7 +27,7 @@ from dgpg_power.env import TOLERANCE, PowerEnv
 from dgpg_power.instance import build
 from dgpg_power.network import FloatArray, Network
 from dgpg_power.recorded import folder_of
-from dgpg_power.system import NAMED
+from dgpg_power.system import source_of
 
 STEPS = 96
 """At most as many steps are judged a policy; one takes 6 to 20 ms."""
@@ -107,7 +107,8 @@ def read_source(config: Config) -> Source:
             f"network = {config.network}: a recorded series merges and drops units of its source, which an AC power "
             "flow needs; judge with load.source=noise, or leave --judge out"
         )
-    name, tight = NAMED.get(config.network, (config.network, 1.0))
+    source = source_of(config)
+    name = source.name
     if name.startswith("synthetic-"):
         raise ConfigError(
             f"network = {name}: a generated grid has no reactive power to judge; use a MATPOWER file or a case such as "
@@ -115,7 +116,7 @@ def read_source(config: Config) -> Source:
         )
     case = load_case(name)
     kept = kept_rows(case)
-    rate = case.branch.array(13)[kept.branch, RATE] * tight * config.limit_scale
+    rate = case.branch.array(13)[kept.branch, RATE] * source.limit
     return Source(case, kept, build(config).network, _slack(case, kept), np.where(rate > 0, rate, np.inf))
 
 

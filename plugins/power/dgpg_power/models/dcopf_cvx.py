@@ -13,6 +13,9 @@ from dgpg_power.instance import Instance, build
 from dgpg_power.models.potentials import OptimumDistance
 from dgpg_power.programs.program import PRICED, Problem, pose
 
+OPEN = 1e6
+"""MW: a limit that no flow reaches stands for none, where a line has one in the other direction alone."""
+
 
 class ProgramDistance(OptimumDistance):
     """`power.dcopf` with its reference from a program written in cvxpy.
@@ -44,7 +47,7 @@ def parameters_of(problem: Problem) -> tuple[Tensor, ...]:
     """
     program, count = problem.program, len(problem.owner)
     assert program.upper is not None and program.inequality_bound is not None and program.equality_vector is not None
-    limits = program.inequality_bound.chunk(2, -1) if len(problem.lines) else ()
+    limits = program.inequality_bound.clamp(max=OPEN).chunk(2, -1) if len(problem.lines) else ()
     return program.linear[:, :count], program.upper[:, :count], *limits, program.equality_vector[:, 0]
 
 

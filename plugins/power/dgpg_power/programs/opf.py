@@ -10,7 +10,7 @@ from torch import Tensor
 from dgpg.convex import QuadraticProgram, solve
 from dgpg_power.grid import Grid
 from dgpg_power.programs.program import HARD, PRICED, Problem, line_factors, line_flow, pose
-from dgpg_power.reward import marginal
+from dgpg_power.reward import marginal, overload
 
 __all__ = ["HARD", "PRICED", "Optimum", "fill", "merit_order", "optimum"]
 TOLERANCE = 1e-8
@@ -69,10 +69,11 @@ def _optimum(
     lines: Tensor | None,
 ) -> Optimum:  # fmt: skip
     """The optimum of instances that are solved together."""
-    chosen = _near(grid, load, demand, low, high, outage) if lines is None else lines & (grid.limit < torch.inf)
+    chosen = _near(grid, load, demand, low, high, outage) if lines is None else lines & grid.limited
     found = _within(grid, load, demand, low, high, outage, limits, chosen)
     while True:
-        broken = (found.flow.abs() > (1 + EXCESS) * grid.limit) & ~chosen & found.solved.unsqueeze(-1)
+        over = overload(found.flow, grid.flow_min, grid.flow_max) > EXCESS * grid.reach
+        broken = over & ~chosen & found.solved.unsqueeze(-1)
         again = broken.any(-1).nonzero().squeeze(-1)
         if not len(again):
             return found
@@ -87,9 +88,9 @@ def _optimum(
 def _near(grid: Grid, load: Tensor, demand: Tensor, low: Tensor, high: Tensor, outage: Tensor | None) -> Tensor:
     """Lines that merit order loads to `NEAR` of their limits in some instance, `[L]`; all lines on a small grid."""
     if len(grid.unit_bus) < FEW:
-        return grid.limit < torch.inf
-    flow = line_flow(*line_factors(grid, outage), merit_order(grid, demand, low, high), load)
-    return (flow.abs() > NEAR * grid.limit).any(0)
+        return grid.limited
+    flow = line_flow(line_factors(grid, outage), merit_order(grid, demand, low, high), load)
+    return (grid.loading(flow).abs() > NEAR).any(0)
 
 
 def _within(
@@ -101,10 +102,10 @@ def _within(
     program, group, part = _merged(problem, grid.unit_bus)
     found = solve(program, tolerance=TOLERANCE)
     output = problem.output(found.x[:, group] * part)
-    line_price = torch.zeros(len(output), len(grid.limit), dtype=torch.float64, device=output.device)
+    line_price = torch.zeros(len(output), len(grid.reach), dtype=torch.float64, device=output.device)
     up, down = found.inequality_dual.chunk(2, -1)
     line_price[:, problem.lines] = up - down
-    flow = line_flow(problem.units, problem.buses, output, load)
+    flow = problem.flow(output, load)
     return Optimum(output.float(), flow.float(), line_price.float(), found.optimal)
 
 

@@ -7,6 +7,7 @@ can have in that step.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ from dgpg.convex import QuadraticProgram
 from dgpg_power.grid import Grid
 
 HARD, PRICED = "hard", "priced"
+Factors: TypeAlias = tuple[Tensor, Tensor, Tensor]
+"""H, F and c of the flows H p - F d + c."""
 TOLD = ("load", "demand", "low", "high")
 """What a model is told of a moment, by its name in the context, and all that its optimum depends on."""
 
@@ -36,10 +39,16 @@ class Problem:
     """H, `[L, N]` or `[B, L, N]`."""
     buses: Tensor
     """F, `[L, nb]` or `[B, L, nb]`."""
+    loop_flow: Tensor
+    """c, MW, `[L]` or `[B, L]`."""
 
     def output(self, x: Tensor) -> Tensor:
         """p, MW, `[B, N]`, of the program's variables `[B, n]`."""
         return self.low.index_add(-1, self.owner, x[..., : len(self.owner)])
+
+    def flow(self, output: Tensor, load: Tensor) -> Tensor:
+        """H p - F d + c, MW, `[B, L]`."""
+        return line_flow((self.units, self.buses, self.loop_flow), output, load)
 
 
 def pose(
@@ -59,28 +68,29 @@ def pose(
         lines: True for lines whose limits enter, `[L]`; all that have one if None.
     """
     low, high, load, demand = low.double(), high.double(), load.double(), demand.double()
-    units, buses = line_factors(grid, outage)
-    limited = grid.limit < torch.inf
-    at = (limited if lines is None else lines & limited).nonzero().squeeze(-1)
+    units, buses, loop_flow = line_factors(grid, outage)
+    at = (grid.limited if lines is None else lines & grid.limited).nonzero().squeeze(-1)
     owner, width, slope, curve = _segments(grid, low, high)
     slope = slope - grid.tariff.curtailment * grid.renewable[owner].double()
     matrix = units[..., at, :]
-    fixed = (load.unsqueeze(-2) @ buses[..., at, :].mT - low.unsqueeze(-2) @ matrix.mT).squeeze(-2)
+    fixed = (load.unsqueeze(-2) @ buses[..., at, :].mT - low.unsqueeze(-2) @ matrix.mT).squeeze(-2) - loop_flow[..., at]
     price = torch.inf if limits == HARD else grid.tariff.overload
     slack = grid.tariff.imbalance if limits == PRICED else None
-    limit, rest = grid.limit[at].double(), demand - low.sum(-1)
-    program = _program(matrix[..., owner], fixed, limit, width, slope, curve, rest, price, slack)
-    return Problem(program, low, owner, at, units, buses)
+    bound = torch.cat([grid.flow_max[at] + fixed, -grid.flow_min[at] - fixed], -1)
+    program = _program(matrix[..., owner], bound, width, slope, curve, demand - low.sum(-1), price, slack)
+    return Problem(program, low, owner, at, units, buses, loop_flow)
 
 
-def line_flow(units: Tensor, buses: Tensor, output: Tensor, load: Tensor) -> Tensor:
-    """H p - F d, `[B, L]`, with factors that may differ between instances."""
-    return (output.unsqueeze(-2) @ units.mT).squeeze(-2) - (load.unsqueeze(-2) @ buses.mT).squeeze(-2)
+def line_flow(factors: Factors, output: Tensor, load: Tensor) -> Tensor:
+    """H p - F d + c, `[B, L]`, with factors that may differ between instances."""
+    units, buses, loop_flow = factors
+    injected = (output.unsqueeze(-2) @ units.mT).squeeze(-2) - (load.unsqueeze(-2) @ buses.mT).squeeze(-2)
+    return injected + loop_flow
 
 
 def _program(
-    matrix: Tensor, fixed: Tensor, limit: Tensor, width: Tensor, slope: Tensor, curve: Tensor, demand: Tensor,
-    price: float, slack: float | None,
+    matrix: Tensor, bound: Tensor, width: Tensor, slope: Tensor, curve: Tensor, demand: Tensor, price: float,
+    slack: float | None,
 ) -> QuadraticProgram:  # fmt: skip
     """Segments within their widths, flows within their limits, and demand met, or missed at a price."""
     ones = torch.ones(1, width.shape[-1], dtype=torch.float64, device=width.device)
@@ -99,21 +109,25 @@ def _program(
         equality_matrix=ones,
         equality_vector=demand.unsqueeze(-1),
         inequality_matrix=rows,
-        inequality_bound=torch.cat([limit + fixed, limit - fixed], -1),
+        inequality_bound=bound,
         lower=torch.zeros_like(upper),
         upper=upper,
         penalty=torch.full((rows.shape[-2],), price, dtype=torch.float64, device=width.device),
     )
 
 
-def line_factors(grid: Grid, outage: Tensor | None) -> tuple[Tensor, Tensor]:
-    """H and F in float64, of each instance where lines are out."""
-    units, buses = grid.unit_factors.double(), grid.bus_factors.double()
+def line_factors(grid: Grid, outage: Tensor | None) -> Factors:
+    """H, F and c in float64, of each instance where lines are out."""
+    units, buses, loop_flow = grid.unit_factors.double(), grid.bus_factors.double(), grid.loop_flow.double()
     if outage is None or not bool((outage >= 0).any()):
-        return units, buses
+        return units, buses, loop_flow
     at = outage.clamp(min=0)
     moved = grid.outage_factors.double().mT[at] * (outage >= 0).unsqueeze(-1)
-    return units + moved.unsqueeze(-1) * units[at].unsqueeze(1), buses + moved.unsqueeze(-1) * buses[at].unsqueeze(1)
+    return (
+        units + moved.unsqueeze(-1) * units[at].unsqueeze(1),
+        buses + moved.unsqueeze(-1) * buses[at].unsqueeze(1),
+        loop_flow + moved * loop_flow[at].unsqueeze(-1),
+    )
 
 
 def _segments(grid: Grid, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -53,7 +53,7 @@ def test_known_parameters_come_back(tmp_path: Path, name: str, settings: dict[st
             checked += 1
     assert checked >= 6 and int((bound >= 3).sum()) >= (name != "case30" or seed)
     for line in np.flatnonzero(bound.numpy() >= 3):
-        assert row(rows, f"limit of {true.line_name(line)}")["fitted"] == pytest.approx(true.line_limit[line], rel=0.02)
+        assert row(rows, f"limit of {true.line_name(line)}")["fitted"] == pytest.approx(true.flow_max[line], rel=0.02)
     error = row(rows, "error of outputs")
     assert error["fitted"] < 0.2 * error["start"]
 
@@ -137,7 +137,7 @@ def test_the_written_case_is_what_was_fitted(tmp_path: Path) -> None:
             assert column[n] == fitted
     for found in (r for r in rows if r["parameter"].startswith("limit of ")):
         line = int(found["parameter"].split()[3])
-        assert again.line_limit[line] == found["fitted"]
+        assert again.flow_max[line] == found["fitted"]
 
 
 def test_straight_costs_are_refused(tmp_path: Path) -> None:

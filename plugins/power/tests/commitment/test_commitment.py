@@ -16,6 +16,8 @@ from dgpg_power.commitment.schedule import Commitment, StartRules, commit
 from dgpg_power.data import load_rts
 from dgpg_power.network import Network, ptdf
 
+from ..oracle import angle_flows
+
 NETWORK = Network(
     name="three units",
     base_mva=100.0,
@@ -26,7 +28,9 @@ NETWORK = Network(
     line_to=[1, 2, 2],
     susceptance=[10.0, 10.0, 10.0],
     resistance=[0.0, 0.0, 0.0],
-    line_limit=[50.0, np.inf, 50.0],
+    shift_flow=[0.0, 0.0, 0.0],
+    flow_min=[-50.0, -np.inf, -50.0],
+    flow_max=[50.0, np.inf, 50.0],
     unit_bus=[0, 1, 2],
     unit_name=("coal", "gas", "wind"),
     unit_kind=("thermal", "thermal", "wind"),
@@ -51,14 +55,14 @@ def _hour_cost(network: Network, on: tuple[bool, ...], load: np.ndarray, availab
     switch, factors = np.array([*on, True]), ptdf(network)
     low = np.where(switch, network.unit_min, 0.0)
     high = np.where(switch, np.where(network.unit_min > 0, network.unit_max, available), 0.0)
-    own, base = factors[:, network.unit_bus], factors @ load
+    own, base = factors[:, network.unit_bus], factors @ load - angle_flows(network, np.zeros(3))
     own, base = np.hstack([own, np.zeros((3, 3))]), base  # three more variables: output above the kinks
-    kept = np.isfinite(network.line_limit)
+    kept = np.isfinite(network.flow_max)
     above = np.hstack([np.eye(3), -np.eye(3)])
     result = linprog(
         np.concatenate([network.cost_linear, network.kink_slope[:, 0]]),
         A_ub=np.concatenate([own[kept], -own[kept], above]),
-        b_ub=np.concatenate([(network.line_limit + base)[kept], (network.line_limit - base)[kept], network.kink[:, 0]]),
+        b_ub=np.concatenate([(network.flow_max + base)[kept], (-network.flow_min - base)[kept], network.kink[:, 0]]),
         A_eq=[[1, 1, 1, 0, 0, 0]],
         b_eq=[load.sum()],
         bounds=[*zip(low, high, strict=True), *[(0, None)] * 3],
@@ -87,9 +91,12 @@ def _best(network: Network) -> float:
     return float(best)
 
 
-@pytest.mark.parametrize("limit", [1.0, 0.9, 10.0])
-def test_the_schedule_is_the_best_of_all(tmp_path: Path, limit: float) -> None:
-    network = NETWORK.scaled(limit=limit)
+SHIFTED = replace(NETWORK, shift_flow=np.array([-12.0, 0, 0]), flow_min=np.array([-20.0, -np.inf, -50]))
+"""A phase shifter in the ring, and a line whose limits differ by direction."""
+
+
+@pytest.mark.parametrize("network", [*(NETWORK.scaled(limit=x) for x in (1.0, 0.9, 10.0)), SHIFTED])
+def test_the_schedule_is_the_best_of_all(tmp_path: Path, network: Network) -> None:
     found = commit(network, RULES, LOAD, AVAILABLE, gap=0.0, cache=tmp_path)
     assert found.status == "optimal"
     assert found.cost == pytest.approx(_best(network), abs=1e-4)
@@ -98,6 +105,7 @@ def test_the_schedule_is_the_best_of_all(tmp_path: Path, limit: float) -> None:
 
 def test_lines_change_the_schedule(tmp_path: Path) -> None:
     assert _best(NETWORK.scaled(limit=0.9)) > _best(NETWORK.scaled(limit=10.0)) + 1.0
+    assert _best(SHIFTED) != pytest.approx(_best(NETWORK), abs=1.0)
 
 
 def _check(network: Network, rules: StartRules, load: np.ndarray, available: np.ndarray, found: Commitment) -> None:
@@ -109,7 +117,9 @@ def _check(network: Network, rules: StartRules, load: np.ndarray, available: np.
     np.testing.assert_allclose(output.sum(1), load.sum(1), atol=1e-5)
     injection = -load.copy()
     np.add.at(injection.T, network.unit_bus, output.T)
-    assert (np.abs(injection @ ptdf(network).T) <= network.line_limit * (1 + 2e-5)).all()
+    flow = injection @ ptdf(network).T + angle_flows(network, np.zeros(network.num_buses))
+    slack = 2e-5 * network.reach
+    assert (flow <= network.flow_max + slack).all() and (flow >= network.flow_min - slack).all()
     for n in np.flatnonzero(switched):
         assert _allowed(on[:, n], rules.min_up[n], rules.min_down[n])
     starts = (on & ~np.roll(on, 1, 0)).sum(0) @ rules.cost

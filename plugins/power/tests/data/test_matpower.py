@@ -64,8 +64,9 @@ def test_every_column_lands_where_it_belongs(load: Callable[..., Network]) -> No
     assert network.bus_number.tolist() == [1, 2, 7] and network.area.tolist() == [1, 1, 2]
     assert network.load.tolist() == [0, 105, 50]
     assert network.line_from.tolist() == [0, 1, 0] and network.line_to.tolist() == [1, 2, 2]
-    np.testing.assert_allclose(network.susceptance, [0.1 / 0.0101, 5, 0.1 / 0.0104])
-    np.testing.assert_allclose(network.line_limit, [120, np.inf, np.deg2rad(10) * 0.1 / 0.0104 * 100])
+    np.testing.assert_allclose(network.susceptance, [10, 5, 10])
+    np.testing.assert_allclose(network.flow_max, [120, np.inf, np.deg2rad(10) * 10 * 100])
+    np.testing.assert_allclose(network.flow_min, [-120, -np.inf, -np.deg2rad(20) * 10 * 100])
     assert network.unit_bus.tolist() == [0, 1] and network.unit_name == ("gen1", "gen2")
     assert network.unit_min.tolist() == [10, 0] and network.unit_max.tolist() == [200, 60]
     np.testing.assert_allclose(network.cost([50, 0]), [0.01 * 2500 + 1000 + 100, 0])
@@ -73,9 +74,10 @@ def test_every_column_lands_where_it_belongs(load: Callable[..., Network]) -> No
     assert network.notes == (
         "1 unit out of service: left out",
         "1 synchronous condenser: left out (Pmin = Pmax = 0)",
+        "flow = matpower: b = 1 / (x tap)",
         "1 line: no limit in the source",
         "1 line: limited by its angle difference, below rateA",
-        "1 line: angle limits differ by direction, smaller taken",
+        "1 line: limits differ by direction",
     )
 
 

@@ -31,7 +31,7 @@ def test_a_thousand_units_take_seconds() -> None:
 
 def test_the_same_seed_gives_the_same_grid_and_another_another() -> None:
     first, again, other = synthetic(30, 1), synthetic(30, 1), synthetic(30, 2)
-    for field in ("load", "line_from", "line_limit", "cost_linear"):
+    for field in ("load", "line_from", "flow_max", "cost_linear"):
         np.testing.assert_array_equal(getattr(first, field), getattr(again, field))
         assert not np.array_equal(getattr(first, field), getattr(other, field))
 
@@ -51,7 +51,7 @@ def test_a_few_percent_of_the_lines_bind_and_the_cheapest_output_overloads_them(
 
     def loading(p: np.ndarray) -> np.ndarray:
         injection = np.bincount(network.unit_bus, p, network.num_buses) - network.load
-        return np.asarray(np.abs(ptdf(network) @ injection) / network.line_limit)
+        return np.asarray(np.abs(ptdf(network) @ injection) / network.flow_max)
 
     blind = cheapest(network, network.load.sum())
     assert 0.01 <= (loading(output) > 1 - 1e-6).mean() <= 0.08

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dgpg_power.config import Flow
 from dgpg_power.data.build import to_network
 from dgpg_power.data.case import Case
 from dgpg_power.data.load import load_case
@@ -53,10 +54,12 @@ def test_names_and_kinds_come_back(tmp_path: Path) -> None:
 def test_a_changed_network_comes_back(tmp_path: Path, name: str) -> None:
     case = load_case(name)
     made, rng = to_network(case), np.random.default_rng(0)
+    limit = made.flow_max * rng.uniform(0.5, 1.5, made.num_lines)
     network = replace(
         made,
         load=1.1 * made.load,
-        line_limit=made.line_limit * rng.uniform(0.5, 1.5, made.num_lines),
+        flow_min=-limit,
+        flow_max=limit,
         cost_linear=made.cost_linear + rng.standard_normal(made.num_units),
         cost_quadratic=made.cost_quadratic * rng.uniform(0.5, 1.5, made.num_units),
     )
@@ -81,5 +84,28 @@ def test_an_angle_limit_does_not_hide_a_wider_limit(tmp_path: Path) -> None:
     case = replace(case, branch=replace(case.branch, rows=tuple(tight)))
     made = to_network(case)
     assert "limited by its angle difference" in " ".join(made.notes)
-    found = to_network(again(with_network(case, replace(made, line_limit=2 * made.line_limit)), tmp_path))
-    np.testing.assert_array_equal(found.line_limit, 2 * made.line_limit)
+    found = to_network(again(with_network(case, made.scaled(limit=2)), tmp_path))
+    np.testing.assert_array_equal(found.flow_max, 2 * made.flow_max)
+    np.testing.assert_array_equal(found.flow_min, 2 * made.flow_min)
+
+
+def test_limits_that_differ_by_direction_come_back_as_angles(tmp_path: Path) -> None:
+    case = load_case("case14")
+    rows = [list(row) for row in case.branch.rows]
+    rows[1][9], rows[1][11], rows[1][12] = 4.0, -10.0, 20.0  # a shift, and limits about it
+    rows[7][3] *= -1  # a series capacitor turns its limits around
+    rows[7][11], rows[7][12] = -1.0, 5.0
+    case = replace(case, branch=replace(case.branch, rows=tuple(map(tuple, rows))))
+    made = to_network(case)
+    network = made.scaled(limit=0.7)
+    found = to_network(again(with_network(case, network), tmp_path))
+    assert (network.flow_min != -network.flow_max).sum() == 2
+    for field in ("flow_min", "flow_max", "shift_flow", "susceptance"):
+        np.testing.assert_allclose(getattr(found, field), getattr(network, field), rtol=1e-12)
+
+
+@pytest.mark.parametrize("flow", ["pglib", "matpower"])
+@pytest.mark.parametrize("name", ["new", "2 strange", "pglib_opf_new"])
+def test_a_written_case_is_read_by_its_own_convention(tmp_path: Path, flow: Flow, name: str) -> None:
+    case = load_case("case14", flow=flow)
+    assert again(case, tmp_path, name).flow == flow

@@ -49,7 +49,7 @@ def test_solutions_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_grid_without_limits_needs_no_lines(tmp_path: Path) -> None:
     (tmp_path / "two.m").write_text(TWO_BUSES.replace("0.1 0 50", "0.1 0 0"))
-    assert len(built(network=str(tmp_path / "two.m")).network.line_limit) == 1
+    assert len(built(network=str(tmp_path / "two.m")).network.flow_max) == 1
     agree(network=str(tmp_path / "two.m"))
 
 

@@ -60,7 +60,7 @@ def test_the_slope_is_marginal_costs_and_overloads(name: str) -> None:
         x = state.double().requires_grad_()
         (slope,) = torch.autograd.grad(model.potential(x, exact).sum(), x)
         flow = grid.flow(x.detach()[..., 0], exact["load"])
-        over = flow.sign() * (flow.abs() > grid.limit)
+        over = flow.sign() * (flow.abs() > grid.flow_max)
         overloads += int(over.abs().sum())
         expected = marginal(x.detach()[..., 0], grid.curves) + grid.tariff.overload * over @ grid.unit_factors
         torch.testing.assert_close(slope[..., 0], expected - grid.tariff.imbalance, rtol=1e-4, atol=1e-3)

@@ -153,7 +153,7 @@ def linear_program(model: NodalPrice, context: Context, output: Tensor) -> tuple
         row = np.zeros((lines, at[-1]))
         row[:, :n], row[:, at[4] : at[5]] = sign * units, -np.eye(lines)
         rows.append(row)
-        right.append(network.line_limit + sign * base)
+        right.append(network.flow_max + sign * base)
     balance, moves = np.zeros((1, at[-1])), np.zeros((n, at[-1]))
     balance[0, :n], balance[0, at[5]], balance[0, at[6]] = 1, 1, -1
     moves[:, :n], moves[:, 2 * n : 3 * n], moves[:, 3 * n : 4 * n] = np.eye(n), -np.eye(n), np.eye(n)

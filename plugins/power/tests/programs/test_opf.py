@@ -16,7 +16,7 @@ from dgpg_power.instance import Instance
 from dgpg_power.network import Network
 from dgpg_power.programs import opf
 
-from ..made import CPU, EXACT, built, environment
+from ..made import CPU, EXACT, built, environment, limited
 from ..oracle import dc_optimum
 
 QUIET = {"mismatch": EXACT, "ramp": None}
@@ -50,7 +50,7 @@ def agree_with_linear_programs(instance: Instance, load: Tensor) -> None:
             output = found.output[b].double().numpy()
             assert network.cost(output).sum() == pytest.approx(expected[0], rel=1e-4)
             assert output.sum() == pytest.approx(demand.sum(), rel=1e-5)
-            assert (np.abs(found.flow[b].numpy()) <= network.line_limit * (1 + 1e-4) + 1e-3).all()
+            assert (np.abs(found.flow[b].numpy()) <= network.reach * (1 + 1e-4) + 1e-3).all()
             solved += 1
     assert solved
 
@@ -69,7 +69,7 @@ def test_hard_limits_agree_on_a_published_grid(data_file: Callable[[str], Path])
 def test_a_demand_beyond_the_lines_is_not_solved() -> None:
     instance = built()
     load = torch.tensor(instance.network.load)[None]
-    tight = replace(grid_of(instance), limit=torch.full((9,), 1.0).double())
+    tight = limited(grid_of(instance), torch.full((9,), 1.0).double())
     assert solve(grid_of(instance), load, opf.HARD).solved.tolist() == [True]
     assert solve(tight, load, opf.HARD).solved.tolist() == [False]
 
@@ -79,7 +79,7 @@ def test_a_demand_beyond_the_lines_is_not_solved() -> None:
 def test_priced_limits_bound_what_any_dispatch_costs(name: str, limit: float) -> None:
     instance = built(network=name)
     grid = grid_of(instance)
-    grid = replace(grid, limit=limit * grid.limit)
+    grid = limited(grid, limit * grid.reach)
     load = loads(instance.network, 3)
     low, high = (x.expand(len(load), -1) for x in (grid.unit_min, grid.unit_max))
     found, demand = solve(grid, load, opf.PRICED), load.sum(-1)
@@ -115,9 +115,9 @@ def test_a_line_price_is_what_a_wider_limit_saves() -> None:
     assert found.line_price[0, line] * found.flow[0, line] > 0  # positive at the upper limit, negative at the lower
 
     def cost(shift: float) -> float:
-        limit = grid.limit.clone()
+        limit = grid.reach.clone()
         limit[line] += shift
-        output = solve(replace(grid, limit=limit), load, opf.HARD).output[0].double()
+        output = solve(limited(grid, limit), load, opf.HARD).output[0].double()
         return float(instance.network.cost(output.numpy()).sum())
 
     saved = (cost(-step) - cost(step)) / (2 * step)
@@ -187,7 +187,7 @@ def test_lines_that_enter_once_broken_give_the_optimum_of_all(
     context, trip = env.reset().context, torch.tensor(env.instance.trippable)
     args = [context[field] for field in ("oracle_load", "demand", "low", "high")]
     for out in (None, torch.cat([trip[:5], trip.new_tensor([-1])])):
-        every = torch.ones(len(env.grid.limit), dtype=torch.bool)
+        every = torch.ones(len(env.grid.reach), dtype=torch.bool)
         all_in = opf.optimum(env.plant, *args, out, limits, every)
         solved = all_in.solved
         assert solved.any() and (all_in.line_price[solved] != 0).any()
@@ -200,7 +200,7 @@ def test_lines_that_enter_once_broken_give_the_optimum_of_all(
             )
             torch.testing.assert_close(cost[solved], expected[solved], rtol=1e-5, atol=0.0)
             if limits == opf.HARD:
-                assert (found.flow[solved].abs() <= env.grid.limit * (1 + 1e-4) + 1e-3).all()
+                assert (found.flow[solved].abs() <= env.grid.reach * (1 + 1e-4) + 1e-3).all()
 
 
 def test_instances_solved_apart_have_the_optima_of_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
