@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -13,6 +13,7 @@ from dgpg.domain import random
 from dgpg.errors import ConfigError
 from dgpg_traffic.arrays import FloatArray
 from dgpg_traffic.assignment.assign import SYSTEM_OPTIMUM, USER_EQUILIBRIUM
+from dgpg_traffic.assignment.fitness import FIT, Excess, Occasions, excess, fitted
 from dgpg_traffic.assignment.routes import generate
 from dgpg_traffic.config import Config, Splits
 from dgpg_traffic.data.load import load_network
@@ -24,6 +25,8 @@ SAMPLES = 16
 """Episodes whose optima scale the features."""
 FLOOR = 1e-4
 """Share that policies begin with on a route that the first splits do not use, so that its logit is finite."""
+ROUGH = 1e-4
+"""Gap of those optima: features are scaled by them, nothing is compared with them."""
 SAME = ("network", "routes", "agents_per_pair")
 """Settings that an evaluation must share with the training."""
 STEADY = 0.02
@@ -72,17 +75,45 @@ def build(config: Config) -> Instance:
         DataError: the network is missing or unusable.
         ConfigError: the training's agents or routes are others.
     """
-    network = load_network(config.network)
-    routes = generate(network, most=config.routes)
-    network = network.scaled(demand=config.demand.scale)
-    system = System(config, network, routes, profile(config.demand.profile, config.horizon))
+    # Routes are for the demand that they will carry: those of half of it miss the optimum.
+    network = load_network(config.network).scaled(demand=config.demand.scale)
+    usual = profile(config.demand.profile, config.horizon)
     if config.trained is None:
-        first, scales = _first(system, config.start), _measured(system)
+        system = System(config, network, generate(network, most=config.routes), usual)
+        days = _sampled(system)
+        routes, beyond = fitted(network, system.routes, days.occasions(system), config.routes)
+        system = replace(system, routes=routes)
+        first, scales = _first(system, config.start), _measured(system, days.demand)
     else:
         _check_same(config, config.trained)
         trained = build(config.trained)
+        system = System(config, network, trained.routes, usual)
+        beyond = excess(network, system.routes, _sampled(system).occasions(system))
         first, scales = trained.first, trained.scales
-    return Instance(**vars(system), first=first, scales=scales, notes=_notes(system))
+    return Instance(**vars(system), first=first, scales=scales, notes=_notes(system, beyond))
+
+
+@dataclass(frozen=True, eq=False)
+class _Days:
+    """S periods of sampled days: demand of agents `[S, N]` and capacity of links `[S, L]`."""
+
+    demand: FloatArray
+    capacity: FloatArray
+
+    def occasions(self, system: System) -> Occasions:
+        """The periods with the least, the median and the most demand, and the one with the least capacity."""
+        order = self.demand.sum(-1).argsort(kind="stable")
+        rows = [order[0], order[len(order) // 2], order[-1], (self.capacity / system.network.capacity).sum(-1).argmin()]
+        demand = self.demand[rows].reshape(len(rows), system.network.num_pairs, -1).sum(-1)
+        both = np.unique(np.concatenate([demand, self.capacity[rows]], -1), axis=0)
+        return Occasions(*(np.ascontiguousarray(x) for x in np.split(both, [demand.shape[1]], -1)))
+
+
+def _sampled(system: System) -> _Days:
+    """What happens on days that are like those to come."""
+    seed = random.derive(system.config.seed, "statistics")
+    days = [draw(np.random.default_rng(seed + e), system) for e in range(SAMPLES)]
+    return _Days(*(np.concatenate([day[name][:-1] for day in days]) for name in ("demand", "capacity")))
 
 
 def _check_same(config: Config, trained: Config) -> None:
@@ -107,15 +138,14 @@ def _first(system: System, start: Splits) -> FloatArray:
     return found
 
 
-def _measured(system: System) -> Scales:
-    """Times and marginal costs at the optimum of sampled days, queues left out."""
-    seed = random.derive(system.config.seed, "statistics")
-    days = [draw(np.random.default_rng(seed + e), system)["demand"][:-1] for e in range(SAMPLES)]
-    demand = torch.from_numpy(np.concatenate(days))
+def _measured(system: System, of_days: FloatArray) -> Scales:
+    """Times and marginal costs at the optimum of demands `[S, N]`, queues and incidents left out."""
+    distinct, row = np.unique(of_days, axis=0, return_inverse=True)  # of a static problem one
+    demand = torch.from_numpy(distinct)
     roads = system.roads(torch.device("cpu"), torch.float64)
     none = demand.new_zeros(len(demand), system.network.num_links)
-    splits = roads.assigned(SYSTEM_OPTIMUM, demand, none, none + roads.links.capacity)
-    flow = roads.flow(splits, demand, none)
+    splits = roads.assigned(SYSTEM_OPTIMUM, demand, none, none + roads.links.capacity, tolerance=ROUGH)
+    flow = roads.flow(splits, demand, none)[row.reshape(-1)]
     time = link_time(roads.links, flow)
     exists, unused = roads.incidence.exists.numpy(), np.array([0.0, 1.0])[:, None, None]
     route_time, route_marginal = (
@@ -138,7 +168,20 @@ def _moments(x: torch.Tensor) -> FloatArray:
     return found
 
 
-def _notes(system: System) -> tuple[str, ...]:
+def _fit(system: System, beyond: Excess) -> str:
+    """How far the optimum on the routes is from the true one, and what to do where it is far."""
+    share = 100 * beyond.most
+    told = f"optimum and equilibrium on these routes are at most {max(share, 1e-5):.2g} % above those on all routes"
+    if not np.isfinite(share):
+        told = "optimum or equilibrium on these routes may be many times that on all routes"
+    if beyond.most <= FIT:
+        return told
+    if system.config.trained is not None:
+        return f"{told}: they are the routes of the training; train with these settings"
+    return f"{told}, expected {100 * FIT:g} %: set routes to more than {system.config.routes}"
+
+
+def _notes(system: System, beyond: Excess) -> tuple[str, ...]:
     """What a user should read before a run."""
     config, network = system.config, system.network
     count: NDArray[np.int64] = system.routes.exists.sum(1)
@@ -149,4 +192,4 @@ def _notes(system: System) -> tuple[str, ...]:
         f"{residual.share:g} of the flow above {residual.threshold:g} capacities is there a period later; vehicles are "
         "not conserved" if config.queues else "periods are static problems"
     )  # fmt: skip
-    return (size, chosen, carried, *network.notes)
+    return (size, chosen, _fit(system, beyond), carried, *network.notes)

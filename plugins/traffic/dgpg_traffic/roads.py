@@ -45,7 +45,9 @@ class Roads:
         return replace(self.links, capacity=capacity)
 
     @torch.no_grad()
-    def assigned(self, objective: Objective, demand: Tensor, residual: Tensor, capacity: Tensor) -> Tensor:
+    def assigned(
+        self, objective: Objective, demand: Tensor, residual: Tensor, capacity: Tensor, tolerance: float = TOLERANCE
+    ) -> Tensor:
         """Splits of equilibrium or optimum for what is known, `[B, N, K]`; the agents of a pair split alike.
 
         Args:
@@ -53,6 +55,7 @@ class Roads:
             demand: vehicles of each agent, `[B, N]`.
             residual: r, `[B, L]`.
             capacity: `[B, L]`.
+            tolerance: gap at which an instance is done.
 
         Raises:
             SolverError: the assignment did not come near its end.
@@ -60,7 +63,7 @@ class Roads:
         pairs = self.pairs.shape[0]
         links = Bpr(*(x.double() for x in (self.links.free_time, capacity, self.links.b, self.links.power)))
         of_pairs = demand.double().view(len(demand), pairs, -1).sum(-1)
-        found = assign(links, self.pairs, of_pairs, objective, base=residual.double(), tolerance=TOLERANCE)
+        found = assign(links, self.pairs, of_pairs, objective, base=residual.double(), tolerance=tolerance)
         gap = float(found.gap.max())
         if not gap <= LARGEST_GAP:
             raise SolverError(

@@ -4,6 +4,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.optimize import brentq
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import dijkstra
 from torch import Tensor
 
 from dgpg.domain import Step, validate
@@ -71,3 +74,36 @@ def randomly(env: TrafficEnv, steps: int, seed: int = 0) -> list[Step]:
     """What random splits brought about."""
     draw = torch.Generator().manual_seed(seed)
     return [env.step(random_splits(env, draw)) for _ in range(steps)]
+
+
+def frank_wolfe(network: Network, gap: float) -> tuple[float, float]:
+    """Bounds of the least total travel time over all routes, by flows of links alone: none of the plugin's solvers.
+
+    Ends when they are `gap` apart. Zones that may not be crossed are not known to it.
+    """
+    assert network.through.all()
+    t0, b, power, capacity = network.free_time, network.b, network.power, network.capacity
+    zones, row = np.unique(network.origin, return_inverse=True)
+
+    def all_or_nothing(price: np.ndarray) -> np.ndarray:
+        graph = csr_array((price, (network.tail, network.head)), shape=(network.num_nodes,) * 2)
+        _, before = dijkstra(graph, indices=zones, return_predecessors=True)
+        link = {ends: x for x, ends in enumerate(zip(network.tail.tolist(), network.head.tolist(), strict=True))}
+        flow = np.zeros(network.num_links)
+        for tree, node, demand in zip(row.tolist(), network.destination.tolist(), network.demand, strict=True):
+            while (previous := int(before[tree, node])) >= 0:
+                flow[link[previous, node]] += demand
+                node = previous
+        return flow
+
+    def slope(flow: np.ndarray) -> np.ndarray:
+        return t0 * (1 + b * (power + 1) * (flow / capacity) ** power)
+
+    flow, lowest = all_or_nothing(t0), 0.0
+    while True:
+        total = float(t0 @ (flow * (1 + b * (flow / capacity) ** power)))
+        step = all_or_nothing(slope(flow)) - flow
+        lowest = max(lowest, total + float(slope(flow) @ step))
+        if total <= (1 + gap) * lowest:
+            return lowest, total
+        flow = flow + step * brentq(lambda s, x=flow, d=step: float(slope(x + s * d) @ d), 0, 1)

@@ -1,5 +1,6 @@
 """What a configuration is built into, what evaluations keep of a training, and messages for what cannot be built."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,15 @@ import pytest
 import torch
 
 from dgpg.errors import ConfigError, DataError
+from dgpg_traffic.assignment.assign import SYSTEM_OPTIMUM
 from dgpg_traffic.config import Config
 from dgpg_traffic.data import load_network
 from dgpg_traffic.domain import SAMPLED, TUNED, domain
 from dgpg_traffic.instance import STEADY, build
 from dgpg_traffic.mapping import FlowMapping
-from dgpg_traffic.network.bpr import link_time, marginal
+from dgpg_traffic.network.bpr import link_time, marginal, total_time
 
-from .made import BRAESS_ROUTES, CPU, STATIC, built, settings
+from .made import BRAESS_ROUTES, CPU, STATIC, built, frank_wolfe, settings
 
 
 @pytest.fixture
@@ -131,9 +133,57 @@ def test_notes_say_what_was_made() -> None:
     assert built().notes == (
         "braess: 1 pairs, 5 links, 6 vehicles",
         "up to 3 routes a pair, 3.0 on average, 0 pairs have one",
+        built().notes[2],
         "0.5 of the flow above 2 capacities is there a period later; vehicles are not conserved",
     )
-    assert built(queues=False).notes[2] == "periods are static problems"
+    assert re.fullmatch(r"optimum and .* at most [\de.-]+ % above those on all routes", built().notes[2])
+    assert built(queues=False).notes[3] == "periods are static problems"
+
+
+@pytest.fixture
+def quiet(tmp_path: Path) -> str:
+    """A copy of the grid with an eighth of its demand."""
+    source = Path(load_network.__code__.co_filename).parent / "networks"
+    for path in source.glob("grid_*.tntp"):
+        text = path.read_text()
+        if path.stem == "grid_trips":
+            text = re.sub(r"(?<=[:>] )[\d.]+(?=;|\n<END)", lambda found: str(float(found[0]) / 8), text)
+        (tmp_path / path.name.replace("grid", "quiet")).write_text(text)
+    return str(tmp_path / "quiet")
+
+
+def test_demand_is_the_same_whether_the_file_or_the_settings_say_so(quiet: str) -> None:
+    scaled, plain = built(network=quiet, demand={"scale": 8.0}), built(network="grid")
+    np.testing.assert_allclose(scaled.network.demand, plain.network.demand, rtol=1e-12)
+    np.testing.assert_array_equal(scaled.routes.links, plain.routes.links)
+
+
+@pytest.mark.parametrize("scale", [4.0, 16.0, 40.0])
+def test_routes_are_made_for_the_demand_that_they_carry(quiet: str, scale: float) -> None:
+    instance = built(network=quiet, demand={"scale": scale})
+    most = instance.network.scaled(demand=float(instance.profile.max()))
+    demand = torch.from_numpy(instance.by_agent(np.array(most.demand)))[None]
+    roads = instance.roads(CPU, torch.float64)
+    none = torch.zeros(1, most.num_links, dtype=torch.float64)
+    splits = roads.assigned(SYSTEM_OPTIMUM, demand, none, none + roads.links.capacity)
+    lowest, highest = frank_wolfe(most, 1e-3)
+    assert lowest <= float(total_time(roads.links, roads.flow(splits, demand, none))) <= 1.001 * highest
+
+
+def test_too_few_routes_are_told() -> None:
+    few = built(network="grid", routes=3, demand={"scale": 5.0}).notes[2]
+    assert re.search(r"at most \S+ % above those on all routes, expected 0\.1 %: set routes to more than 3", few)
+    one = built(network="grid", routes=1).notes[2]
+    assert "many times that on all routes, expected 0.1 %: set routes to more than 1" in one
+
+
+def test_an_evaluation_acts_on_the_routes_of_the_training_and_says_how_fit_they_are() -> None:
+    wished = {"demand": {"scale": 4.0}}
+    trained, alone = (built(network="grid", **x) for x in ({}, wished))
+    instance = build(evaluated({"network": "grid"}, {"network": "grid"} | wished))
+    np.testing.assert_array_equal(instance.routes.links, trained.routes.links)
+    assert not np.array_equal(instance.routes.links, alone.routes.links)
+    assert "they are the routes of the training; train with these settings" in instance.notes[2]
 
 
 def evaluated(trained: dict[str, Any], wished: dict[str, Any]) -> Config:
@@ -148,7 +198,7 @@ def test_an_evaluation_keeps_first_splits_and_scales_of_the_training() -> None:
     assert not np.allclose(instance.first, alone.first)
     np.testing.assert_array_equal(instance.profile, alone.profile)
     np.testing.assert_array_equal(instance.network.demand, alone.network.demand)
-    assert instance.notes == alone.notes
+    assert instance.notes[:2] == alone.notes[:2]
 
 
 def test_an_evaluation_of_an_evaluation_keeps_the_training() -> None:

@@ -59,7 +59,8 @@ class Assignment:
         splits: share of each route in its pair's demand, `[B, N, K]`; 0 in empty slots.
         flow: of links, what is on them anyway included, `[B, L]`.
         gap: what the vehicles pay above the cheapest routes given, as a share of what they pay, at the prices of
-            the objective, `[B]`. Total cost is above the optimum on these routes by at most this share.
+            the objective, `[B]`. The objective is above its minimum on these routes by at most this share of what
+            is paid, which at marginal costs is up to power + 1 times the total time.
         steps: Newton steps of the instance that took the most.
     """
 
