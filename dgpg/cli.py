@@ -58,10 +58,12 @@ EvaluationSeed = Annotated[int, typer.Option(min=0, max=SEEDS, help="Seed of the
 @app.command()
 def domains(as_json: AsJson = False) -> None:
     """List installed domains and analytical models, broken ones with their error."""
-    from dgpg.domain import registry
+    from dgpg.domain.listing import listing
     from dgpg.showing import report
+    from dgpg.showing.waiting import waiting
 
-    entries = registry.listing()
+    with waiting("importing every plugin"):
+        entries = listing()
     if as_json:
         print(json.dumps({"plugins": [entry.json() for entry in entries]}, indent=2))
     else:

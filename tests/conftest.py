@@ -1,5 +1,6 @@
 """Fixtures of the core's tests."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -12,6 +13,7 @@ from . import dcopf as dcopf_module
 from . import toy as toy_module
 from . import toy_box as toy_box_module
 from . import toy_simplex as toy_simplex_module
+from .distributions import Plugins
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +57,11 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def run(tmp_path: Path) -> RunFolder:
     """The folder of a run that has not begun."""
     return RunFolder.create(tmp_path / "run", folders.CONFIG)
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plugins]:
+    """Installs distributions of one module."""
+    plugins = Plugins(tmp_path, monkeypatch)
+    yield plugins
+    plugins.forget()

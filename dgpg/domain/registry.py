@@ -4,39 +4,24 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from pydantic import BaseModel
 from stevedore import DriverManager
 
+from dgpg.domain.containment import contained, said
 from dgpg.domain.protocols import API_VERSION, AnalyticalModel, Domain
 from dgpg.errors import PluginError, unknown
 
 DOMAINS = "dgpg.domains"
 MODELS = "dgpg.analytical_models"
+KINDS = {DOMAINS: "domain", MODELS: "analytical model"}
 CALLS = {
     "make_env": ("config", "num_envs", "device", "seed"),
     "analytical_model": ("config",),
     "agent_mapping": ("config",),
 }
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One registered plugin object and how it fared."""
-
-    name: str
-    group: str
-    distribution: str
-    version: str
-    error: str | None = None
-    summary: str = ""
-
-    def json(self) -> dict[str, Any]:
-        """As plain values."""
-        return asdict(self) | {"status": "error" if self.error else "ok"}
 
 
 def find(group: str) -> dict[str, list[EntryPoint]]:
@@ -47,10 +32,14 @@ def find(group: str) -> dict[str, list[EntryPoint]]:
     return found
 
 
+def owner(point: EntryPoint) -> tuple[str, str]:
+    """Name and version of the distribution that registered an entry point."""
+    return (point.dist.name or "unknown", point.dist.version or "unknown") if point.dist else ("unknown", "unknown")
+
+
 def load_domain(name: str) -> Domain:
     """The domain of that name, checked; PluginError says what does not fit."""
-    domain: Domain = _load(DOMAINS, "domain", name)
-    _check_domain(name, domain)
+    domain: Domain = load(DOMAINS, name)
     return domain
 
 
@@ -60,8 +49,7 @@ def load_model(name: str, config: BaseModel) -> AnalyticalModel:
     Raises:
         PluginError: what the entry point returned is no model.
     """
-    factory: Callable[[BaseModel], AnalyticalModel] = _load(MODELS, "analytical model", name)
-    _check_model(name, factory)
+    factory: Callable[[BaseModel], AnalyticalModel] = load(MODELS, name)
     model = factory(config)
     if not isinstance(model, AnalyticalModel):
         raise PluginError(
@@ -80,27 +68,30 @@ def full_name(domain_name: str, model: str) -> str:
     return model if "." in model else f"{domain_name}.{model}"
 
 
-def listing() -> list[Entry]:
-    """Every plugin of both groups, broken ones with their error."""
-    entries = []
-    for group, kind in ((DOMAINS, "domain"), (MODELS, "analytical model")):
-        for name, points in find(group).items():
-            error, summary = None, ""
-            try:
-                plugin = _load(group, kind, name)
-                (_check_domain if group == DOMAINS else _check_model)(name, plugin)
-                summary = (inspect.getdoc(plugin) or "").partition("\n")[0]
-            except PluginError as problem:
-                error = str(problem)
-            except Exception as problem:  # code of the plugin that the checks have run
-                error = f"{kind} '{name}': {type(problem).__name__}: {problem}"
-            for point in points:
-                entries.append(Entry(name, group, *_distribution(point), error=error, summary=summary))
-    return entries
+def load(group: str, name: str) -> Any:
+    """The plugin of that name, imported, and checked; no other is imported.
+
+    Raises:
+        PluginError: it is not there or there twice, cannot be imported, or does not fit.
+    """
+    point = _only(group, name)
+    with contained(lambda error: broken(point, said(error))):
+        (extension,) = _Now(group, name, on_load_failure_callback=_reraise).extensions
+    with contained(lambda error: _unfit(point, error)):
+        (_check_domain if group == DOMAINS else _check_model)(name, extension.plugin)
+    return extension.plugin
 
 
-def _load(group: str, kind: str, name: str) -> Any:
-    found = find(group)
+class _Now(DriverManager):  # type: ignore[type-arg]  # generic in newer versions alone
+    """Finds what is installed now: stevedore's own list is kept in a file and may be minutes old."""
+
+    def list_entry_points(self) -> list[EntryPoint]:
+        return list(entry_points(group=self.namespace))
+
+
+def _only(group: str, name: str) -> EntryPoint:
+    """The one entry point of that name."""
+    kind, found = KINDS[group], find(group)
     if name not in found:
         fit = models_of(name.partition(".")[0]) if group == MODELS else []  # other domains' models do not
         raise PluginError(
@@ -108,36 +99,39 @@ def _load(group: str, kind: str, name: str) -> Any:
         )
     points = found[name]
     if len(points) > 1:
-        owners = ", ".join(_distribution(p)[0] for p in points)
+        owners = ", ".join(owner(p)[0] for p in points)
         raise PluginError(f"{kind} '{name}' is registered {len(points)} times (by {owners}); uninstall all but one")
-    point = points[0]
-    try:
-        manager: Any = DriverManager(group, name, invoke_on_load=False, on_load_failure_callback=_reraise)
-        cached = manager.extensions[0]
-        if cached.entry_point.value == point.value:
-            return cached.plugin
-    except (Exception, SystemExit):  # stevedore's cache can be minutes old: the entry point itself decides
-        pass
-    try:
-        return point.load()
-    except (Exception, SystemExit) as error:  # a plugin may raise anything on import; all of it is shown
-        raise _broken(kind, point, error) from error
+    return points[0]
 
 
 def _reraise(manager: Any, point: EntryPoint, error: BaseException) -> None:
     raise error
 
 
-def _broken(kind: str, point: EntryPoint, error: BaseException) -> PluginError:
-    owner, version = _distribution(point)
+def broken(point: EntryPoint, why: str) -> PluginError:
+    """Of a plugin that cannot be imported: whose it is, what happened, and what to do."""
+    name, version = owner(point)
+    try:
+        shows = f". `python -c 'import {point.module}'` shows where"
+    except Exception:
+        why, shows = "expected module:object", ""
     return PluginError(
-        f"{kind} '{point.name}' of {owner} {version} cannot be imported from {point.value}: "
-        f"{type(error).__name__}: {error}"
+        f"{KINDS[point.group]} '{point.name}' of {name} {version} cannot be imported from '{point.value}': "
+        f"{why}{shows}; mend it, or uninstall it: pip uninstall {name}"
     )
 
 
-def _distribution(point: EntryPoint) -> tuple[str, str]:
-    return (point.dist.name, point.dist.version) if point.dist else ("unknown", "unknown")
+def summary(plugin: object) -> str:
+    """The first line of what a plugin says of itself."""
+    with contained(lambda error: PluginError(f"its docstring raised {said(error)}")):
+        return (inspect.getdoc(plugin) or "").partition("\n")[0]
+
+
+def _unfit(point: EntryPoint, error: BaseException) -> PluginError:
+    """Of a plugin that was imported and is not what it should be."""
+    looked = f"{KINDS[point.group]} '{point.name}': looking at its members raised {said(error)}"
+    what = str(error) if isinstance(error, PluginError) else looked
+    return PluginError(f"{what} ({' '.join(owner(point))}, {point.value})")
 
 
 def _check_domain(name: str, domain: Any) -> None:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from dgpg.checks import Outcome
-from dgpg.domain.registry import Entry
+from dgpg.domain.listing import Entry
 from dgpg.learning import Metrics, Trainer
 from dgpg.learning.rounds.intents import intents_of
 from dgpg.measuring import Alignment
