@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,8 +20,9 @@ from dgpg.measuring.rows import in_order
 from dgpg.measuring.statistics import rough
 from dgpg.runs import Trained, open_trained
 from dgpg.showing import figures, report
+from dgpg.showing.alone import tell
 from dgpg.showing.plain import plain
-from dgpg.showing.tables import BOLD, against, amount, cell, finite, fitting, table
+from dgpg.showing.tables import BOLD, against, amount, cell, fitting, table
 from dgpg.showing.waiting import waiting
 
 
@@ -41,9 +41,7 @@ class Found:
         """As plain values."""
         more = {} if self.judged is None else {"judge": list(self.judged)}
         rows = [row.json() for row in in_order(self.rows)]
-        plain = {"cost_unit": self.unit, "results": rows, "notes": self.notes, **more, "figures": self.figures}
-        told: dict[str, Any] = finite(plain)
-        return told
+        return {"cost_unit": self.unit, "results": rows, "notes": self.notes, **more, "figures": self.figures}
 
 
 def evaluation(path: Path, episodes: int, seed: int, overrides: dict[str, Any], judge: bool, as_json: bool) -> None:
@@ -90,7 +88,7 @@ class _Silent:
         pass
 
     def end(self) -> None:
-        print(json.dumps(self.found.json(), indent=2))
+        tell(self.found.json())
 
 
 class _Spoken:
@@ -204,7 +202,7 @@ def comparison(paths: Sequence[Path], episodes: int, seed: int, as_json: bool) -
     with waiting("opening the runs") as watch:
         result = compare_runs(paths, episodes, seed, watch)
     if as_json:
-        print(json.dumps(finite(result), indent=2))
+        tell(result)
         return
     runs, groups = result["runs"], result["groups"]
     title = f"{result['cost_unit']}, {episodes} episodes, lower is better"

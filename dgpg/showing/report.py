@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -17,8 +16,9 @@ from dgpg.learning import Metrics, Trainer
 from dgpg.learning.rounds.intents import intents_of
 from dgpg.measuring import Alignment
 from dgpg.runs import Plan, RunFolder
+from dgpg.showing.alone import tell
 from dgpg.showing.plain import plain
-from dgpg.showing.tables import cell, finite, table
+from dgpg.showing.tables import cell, table
 
 console = plain()
 if not console.is_terminal:
@@ -57,7 +57,7 @@ def conformance(domain: str, outcomes: Sequence[Outcome], aligned: Alignment | N
             "verdict": aligned.verdict,
             "advice": aligned.advice,
         }
-        print(json.dumps({"domain": domain, "checks": [o.json() for o in outcomes], "alignment": measured}, indent=2))
+        tell({"domain": domain, "checks": [o.json() for o in outcomes], "alignment": measured})
         return
     count = {status: sum(o.status == status for o in outcomes) for status in ("pass", "fail", "skip")}
     said = f"{domain}: {count['pass']} passed, {count['fail']} failed, {count['skip']} skipped in "
@@ -139,7 +139,7 @@ def closing(folder: RunFolder, trainer: Trainer) -> None:
 def calibration(domain: str, rows: Sequence[Mapping[str, float | str]], out: Path | None, as_json: bool) -> None:
     """Parameters before and after, and what the fit could not tell."""
     if as_json:
-        print(json.dumps({"domain": domain, "parameters": [finite(row) for row in rows]}, indent=2))
+        tell({"domain": domain, "parameters": list(rows)})
         return
     made = table(f"{domain}: parameters fitted to the log", ("parameter", "unit", "start", "fitted"))
     for row in rows:

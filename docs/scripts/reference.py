@@ -93,7 +93,9 @@ def room(name: str) -> str:
 def pages() -> dict[str, str]:
     """Every page by its file's name."""
     found = {f"{name}.md": room(name) for name in PAGES}
-    rest = [module(ROOT / "dgpg" / f"{name}.py", f"dgpg.{name}") for name in ("cli", "errors")]
+    rest = [
+        module(ROOT / "dgpg" / f"{name}.py", f"dgpg.{name.replace('/', '.')}") for name in ("cli/commands", "errors")
+    ]
     found["program.md"] = "\n".join([f"# Command line and errors{NOTE}", *rest])
     parts = []
     for name in PLUGINS:

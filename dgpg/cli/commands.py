@@ -1,33 +1,21 @@
-"""The command line: dgpg new | domains | check | train | evaluate | compare | calibrate.
+"""The commands and their options.
 
-Commands import what they need when they run: torch takes seconds, and `dgpg --help` should not wait for it.
+They import what they need when they run: torch takes seconds, and `dgpg --help` should not wait for it.
 """
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
-from dgpg.errors import ConfigError, DgpgError, unknown
-
-
-class _Commands(TyperGroup):
-    """Ctrl-C ends any command with one line, which says what was done if the command says so."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as stop:
-            _fail(f"interrupted: {stop}" if str(stop) else "interrupted", 130)
-
+from dgpg.cli.asked import domain_only, gathered
+from dgpg.cli.ending import Commands, interrupted, one_object
+from dgpg.errors import ConfigError
 
 app = typer.Typer(
-    cls=_Commands,
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -56,16 +44,18 @@ EvaluationSeed = Annotated[int, typer.Option(min=0, max=SEEDS, help="Seed of the
 
 
 @app.command()
+@one_object
 def domains(as_json: AsJson = False) -> None:
     """List installed domains and analytical models, broken ones with their error."""
     from dgpg.domain.listing import listing
     from dgpg.showing import report
+    from dgpg.showing.alone import tell
     from dgpg.showing.waiting import waiting
 
     with waiting("importing every plugin"):
         entries = listing()
     if as_json:
-        print(json.dumps({"plugins": [entry.json() for entry in entries]}, indent=2))
+        tell({"plugins": [entry.json() for entry in entries]})
     else:
         report.plugins(entries)
 
@@ -88,6 +78,7 @@ def new(
 
 
 @app.command()
+@one_object
 def check(
     domain: Annotated[str, typer.Argument(help="Name of a domain, see `dgpg domains`.")],
     model: Annotated[str | None, typer.Option(help="Analytical model; the domain's own by default.")] = None,
@@ -102,7 +93,7 @@ def check(
     from dgpg.runs import launch
     from dgpg.showing import report
 
-    settings = _domain_only(sets or [], "a check")
+    settings = domain_only(sets or [], "a check")
     subject = checks.subject(domain, settings, model, seed, device)
     outcomes = []
     for found in checks.examined(subject):
@@ -150,7 +141,7 @@ def train(
         "device": device,
         "model": model,
     }
-    asked = _asked(domain, named, config, sets or [])
+    asked = gathered(domain, named, config, sets or [])
     if "device" in asked:
         launch.device_of(asked["device"])
     if resume:
@@ -171,13 +162,14 @@ def train(
         with report.progress(plan.run.iterations, trainer.iteration) as show:
             interruption = training.train(trainer, folder, stop_after, show, report.aside)
     except KeyboardInterrupt:
-        _interrupted(folder.path, folder.kept, 130)
+        interrupted(folder.path, folder.kept, 130)
     if interruption.signal is not None:
-        _interrupted(folder.path, trainer.iteration, interruption.exit_status)
+        interrupted(folder.path, trainer.iteration, interruption.exit_status)
     report.closing(folder, trainer)
 
 
 @app.command()
+@one_object
 def evaluate(
     run: Annotated[Path, typer.Argument(parser=_place, help="Folder of a run.")],
     episodes: Episodes = 32,
@@ -189,10 +181,11 @@ def evaluate(
     """Measure a policy against its untrained self and every baseline on the same arrivals."""
     from dgpg.showing import evaluations
 
-    evaluations.evaluation(run, episodes, seed, _domain_only(sets or [], "an evaluation", ("train",)), judge, as_json)
+    evaluations.evaluation(run, episodes, seed, domain_only(sets or [], "an evaluation", ("train",)), judge, as_json)
 
 
 @app.command()
+@one_object
 def compare(runs: Runs, episodes: Episodes = 32, seed: EvaluationSeed = 1, as_json: AsJson = False) -> None:
     """Measure several runs on the same arrivals, and average runs that differ in seed alone."""
     from dgpg.showing import evaluations
@@ -201,6 +194,7 @@ def compare(runs: Runs, episodes: Episodes = 32, seed: EvaluationSeed = 1, as_js
 
 
 @app.command()
+@one_object
 def calibrate(
     domain: Annotated[str, typer.Argument(help="Name of a domain, see `dgpg domains`.")],
     data: Annotated[Path, typer.Option(**PLACE, help="The log, in the domain's format.")],
@@ -227,56 +221,10 @@ def calibrate(
         )
     if out is not None:
         refuse_file(out, "--out")
-    config = launch.domain_config(plugin, _domain_only(sets or [], "a calibration"))
+    config = launch.domain_config(plugin, domain_only(sets or [], "a calibration"))
     with waiting("fitting"):
         rows = plugin.calibrate(config, data, out, iterations)
     report.calibration(domain, rows, out, as_json)
-
-
-def _interrupted(path: Path, kept: int, status: int) -> NoReturn:
-    _fail(f"interrupted; iteration {kept} is saved, and `dgpg train --resume --out {path}` goes on from there", status)
-
-
-def _asked(domain: str | None, named: dict[str, Any], file: Path | None, sets: list[str]) -> dict[str, Any]:
-    """What the user said, in the shape of RunConfig: the file, then --set, then options."""
-    from dgpg.domain import merge
-    from dgpg.learning.algorithms import find
-    from dgpg.learning.unused import is_record, refuse_without_guidance
-    from dgpg.runs.overrides import read_file
-
-    values = read_file(file) if file is not None else {}
-    known = {"domain", "settings", "train", "coordination", *named}
-    for key in values:
-        if key not in known:
-            raise ConfigError(f"--config {file}: {unknown('field', key, known)}")
-    if domain is not None and values.get("domain", domain) != domain:
-        raise ConfigError(f"--config {file} is of domain {values['domain']!r}, not {domain!r}; leave one of them out")
-    recorded = is_record(values)
-    overrides = _overrides(sets)
-    parts = {name: overrides.pop(name, {}) for name in ("train", "coordination")} | {"settings": overrides}
-    said = {key: part for key, part in parts.items() if part != {}}
-    values = merge(values, said)
-    values |= {key: value for key, value in {**named, "domain": domain}.items() if value is not None}
-    if recorded and isinstance(values["algorithm"], str):  # what the record itself holds may be without effect
-        refuse_without_guidance(find(values["algorithm"]), said)
-    return values
-
-
-def _domain_only(sets: list[str], what: str, refused: tuple[str, ...] = ("train", "coordination")) -> dict[str, Any]:
-    overrides = _overrides(sets)
-    for name in refused:
-        if name in overrides:
-            raise ConfigError(f"--set {name}.*: {what} does not train; only the domain's settings change")
-    return overrides
-
-
-def _overrides(sets: list[str]) -> dict[str, Any]:
-    from dgpg.runs.overrides import parse_overrides, repeated
-    from dgpg.showing import report
-
-    for line in repeated(sets):
-        report.aside(f"note: {line}")
-    return parse_overrides(sets)
 
 
 def _fresh(domain: str, algorithm: str) -> Path:
@@ -290,26 +238,3 @@ def _plugin(domain: str) -> str | None:
 
     point = registry.find(registry.DOMAINS)[domain][0]
     return point.dist.name if point.dist else None
-
-
-def main() -> None:
-    """Entry point: mistakes are one message, not a traceback."""
-    try:
-        app()
-    except DgpgError as error:
-        _fail(f"error: {error}")
-    except OSError as error:  # the terminal's end, or a file that only a plugin knows
-        _fail(f"error: {error}")
-    except (MemoryError, RuntimeError) as error:  # torch raises RuntimeError when an allocation fails
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
-            raise
-        detail = (str(error) or "none left").splitlines()[0]
-        advice = "lower --num-envs, the number of agents or the horizon, or use shorter files"
-        _fail(f"error: not enough memory ({detail}); {advice}")
-
-
-def _fail(message: str, status: int = 1) -> NoReturn:
-    from dgpg.showing.plain import plain
-
-    plain(stderr=True, soft_wrap=True).print(message, style="red")
-    sys.exit(status)

@@ -1,0 +1,59 @@
+"""What a user asks for on the command line, in the shape of settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dgpg.errors import ConfigError, unknown
+
+
+def gathered(domain: str | None, named: dict[str, Any], file: Path | None, sets: list[str]) -> dict[str, Any]:
+    """What the user said, in the shape of RunConfig: the file, then --set, then options.
+
+    Raises:
+        ConfigError: the file is not one of settings, or of another domain.
+    """
+    from dgpg.domain import merge
+    from dgpg.learning.algorithms import find
+    from dgpg.learning.unused import is_record, refuse_without_guidance
+    from dgpg.runs.overrides import read_file
+
+    values = read_file(file) if file is not None else {}
+    known = {"domain", "settings", "train", "coordination", *named}
+    for key in values:
+        if key not in known:
+            raise ConfigError(f"--config {file}: {unknown('field', key, known)}")
+    if domain is not None and values.get("domain", domain) != domain:
+        raise ConfigError(f"--config {file} is of domain {values['domain']!r}, not {domain!r}; leave one of them out")
+    recorded = is_record(values)
+    overrides = _overrides(sets)
+    parts = {name: overrides.pop(name, {}) for name in ("train", "coordination")} | {"settings": overrides}
+    said = {key: part for key, part in parts.items() if part != {}}
+    values = merge(values, said)
+    values |= {key: value for key, value in {**named, "domain": domain}.items() if value is not None}
+    if recorded and isinstance(values["algorithm"], str):  # what the record itself holds may be without effect
+        refuse_without_guidance(find(values["algorithm"]), said)
+    return values
+
+
+def domain_only(sets: list[str], what: str, refused: tuple[str, ...] = ("train", "coordination")) -> dict[str, Any]:
+    """The settings of the domain, and of what else is not `refused`, where nothing is trained.
+
+    Raises:
+        ConfigError: others are among them.
+    """
+    overrides = _overrides(sets)
+    for name in refused:
+        if name in overrides:
+            raise ConfigError(f"--set {name}.*: {what} does not train; only the domain's settings change")
+    return overrides
+
+
+def _overrides(sets: list[str]) -> dict[str, Any]:
+    from dgpg.runs.overrides import parse_overrides, repeated
+    from dgpg.showing import report
+
+    for line in repeated(sets):
+        report.aside(f"note: {line}")
+    return parse_overrides(sets)
