@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from dgpg.domain import Settings
 from dgpg_traffic.data.load import NAMES
+from dgpg_traffic.data.names import file_like
 from dgpg_traffic.data.tntp import NET
 
 
@@ -18,7 +19,7 @@ def _absolute(name: str) -> str:
     if name in NAMES:
         return name
     path = Path(expanduser(name))  # unlike Path.expanduser, leaves the home of nobody for load_network to name
-    file = path.suffix or len(path.parts) > 1 or path.exists() or Path(f"{path}{NET}").is_file()
+    file = path.suffix or len(path.parts) > 1 or path.exists() or file_like(Path(f"{path}{NET}"))
     return str(path.absolute()) if file else name
 
 
@@ -70,6 +71,14 @@ class Config(Settings):
     """N agents, one or several for each pair of zones, split their vehicles over routes."""
 
     network: NetworkName = Field("grid", description="folder or prefix of TNTP or GMNS files, or braess or grid")
+    toll_factor: float | None = Field(
+        None, ge=0, le=1e6,
+        description="cost of a unit of toll, in the network's unit of time; none: what its files say, or 0",
+    )  # fmt: skip
+    distance_factor: float | None = Field(
+        None, ge=0, le=1e6,
+        description="cost of a unit of length, in the network's unit of time; none: what its files say, or 0",
+    )  # fmt: skip
     routes: int = Field(6, ge=1, le=64, description="most routes of a pair, K")
     agents_per_pair: int = Field(
         1, ge=1, le=1000, description="agents that share a pair's vehicles alike: one alone is a monopolist"

@@ -25,11 +25,10 @@ class TrafficEnv:
     that its flow and time imply.
     """
 
-    cost_unit = "total travel time of a period (vehicles x the network's unit of time)"
-
     def __init__(self, instance: Instance, num_envs: int, device: torch.device, seed: int) -> None:
         self.instance, self.num_envs, self.device = instance, num_envs, device
         self.num_agents, self.horizon = instance.num_agents, instance.config.horizon
+        self.cost_unit = f"total {instance.network.cost_name} of a period (vehicles x the network's unit of time)"
         self.roads = instance.roads(device)
         self.sight = make_sight(instance, device)
         usual = instance.by_agent(np.array(instance.network.demand))  # not the sight's, which may be of a training

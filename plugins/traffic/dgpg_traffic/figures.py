@@ -44,7 +44,7 @@ def draw(config: Config, policies: Mapping[str, Policy], folder: Path, seed: int
     replays = {key: replay(config, policy, DAYS, seed) for key, policy in policies.items()}
     return [
         roads(folder / "roads.svg", network, {key: replays[key] for key in (name, OPTIMUM)}),
-        day(folder / "day.svg", replays),
+        day(folder / "day.svg", replays, network.cost_name),
     ]
 
 
@@ -65,8 +65,8 @@ def roads(path: Path, network: Network, replays: Mapping[str, Replay]) -> Path:
     reach = max(float(np.abs(apart).max()), 1e-6)
     shade = _links(panels[2], network, place, apart, moved / max(moved.max(), 1e-9), "RdBu_r", (-reach, reach))
     figure.colorbar(shade, ax=panels[2], location="bottom", aspect=20, label="difference in flow over capacity")
-    panels[0].set_title(f"{name}\nmean travel time {trips[0]:.4g}, {100 * (trips[0] / trips[1] - 1):+.2g} %")
-    panels[1].set_title(f"{OPTIMUM}\nmean travel time {trips[1]:.4g}")
+    panels[0].set_title(f"{name}\nmean {network.cost_name} {trips[0]:.4g}, {100 * (trips[0] / trips[1] - 1):+.2g} %")
+    panels[1].set_title(f"{OPTIMUM}\nmean {network.cost_name} {trips[1]:.4g}")
     panels[2].set_title(f"{name} less {OPTIMUM}\nwidest: {_rounded(float(moved.max()))} vehicles a period")
     caption = (
         f"{network.name}, mean of {DAYS} days; directions at the right of their street, as wide as their flow{note}"
@@ -153,8 +153,8 @@ def _links(
     return shade
 
 
-def day(path: Path, replays: Mapping[str, Replay]) -> Path:
-    """Travel time of a vehicle by the period of the day, and how far it is above the optimum's."""
+def day(path: Path, replays: Mapping[str, Replay], cost: str = "travel time") -> Path:
+    """Travel time, or another `cost`, of a vehicle by the period of the day, and how far it is above the optimum's."""
     figure, (plain, over) = blank(12, 4.2, columns=2)
     best, kept = by_period(replays[OPTIMUM]), shown_rules(replays)
     first, others = kept[0], iter(OTHERS)
@@ -166,7 +166,7 @@ def day(path: Path, replays: Mapping[str, Replay]) -> Path:
         style["linestyle"] = "--" if name in COLOUR else "-"
         plain.plot(hours, time, label=f"{name} (knows all demand)" if name in COLOUR else name, **style)
         over.plot(hours, 100 * (time / best - 1), **style)
-    plain.set(ylabel="travel time, the network's unit of time", title="travel time of a vehicle that enters")
+    plain.set(ylabel=f"{cost}, the network's unit of time", title=f"{cost} of a vehicle that enters")
     over.set(ylabel="%", title=f"above {OPTIMUM}")
     for axes in (plain, over):
         axes.set(xlabel="hour of the day", xlim=(0, 24), xticks=range(0, 25, 4))

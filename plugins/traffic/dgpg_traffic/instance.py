@@ -76,7 +76,9 @@ def build(config: Config) -> Instance:
         ConfigError: the training's agents or routes are others.
     """
     # Routes are for the demand that they will carry: those of half of it miss the optimum.
-    network = load_network(config.network).scaled(demand=config.demand.scale)
+    network = load_network(
+        config.network, toll_factor=config.toll_factor, distance_factor=config.distance_factor
+    ).scaled(demand=config.demand.scale)
     usual = profile(config.demand.profile, config.horizon)
     if config.trained is None:
         system = System(config, network, generate(network, most=config.routes), usual)

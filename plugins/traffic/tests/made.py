@@ -76,8 +76,10 @@ def randomly(env: TrafficEnv, steps: int, seed: int = 0) -> list[Step]:
     return [env.step(random_splits(env, draw)) for _ in range(steps)]
 
 
-def frank_wolfe(network: Network, gap: float) -> tuple[float, float]:
-    """Bounds of the least total travel time over all routes, by flows of links alone: none of the plugin's solvers.
+def frank_wolfe(network: Network, gap: float, fixed: np.ndarray | float = 0.0) -> tuple[float, float]:
+    """Bounds of the least total cost over all routes, by flows of links alone: none of the plugin's solvers.
+
+    What a link costs is its time and `fixed`.
 
     Ends when they are `gap` apart. Zones that may not be crossed are not known to it.
     """
@@ -97,11 +99,11 @@ def frank_wolfe(network: Network, gap: float) -> tuple[float, float]:
         return flow
 
     def slope(flow: np.ndarray) -> np.ndarray:
-        return t0 * (1 + b * (power + 1) * (flow / capacity) ** power)
+        return t0 * (1 + b * (power + 1) * (flow / capacity) ** power) + fixed
 
-    flow, lowest = all_or_nothing(t0), 0.0
+    flow, lowest = all_or_nothing(t0 + fixed), 0.0
     while True:
-        total = float(t0 @ (flow * (1 + b * (flow / capacity) ** power)))
+        total = float(flow @ (t0 * (1 + b * (flow / capacity) ** power) + fixed))
         step = all_or_nothing(slope(flow)) - flow
         lowest = max(lowest, total + float(slope(flow) @ step))
         if total <= (1 + gap) * lowest:

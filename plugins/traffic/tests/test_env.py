@@ -222,3 +222,16 @@ def test_policies_begin_at_the_first_splits() -> None:
         # routes that are not used keep a ten-thousandth each
         np.testing.assert_allclose(split, env.instance.first, atol=6e-4)
         assert (split[exists] > 5e-5).all()
+
+
+def test_tolls_and_lengths_that_count_are_paid() -> None:
+    plain, costly = (environment(distance_factor=factor, **STATIC) for factor in (None, 0.5))
+    splits = torch.tensor([0.0, 0.5, 0.5]).expand(3, 1, 3)  # ways without the shortcut, two links of length 1
+    rewards = []
+    for env in (plain, costly):
+        env.reset()
+        rewards.append(env.step(splits))
+    torch.testing.assert_close(rewards[0].reward, torch.full((3,), -498.0))
+    torch.testing.assert_close(rewards[1].reward, torch.full((3,), -498.0 - 6 * 2 * 0.5))
+    torch.testing.assert_close(rewards[1].local_reward.sum(-1), rewards[1].reward)
+    assert "travel time" in plain.cost_unit and "generalised cost" in costly.cost_unit

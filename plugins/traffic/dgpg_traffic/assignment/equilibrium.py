@@ -78,7 +78,8 @@ def solve(
         flow = (found.splits[0] * demand[0, :, None]).numpy()
         price = objective.price(links, found.flow)[0].numpy()
         least, new = cheapest(graph, price, network.origin, network.destination)
-        gap = 1 - float(network.demand @ least) / float(price @ found.flow[0].numpy())
+        paid = float(price @ found.flow[0].numpy())
+        gap = 1 - float(network.demand @ least) / paid if paid > 0 else 0.0  # nobody can save where nobody pays
         if gap <= tolerance:
             return _solution(network, links, objective, (routes, flow), found.flow, gap, count)
         routes, flow = _joined(routes, flow, new)

@@ -1,9 +1,8 @@
-"""Networks in the CSV files of GMNS: node.csv, link.csv and demand.csv.
+"""Networks in the CSV files of GMNS: node.csv, link.csv, demand.csv and, if it is there, config.csv.
 
 Format: General Modeling Network Specification, github.com/zephyr-data-specs/GMNS; its link performance and demand
-columns as in DTALite. Columns are known by name in any case. A zone is the one node that carries its zone_id; nodes of
-node_type "centroid" may not be crossed. Capacity is per lane. Free-flow times are vdf_fftt, or else minutes,
-60 length / free_speed.
+columns as in DTALite, with or without the number of its first period (vdf_alpha, vdf_alpha1). Columns are known by name
+in any case. Nodes of node_type "centroid" may not be crossed. `capacity` is per lane, `vdf_cap` of the whole link.
 """
 
 from __future__ import annotations
@@ -13,21 +12,25 @@ from pathlib import Path
 import numpy as np
 
 from dgpg.errors import DataError
-from dgpg.files import Rows, csv_rows
+from dgpg.files import Rows, csv_rows, wrong
 from dgpg_traffic.arrays import FloatArray, IntArray
 from dgpg_traffic.network.network import Network, validate
 
 from .constant import constant_times
+from .names import file_or
+from .units import Units, read_units
+from .zones import joined, zone_nodes
 
 NODE, LINK, DEMAND = "node.csv", "link.csv", "demand.csv"
 _COLUMNS = {
     NODE: ("node_id", "zone_id"),
-    LINK: ("from_node_id", "to_node_id", "capacity", "length"),
+    LINK: ("from_node_id", "to_node_id", "length"),
     DEMAND: ("o_zone_id", "d_zone_id", "volume"),
 }
+_VDF = ("vdf_fftt", "vdf_alpha", "vdf_beta", "vdf_cap")
 _OPTIONAL = {
     NODE: ("node_type", "x_coord", "y_coord"),
-    LINK: ("lanes", "directed", "dir_flag", "free_speed", "vdf_fftt", "vdf_alpha", "vdf_beta"),
+    LINK: ("capacity", "lanes", "directed", "dir_flag", "free_speed", "toll", *_VDF, *(f"{name}1" for name in _VDF)),
     DEMAND: (),
 }
 
@@ -35,36 +38,44 @@ _OPTIONAL = {
 def read_gmns(folder: Path) -> Network:
     """Read the network of a folder; DataError names the file and line of the first fault."""
     nodes, links, trips = (
-        csv_rows(folder / name, _COLUMNS[name], optional=_OPTIONAL[name], any_case=True)
+        csv_rows(file_or(folder / name), _COLUMNS[name], optional=_OPTIONAL[name], any_case=True)
         for name in (NODE, LINK, DEMAND)
     )
-    number, zone_at = _nodes(nodes)
+    number = _node_numbers(nodes)
+    through = np.array([kind.lower() != "centroid" for kind in nodes.column("node_type")])
+    zones = zone_nodes(nodes.whole("zone_id", blank=-1), ~through)
     _check_directed(links)
     at = {int(value): position for position, value in enumerate(number)}
-    times = _free_time(links), links.numbers("vdf_alpha", blank=0.15), links.numbers("vdf_beta", blank=4.0)
-    free_time, b, power = constant_times(*times)
-    origin, destination = (_positions(trips, field, zone_at) for field in ("o_zone_id", "d_zone_id"))
+    free_time, times_told = _free_time(links, read_units(folder))
+    capacity, capacity_told = _capacity(links)
+    free_time, b, power = constant_times(free_time, _either(links, "vdf_alpha", 0.15), _either(links, "vdf_beta", 4.0))
+    origin, destination = (_zones(trips, field, zones) for field in ("o_zone_id", "d_zone_id"))
     demand = trips.numbers("volume")
     inside = (origin == destination) & (demand > 0)
     kept = (demand != 0) & ~inside
-    network = Network(
-        name=folder.resolve().name,
-        node_number=number,
-        through=np.array([kind.lower() != "centroid" for kind in nodes.column("node_type")]),
-        place=_places(nodes),
-        tail=_positions(links, "from_node_id", at),
-        head=_positions(links, "to_node_id", at),
-        capacity=links.numbers("capacity") * links.numbers("lanes", blank=1.0),
-        free_time=free_time,
-        b=b,
-        power=power,
-        length=links.numbers("length"),
-        origin=origin[kept],
-        destination=destination[kept],
-        demand=demand[kept],
-        notes=(f"demand of {demand[inside].sum():g} within zones: left out",) if inside.any() else (),
+    within = (f"demand of {demand[inside].sum():g} within zones: left out",) if inside.any() else ()
+    network, place_of = joined(
+        Network(
+            name=folder.resolve().name,
+            node_number=number,
+            through=through,
+            place=_places(nodes),
+            tail=_positions(links, "from_node_id", at),
+            head=_positions(links, "to_node_id", at),
+            capacity=capacity,
+            free_time=free_time,
+            b=b,
+            power=power,
+            length=links.numbers("length"),
+            origin=origin[kept],
+            destination=destination[kept],
+            demand=demand[kept],
+            toll=links.numbers("toll", blank=0.0),
+            notes=(times_told, capacity_told, *within),
+        ),
+        zones,
     )
-    link_at = [links.at(row) for row in range(len(links))]
+    link_at = [links.at(row) for row in range(len(links))] + place_of(str(folder))
     pair_at = [trips.at(row) for row in np.flatnonzero(kept).tolist()]
     return validate(network, str(folder), link_at, pair_at)
 
@@ -76,23 +87,16 @@ def _places(rows: Rows) -> FloatArray:
     return place
 
 
-def _nodes(rows: Rows) -> tuple[IntArray, dict[int, int]]:
-    """Numbers of the nodes `[V]`, and the position of the node of each zone."""
-    number, zone = rows.whole("node_id", blank=-1), rows.whole("zone_id", blank=-1)
-    known: set[int] = set()
-    zone_at: dict[int, int] = {}
-    for position, (node, own) in enumerate(zip(number.tolist(), zone.tolist(), strict=True)):
+def _node_numbers(rows: Rows) -> IntArray:
+    """Numbers of the nodes `[V]`."""
+    number, known = rows.whole("node_id", blank=-1), set()
+    for position, node in enumerate(number.tolist()):
         if node < 0:
             raise DataError(f"{rows.at(position)}: node_id: found nothing, expected a whole number: correct it")
         if node in known:
             raise DataError(f"{rows.at(position)}: node_id {node} occurs twice, expected distinct numbers: correct it")
-        if own > 0 and own in zone_at:
-            message = f"zone {own} is also that of an earlier node, expected one node a zone: leave zone_id empty"
-            raise DataError(f"{rows.at(position)}: {message}")
         known.add(node)
-        if own > 0:
-            zone_at[own] = position
-    return number, zone_at
+    return number
 
 
 def _positions(rows: Rows, field: str, at: dict[int, int]) -> IntArray:
@@ -105,20 +109,61 @@ def _positions(rows: Rows, field: str, at: dict[int, int]) -> IntArray:
     return np.array([at[value] for value in found.tolist()], np.int64)
 
 
+def _zones(rows: Rows, field: str, zones: dict[int, list[int]]) -> IntArray:
+    """Zone that each row's field names, as its place among `zones`, `[rows]`."""
+    return _positions(rows, field, {zone: place for place, zone in enumerate(zones)})
+
+
 def _check_directed(links: Rows) -> None:
     """A row is one direction; a file may say so in either of two columns."""
-    for field, fine in (("directed", ("1", "true")), ("dir_flag", ("1",))):
+    for field in ("directed", "dir_flag"):
         for row, cell in enumerate(links.column(field)):
-            if cell and cell.lower() not in fine:
-                message = f"{field}: found {cell!r}, expected {fine[0]!r}: write one row for each direction"
-                raise DataError(f"{links.at(row)}: {message}")
+            if cell and cell.lower() not in ("true", "t", "yes") and not _is_one(cell):
+                raise wrong(links.at(row), field, cell, "'1'", "write one row for each direction")
 
 
-def _free_time(links: Rows) -> FloatArray:
-    """Free-flow times of the links, `[L]`."""
-    given, speed = links.numbers("vdf_fftt", blank=np.nan), links.numbers("free_speed", blank=0.0)
-    for row in np.flatnonzero(np.isnan(given) & ~(speed > 0))[:1]:
+def _is_one(cell: str) -> bool:
+    try:
+        return float(cell) == 1
+    except ValueError:
+        return False
+
+
+def _either(links: Rows, name: str, blank: float) -> FloatArray:
+    """Numbers of the column `name` or of its first period's, `[L]`; `blank` where both are empty."""
+    plain, first = (links.numbers(field, blank=np.nan) for field in (name, f"{name}1"))
+    for row in np.flatnonzero(~(np.isnan(plain) | np.isnan(first) | (plain == first)))[:1]:
+        raise wrong(links.at(row), name, f"{plain[row]:g}", f"that of {name}1, {first[row]:g}", "leave one empty")
+    both = np.where(np.isnan(plain), first, plain)
+    return np.where(np.isnan(both), blank, both)
+
+
+def _capacity(links: Rows) -> tuple[FloatArray, str]:
+    """Capacities of whole links, `[L]`, and what they were taken from."""
+    whole, lane, lanes = (
+        _either(links, "vdf_cap", np.nan),
+        links.numbers("capacity", blank=np.nan),
+        links.numbers("lanes", blank=1.0),
+    )
+    given = ~np.isnan(whole)
+    for row in np.flatnonzero(~given & np.isnan(lane))[:1]:
+        raise wrong(links.at(row), "capacity", "nothing", "a number above 0, or one in vdf_cap")
+    for row in np.flatnonzero(~given & ~(lanes > 0))[:1]:
+        raise wrong(links.at(row), "lanes", f"{lanes[row]:g}", "a number above 0 or a blank")
+    sources = ("vdf_cap of whole links",) * bool(given.any()) + ("capacity times lanes",) * bool((~given).any())
+    return np.where(given, whole, lane * lanes), f"capacities are {' and '.join(sources)}"
+
+
+def _free_time(links: Rows, units: Units) -> tuple[FloatArray, str]:
+    """Free-flow times of the links in minutes, `[L]`, and what they were taken from."""
+    given, speed = _either(links, "vdf_fftt", np.nan), links.numbers("free_speed", blank=0.0)
+    missing = np.isnan(given)
+    for row in np.flatnonzero(missing & ~(speed > 0))[:1]:
         found = f"found free_speed {speed[row]:g} and no vdf_fftt"
         raise DataError(f"{links.at(row)}: {found}, expected a speed above 0 or a time: correct it")
-    computed = 60 * links.numbers("length") / np.where(speed > 0, speed, 1.0)
-    return np.where(np.isnan(given), computed, given)
+    computed = units.minutes * links.numbers("length") / np.where(speed > 0, speed, 1.0)
+    if not missing.any():
+        return given, "free-flow times are vdf_fftt, in minutes"
+    middle = f"{np.median(computed[missing]):.3g} min in the median"
+    some = "" if missing.all() else f" on {missing.sum()} of {len(missing)} links"
+    return np.where(missing, computed, given), f"free-flow times are length / free_speed{some}, {middle}; {units.told}"

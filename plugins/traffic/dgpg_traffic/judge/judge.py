@@ -58,7 +58,7 @@ class Drive:
     """Vehicles of one period, by platoon."""
 
     time: FloatArray
-    """On the road, minutes, `[V]`; those who did not arrive, until the end."""
+    """On the road, minutes, `[V]`; those who did not arrive, until the end; tolls and lengths that count are added."""
     arrived: FloatArray
     """1 for those who did, `[V]`."""
 
@@ -102,10 +102,12 @@ def drive(instance: Instance, shown: Replay, day: int) -> Drive:
     vehicles = shown.demand[t, day, :, None] * shown.splits[t, day]
     scale = PLATOONS * PLATOON / vehicles.sum()
     world = make_world(instance, scale * shown.capacity[t, day])
-    links, head = instance.routes.links, instance.network.head
+    links, head, per_pair = instance.routes.links, instance.network.head, instance.config.agents_per_pair
+    fixed, added = instance.routes.times(instance.network.fixed), []
     for agent, slot, start in departures(scale * vehicles / PLATOON):
-        route = links[agent // instance.config.agents_per_pair, slot]
+        route = links[agent // per_pair, slot]
         route = route[route >= 0]
+        added.append(fixed[agent // per_pair, slot])
         on, off = f"on{route[0]}", f"off{head[route[-1]]}"
         world.addVehicle(on, off, start).enforce_route([on, *map(str, route), off])
     while world.VEHICLES_LIVING and world.check_simulation_ongoing():
@@ -113,7 +115,7 @@ def drive(instance: Instance, shown: Replay, day: int) -> Drive:
     trips = [(one.state == "end", one.departure_time, one.arrival_time) for one in world.VEHICLES.values()]
     arrived, begun, ended = np.array(trips, np.float64).T
     seconds = np.where(arrived > 0, ended * world.DELTAT - 2 * RAMP, LIMIT) - begun * world.DELTAT
-    return Drive(seconds / 60, arrived)
+    return Drive((seconds + instance.config.time_unit * np.array(added)) / 60, arrived)
 
 
 def make_world(instance: Instance, capacity: FloatArray) -> Any:
@@ -128,7 +130,7 @@ def make_world(instance: Instance, capacity: FloatArray) -> Any:
         world.addNode(f"n{node}", 0, 0)
     rate = np.minimum(capacity / 3600, MOST)
     lanes = np.maximum(np.ceil(ROOM * rate / LANE), 1).astype(int)
-    length = np.maximum(network.free_time * instance.config.time_unit, PLATOON) * SPEED
+    length = np.maximum((network.free_time - network.fixed) * instance.config.time_unit, PLATOON) * SPEED
     for link in range(network.num_links):
         world.addLink(
             str(link), f"n{network.tail[link]}", f"n{network.head[link]}", length=float(length[link]),

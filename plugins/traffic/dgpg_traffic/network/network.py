@@ -7,7 +7,7 @@ Positions count from 0 and are not node numbers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from dgpg_traffic.arrays import BoolArray, FloatArray, IntArray
 from dgpg_traffic.network.paths import Graph, cheapest, make_graph
 
 _NODES = ("node_number", "through", "place")
-_LINKS = ("tail", "head", "capacity", "free_time", "b", "power", "length")
+_LINKS = ("tail", "head", "capacity", "free_time", "b", "power", "length", "toll", "fixed")
 _PAIRS = ("origin", "destination", "demand")
 _TYPES: dict[str, type] = {"through": np.bool_} | dict.fromkeys(
     ("node_number", "tail", "head", "origin", "destination"), np.int64
@@ -29,7 +29,7 @@ _TYPES: dict[str, type] = {"through": np.bool_} | dict.fromkeys(
 class Network:
     """One road network. The arrays are copies and read-only; V nodes, L links, N pairs.
 
-    The time on a link is free_time (1 + b (flow / capacity)^power).
+    The cost of a link is free_time (1 + b (flow / capacity)^power): its time, and what `weighed` adds to it.
 
     Attributes:
         name: name of the network.
@@ -39,14 +39,18 @@ class Network:
         tail: position of the node where the link starts, `[L]`.
         head: position of the node where it ends, `[L]`.
         capacity: flow at which the time is free_time (1 + b), above 0, `[L]`; no limit on flow.
-        free_time: time without traffic, `[L]`.
+        free_time: cost without traffic, `[L]`: the time, and `fixed`.
         b: at least 0, `[L]`.
         power: at least 1, `[L]`.
-        length: `[L]`; times do not depend on it.
+        length: `[L]`.
         origin: position of the node where the pair's vehicles start, `[N]`.
         destination: position of the node where they go, `[N]`.
         demand: vehicles per unit of time, above 0, `[N]`.
-        notes: what a user should know: demand within zones dropped, tolls ignored.
+        toll: `[L]`; zeros if left out.
+        fixed: the part of `free_time` that is no time but tolls and lengths, `[L]`; zeros if left out.
+        toll_factor: units of time that one unit of toll counts as, by the source; None where it does not say.
+        distance_factor: the same of a unit of length.
+        notes: what a user should know: demand within zones dropped, tolls not counted.
     """
 
     name: str
@@ -63,15 +67,22 @@ class Network:
     origin: IntArray
     destination: IntArray
     demand: FloatArray
+    toll: FloatArray = field(default_factory=lambda: np.zeros(0))
+    fixed: FloatArray = field(default_factory=lambda: np.zeros(0))
+    toll_factor: float | None = None
+    distance_factor: float | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for name in ("toll", "fixed"):
+            if not len(getattr(self, name)):
+                object.__setattr__(self, name, np.zeros(len(self.tail)))
         for group in (_NODES, _LINKS, _PAIRS):
-            for field in group:
-                values: NDArray[Any] = np.array(getattr(self, field), dtype=_TYPES.get(field, np.float64))
+            for name in group:
+                values: NDArray[Any] = np.array(getattr(self, name), dtype=_TYPES.get(name, np.float64))
                 values.flags.writeable = False
-                object.__setattr__(self, field, values)
-            lengths = {field: len(getattr(self, field)) for field in group}
+                object.__setattr__(self, name, values)
+            lengths = {name: len(getattr(self, name)) for name in group}
             if len(set(lengths.values())) > 1:
                 raise DataError(f"{self.name}: columns differ in length, expected one value a row, found {lengths}")
         if self.place.shape != (self.num_nodes, 2):
@@ -100,6 +111,11 @@ class Network:
         """A copy with every demand times `demand`."""
         return replace(self, demand=self.demand * demand)
 
+    @property
+    def cost_name(self) -> str:
+        """What a link costs: "travel time", or "generalised cost" where tolls or lengths count."""
+        return "generalised cost" if self.fixed.any() else "travel time"
+
     def link_name(self, link: int) -> str:
         """The link's nodes by number, as messages name it: "link 12 to 13"."""
         return f"link {self.node_number[self.tail[link]]} to {self.node_number[self.head[link]]}"
@@ -107,6 +123,32 @@ class Network:
     def pair_name(self, pair: int) -> str:
         """The pair's nodes by number, as messages name it: "pair 1 to 24"."""
         return f"pair {self.node_number[self.origin[pair]]} to {self.node_number[self.destination[pair]]}"
+
+
+def weighed(network: Network, toll_factor: float | None = None, distance_factor: float | None = None) -> Network:
+    """The network with the cost time + toll_factor toll + distance_factor length, None for what its source says.
+
+    The cost has the form of a time: t0 (1 + b y) + f = (t0 + f) (1 + b t0 / (t0 + f) y). Tolls and lengths that do not
+    count are noted, unless the source says so.
+    """
+    factors = {
+        "toll": (network.toll, toll_factor, network.toll_factor),
+        "length": (network.length, distance_factor, network.distance_factor),
+    }
+    fixed, notes, silent = np.zeros(network.num_links), list(network.notes), []
+    for column, (values, wished, told) in factors.items():
+        factor = told if wished is None else wished
+        if values.any() and factor:
+            fixed = fixed + factor * values
+            notes.append(f"cost of a link: its time and {factor:g} for each unit of {column}")
+        elif values.any() and factor is None:
+            silent.append(column)
+    if silent:
+        wanted = " and ".join({"toll": "toll_factor", "length": "distance_factor"}[column] for column in silent)
+        notes.append(f"{' and '.join(silent)} of links do not count: set {wanted} if they should")
+    free_time = network.free_time + fixed
+    b = np.where(fixed > 0, network.b * network.free_time / np.where(free_time > 0, free_time, 1.0), network.b)
+    return replace(network, free_time=free_time, b=b, fixed=fixed, notes=tuple(notes))
 
 
 _Problem = tuple[IntArray, Callable[[int], str]]
@@ -154,24 +196,22 @@ def _check_nodes(network: Network) -> str:
 
 
 def _link_problems(network: Network) -> list[_Problem]:
-    def wrong(good: BoolArray, field: str, expected: str) -> _Problem:
-        values = getattr(network, field)
+    def wrong(good: BoolArray, name: str, expected: str) -> _Problem:
+        values = getattr(network, name)
         return np.flatnonzero(
             ~good
-        ), lambda row: f"{network.link_name(row)} has {field} {values[row]:g}, expected {expected}: correct it"
+        ), lambda row: f"{network.link_name(row)} has {name} {values[row]:g}, expected {expected}: correct it"
 
-    def within(field: str, least: float) -> BoolArray:
-        values = getattr(network, field)
+    def within(name: str, least: float) -> BoolArray:
+        values = getattr(network, name)
         good: BoolArray = np.isfinite(values) & (values >= least)
         return good
 
     loops = np.flatnonzero(network.tail == network.head)
-    again = _repeated(network.tail, network.head, network.num_nodes)
     return [
         (loops, lambda row: f"{network.link_name(row)} leads from a node to itself: remove it"),
-        (again, lambda row: f"{network.link_name(row)} occurs twice: merge the two, or put a node on one of them"),
         wrong(within("capacity", 0) & (network.capacity > 0), "capacity", "a number above 0"),
-        *(wrong(within(field, 0), field, "a number of 0 or more") for field in ("free_time", "b", "length")),
+        *(wrong(within(name, 0), name, "a number of 0 or more") for name in ("free_time", "b", "length", "toll")),
         wrong(within("power", 1), "power", "a number of 1 or more"),
     ]
 

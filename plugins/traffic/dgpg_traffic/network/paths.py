@@ -16,7 +16,7 @@ from dgpg_traffic.arrays import BoolArray, FloatArray, IntArray
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Links as the entries of a sparse matrix of V' = V + closed nodes.
+    """Links as the E entries of a sparse matrix of V' = V + closed nodes; those between the same nodes share one.
 
     A closed node is there twice: links end at its number and start at its copy, so no path leads through it.
 
@@ -24,17 +24,26 @@ class Graph:
         size: V'.
         start: where paths from a node start, `[V]`: the node or its copy.
         first: position of the first entry of each row, `[V' + 1]`.
-        column: column of each entry, `[L]`.
-        link: link of each entry, `[L]`.
-        key: row V' + column of each entry, ascending, `[L]`.
+        column: column of each entry, `[E]`.
+        key: row V' + column of each entry, ascending, `[E]`.
+        link: links in the order of entries, those of an entry side by side, `[L]`.
+        lead: position in `link` of the first link of each entry, `[E]`.
     """
 
     size: int
     start: IntArray
     first: IntArray
     column: IntArray
-    link: IntArray
     key: IntArray
+    link: IntArray
+    lead: IntArray
+
+    def best(self, cost: FloatArray) -> IntArray:
+        """The cheapest link of each entry at costs `[L]`, the first of equal ones, `[E]`."""
+        if len(self.lead) == len(self.link):
+            return self.link
+        entry = np.repeat(np.arange(len(self.lead)), np.diff(self.lead, append=len(self.link)))
+        return self.link[np.lexsort((self.link, cost[self.link], entry))[self.lead]]
 
 
 def make_graph(tail: IntArray, head: IntArray, through: BoolArray) -> Graph:
@@ -43,10 +52,11 @@ def make_graph(tail: IntArray, head: IntArray, through: BoolArray) -> Graph:
     start = np.arange(len(through))
     start[closed] = len(through) + np.arange(len(closed))
     size = len(through) + len(closed)
-    key = start[tail] * size + head
-    link = np.argsort(key)
-    rows = np.bincount(start[tail], minlength=size)
-    return Graph(size, start, np.concatenate([[0], rows.cumsum()]), head[link], link, key[link])
+    keys = start[tail] * size + head
+    link = np.argsort(keys, kind="stable")
+    key, lead = np.unique(keys[link], return_index=True)
+    rows = np.bincount(key // size, minlength=size)
+    return Graph(size, start, np.concatenate([[0], rows.cumsum()]), key % size, key, link, lead)
 
 
 def cheapest(graph: Graph, cost: FloatArray, origin: IntArray, destination: IntArray) -> tuple[FloatArray, IntArray]:
@@ -61,14 +71,15 @@ def cheapest(graph: Graph, cost: FloatArray, origin: IntArray, destination: IntA
         destination: another node, `[N]`.
     """
     starts, row = np.unique(graph.start[origin], return_inverse=True)
+    best = graph.best(cost)
     # An entry of 0 stays a link of cost 0: SciPy drops zeros of dense matrices only.
-    matrix = csr_array((cost[graph.link], graph.column, graph.first), shape=(graph.size, graph.size))
+    matrix = csr_array((cost[best], graph.column, graph.first), shape=(graph.size, graph.size))
     distance, before = dijkstra(matrix, indices=starts, return_predecessors=True)
-    return distance[row, destination], _walk_back(graph, before.astype(np.int64), row, destination)
+    return distance[row, destination], _walk_back(graph, best, before.astype(np.int64), row, destination)
 
 
-def _walk_back(graph: Graph, before: IntArray, row: IntArray, node: IntArray) -> IntArray:
-    """Links of the paths to `node` in the trees `before[row]`, one step of all paths at a time."""
+def _walk_back(graph: Graph, best: IntArray, before: IntArray, row: IntArray, node: IntArray) -> IntArray:
+    """Links, by entry `best`, of the paths to `node` in the trees `before[row]`, one step of all paths at a time."""
     steps = []
     while True:
         previous = before[row, node]
@@ -76,7 +87,7 @@ def _walk_back(graph: Graph, before: IntArray, row: IntArray, node: IntArray) ->
         if not moving.any():
             break
         entry = np.searchsorted(graph.key, np.where(moving, previous * graph.size + node, 0))
-        steps.append(np.where(moving, graph.link[entry], -1))
+        steps.append(np.where(moving, best[entry], -1))
         node = np.where(moving, previous, node)
     if not steps:
         return np.full((len(row), 1), -1)

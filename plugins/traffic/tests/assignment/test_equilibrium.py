@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from dgpg_traffic.assignment import equilibrium
 from dgpg_traffic.assignment.assign import SYSTEM_OPTIMUM, USER_EQUILIBRIUM
 from dgpg_traffic.assignment.equilibrium import solve
 from dgpg_traffic.data import load_network, read_flow
-from dgpg_traffic.network.bpr import Bpr, link_time
+from dgpg_traffic.network.bpr import Bpr, link_time, total_time
+from dgpg_traffic.network.network import weighed
 
-from ..made import made
+from ..made import frank_wolfe, made
 
 FILES = {"SiouxFalls": "SiouxFalls", "EMA": "EMA", "Braess": "Braess", "friedrichshain-center": "Berlin-Friedrichshain"}
 
@@ -91,3 +93,30 @@ def test_too_few_rounds_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(equilibrium, "ROUNDS", 1)
     with pytest.raises(SolverError, match=r"grid: system-optimum: column generation has a gap of .* after 1 rounds"):
         solve(load_network("grid"), SYSTEM_OPTIMUM)
+
+
+def test_links_side_by_side_share_in_equilibrium() -> None:
+    # Two links of times 1 + x / 10 and 2 + x / 20 from 1 to 2, then one of time 1: 25 vehicles split where both are
+    # equal, 1 + x / 10 = 2 + (25 - x) / 20, x = 15; at the optimum 1 + 2 x / 10 = 2 + 2 (25 - x) / 20, x = 35 / 3.
+    network = made(
+        tail=[0, 0, 1, 2, 3], head=[1, 1, 3, 3, 0], capacity=[10.0, 40, 1, 1, 1], free_time=[1.0, 2, 1, 1, 3],
+        b=[1.0, 1, 0, 0, 0], power=[1.0] * 5,
+    )  # fmt: skip
+    for objective, first in ((USER_EQUILIBRIUM, 15), (SYSTEM_OPTIMUM, 35 / 3)):
+        found = solve(network, objective, tolerance=1e-10)
+        np.testing.assert_allclose(found.flow, [first, 25 - first, 25, 0, 5], rtol=1e-5)
+
+
+def test_roads_that_take_no_time_are_in_equilibrium() -> None:
+    found = solve(made(free_time=[0.0] * 5), USER_EQUILIBRIUM)
+    assert (found.total_time, found.gap) == (0, 0) and found.flow.sum() > 0
+
+
+def test_the_optimum_counts_tolls_and_lengths() -> None:
+    tolls = np.where(np.arange(76) % 3 == 0, 40.0, 0.0)
+    plain = replace(load_network("grid"), toll=tolls)
+    found = solve(weighed(plain, 0.2, 1.5), SYSTEM_OPTIMUM)
+    lowest, highest = frank_wolfe(plain, 1e-3, fixed=0.2 * tolls + 1.5 * plain.length)
+    assert lowest <= found.total_time <= 1.0001 * highest
+    timed = total_time(Bpr.of(plain), torch.tensor(solve(plain, SYSTEM_OPTIMUM).flow))
+    assert float(total_time(Bpr.of(plain), torch.tensor(found.flow))) > float(timed)  # time alone is no longer least

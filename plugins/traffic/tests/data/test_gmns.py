@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 
 from dgpg.errors import DataError
 from dgpg.testing import damaged
+from dgpg_traffic.assignment.assign import USER_EQUILIBRIUM
+from dgpg_traffic.assignment.equilibrium import solve
 from dgpg_traffic.data import load_network
+from dgpg_traffic.network.network import Network
 
 NODE = "name,node_id,zone_id,x_coord,y_coord,Node_Type\n,10,1,0,1,centroid\nmiddle,20,,,,\n,30,7,2,3.5,centroid\n"
 LINK = """\
@@ -41,14 +44,19 @@ def test_every_column_lands_where_it_belongs(tmp_path: Path) -> None:
     assert network.free_time.tolist() == [2, 4.5, 12]  # the last is 6 minutes (1 + 1), whatever the flow
     assert network.b.tolist() == [0.15, 0.5, 0] and network.power.tolist() == [4, 2, 1]
     assert (network.origin.tolist(), network.destination.tolist(), network.demand.tolist()) == ([0], [2], [100])
-    assert network.notes == ("demand of 5 within zones: left out",)
+    assert network.notes == (
+        "free-flow times are length / free_speed on 2 of 3 links, 4 min in the median; "
+        "no config.csv: kilometres and km/h, or miles and mph, are assumed",
+        "capacities are capacity times lanes",
+        "demand of 5 within zones: left out",
+        "length of links do not count: set distance_factor if they should",
+    )
 
 
 FAULTS = {
     "column": ("zone_id,x", "zone,x", r"node\.csv:1: the header has no column zone_id, expected node_id, zone_id"),
     "no node": (",10,1,0", ",,1,0", r"node\.csv:2: node_id: found nothing, expected a whole number"),
     "same node": (",30,7", ",10,7", r"node\.csv:4: node_id 10 occurs twice"),
-    "same zone": ("middle,20,", "middle,20,1", r"node\.csv:3: zone 1 is also that of an earlier node, expected one"),
     "fields": ("1,10,20,1,2,2,900,60,,,", "1,10,20", r"link\.csv:2: expected 11 fields, got 3"),
     "end": ("2,20,30", "2,20,99", r"link\.csv:3: to_node_id: found 99, expected one that node\.csv has"),
     "no end": ("2,20,30", "2,20,", r"link\.csv:3: to_node_id: found nothing, expected one that node\.csv has"),
@@ -61,7 +69,17 @@ FAULTS = {
     "number": ("3,,800", "3,,many", r"link\.csv:3: capacity: found 'many', expected a number"),
     "capacity": ("3,,800", "3,,0", r"link\.csv:3: link 20 to 30 has capacity 0, expected a number above 0"),
     "self loop": ("2,20,30", "2,20,20", r"link\.csv:3: link 20 to 20 leads from a node to itself"),
-    "duplicate": ("3,30,10", "3,10,20", r"link\.csv:4: link 10 to 20 occurs twice"),
+    "no capacity": (
+        "3,,800",
+        "3,,",
+        r"link\.csv:3: capacity: found 'nothing', expected a number above 0, or one in vdf",
+    ),
+    "lanes": ("2,2,900", "2,0,900", r"link\.csv:2: lanes: found '0', expected a number above 0 or a blank"),
+    "both ways": (
+        "20,30,true",
+        "20,30,0",
+        r"link\.csv:3: directed: found '0', expected '1': write one row for each",
+    ),
     "zone": ("1,7,100", "1,8,100", r"demand\.csv:2: d_zone_id: found 8, expected one that node\.csv has"),
     "negative": ("1,7,100", "1,7,-1", r"demand\.csv:2: pair 10 to 30 has demand -1, expected a number above 0"),
     "NaN": ("1,7,100", "1,7,NaN", r"demand\.csv:2: volume: found 'NaN', expected a number"),
@@ -79,6 +97,81 @@ def test_a_fault_is_named_with_file_and_line(tmp_path: Path, fault: str) -> None
     assert old in NODE + LINK + DEMAND
     with pytest.raises(DataError, match=message):
         _load(tmp_path, old, new)
+
+
+def _changed(folder: Path, link: str = LINK, node: str = NODE, **files: str) -> Network:
+    for name, text in {"node": node, "link": link, "demand": DEMAND, **files}.items():
+        (folder / f"{name}.csv").write_text(text)
+    return load_network(str(folder))
+
+
+NUMBERED = """\
+from_node_id,to_node_id,length,lanes,capacity,free_speed,VDF_ALPHA1,vdf_Beta1,VDF_fftt1,VDF_cap1,dir_flag,toll
+10,20,2,2,900,60,0.3,3,7,5000,1.0,
+20,30,3,2,800,60,,,,,1,4
+30,10,5,1,,50,,,,600,,
+"""
+
+
+def test_columns_of_the_first_period_are_read(tmp_path: Path) -> None:
+    network = _changed(tmp_path, NUMBERED)
+    assert network.b.tolist() == [0.3, 0.15, 0.15] and network.power.tolist() == [3, 4, 4]
+    assert network.free_time.tolist() == [7, 3, 6] and network.toll.tolist() == [0, 4, 0]
+    assert network.capacity.tolist() == [5000, 1600, 600]  # VDF_cap1 is of all lanes
+    assert "capacities are vdf_cap of whole links and capacity times lanes" in network.notes
+    assert "toll and length of links do not count: set toll_factor and distance_factor if they should" in network.notes
+
+
+def test_columns_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    both = NUMBERED.replace("length,", "length,vdf_alpha,", 1).replace("10,20,2,", "10,20,2,0.15,", 1)
+    both = both.replace("20,30,3,", "20,30,3,,").replace("30,10,5,", "30,10,5,,")
+    with pytest.raises(DataError, match=r"link\.csv:2: vdf_alpha: found '0.15', expected that of vdf_alpha1, 0.3"):
+        _changed(tmp_path, both)
+
+
+@pytest.mark.parametrize(
+    ("config", "factor", "told"),
+    [
+        ("dataset_name,long_length,speed\ntown,km,kph\n", 1.0, "lengths in km, speeds in kph"),
+        ("long_length,speed\nMiles,MPH\n", 1.0, "lengths in Miles, speeds in MPH"),
+        ("long_length,speed\nm,km/h\n", 1e-3, "lengths in m, speeds in km/h"),
+        ("long_length,speed\nkm,mph\n", 1 / 1.609344, "lengths in km, speeds in mph"),
+        ("Long_Length\nmiles\n", 1.0, "lengths in miles; it has no unit of speed: mph is assumed"),
+        ("long_length\nfeet\n", 0.3048e-3 / 1.609344, "lengths in feet; it has no unit of speed: mph is assumed"),
+        ("speed\nm/s\n", 1 / 3.6, "speeds in m/s; it has no unit of length: kilometres are assumed"),
+        ("dataset_name\ntown\n", 1.0, "no units in config.csv: kilometres and km/h, or miles and mph, are assumed"),
+    ],
+)
+def test_units_are_those_of_the_configuration(tmp_path: Path, config: str, factor: float, told: str) -> None:
+    network = _changed(tmp_path, config=config)
+    np.testing.assert_allclose(network.free_time, [2 * factor, 4.5, 12 * factor])  # the second is given in minutes
+    assert told in network.notes[0]
+
+
+def test_a_unit_that_is_not_known_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"config\.csv:2: long_length: found 'furlong', expected one unit, such as m, km"
+    ):
+        _changed(tmp_path, config="long_length\nfurlong\n")
+    with pytest.raises(DataError, match=r"config\.csv:3: speed: found 'kph', expected one unit"):
+        _changed(tmp_path, config="speed\nmph\nkph\n")
+
+
+def test_a_zone_of_several_nodes_begins_at_any_of_them(tmp_path: Path) -> None:
+    node = NODE.replace("middle,20,", "middle,20,1").replace("centroid\nmiddle", "\nmiddle")
+    network = _changed(tmp_path, node=node)
+    assert network.node_number.tolist() == [10, 20, 30, 31] and network.through.tolist() == [True, True, False, False]
+    assert network.tail[3:].tolist() == [3, 3, 0, 1] and network.head[3:].tolist() == [0, 1, 3, 3]
+    assert not network.free_time[3:].any() and not network.b[3:].any()
+    assert (network.origin.tolist(), network.destination.tolist()) == ([3], [2])
+    # By the node that is nearer: 4.5 (1 + 0.5 (100 / 800)^2) from 20 on, nothing on the way from 10.
+    found = solve(network, USER_EQUILIBRIUM)
+    assert found.flow[:3].tolist() == [0, 100, 0] and found.total_time == pytest.approx(100 * 4.5 * (1 + 0.5 / 64))
+
+
+def test_the_centroid_of_a_zone_is_where_it_begins(tmp_path: Path) -> None:
+    network = _changed(tmp_path, node=NODE.replace("middle,20,", "middle,20,1"))
+    assert network.num_nodes == 3 and network.origin.tolist() == [0]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

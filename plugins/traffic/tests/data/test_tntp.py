@@ -1,5 +1,6 @@
 """TNTP files: every real one parses; faults are named with file and line; damaged files load or are named."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +43,7 @@ NODES = "Node\tX\tY\t;\n1\t0.5\t-1\t;\n3 2 3 ;\n"
 
 
 def _write(folder: Path, net: str = NET, trips: str = TRIPS) -> Path:
+    folder.mkdir(exist_ok=True)
     (folder / "town_net.tntp").write_text(net)
     (folder / "town_trips.tntp").write_text(trips)
     return folder
@@ -59,7 +61,8 @@ def test_every_column_lands_where_it_belongs(tmp_path: Path) -> None:
     assert network.b.tolist() == [0.15, 0, 0, 1, 1] and network.power.tolist() == [4, 1, 1, 1, 2]
     assert (network.origin.tolist(), network.destination.tolist(), network.demand.tolist()) == ([0], [1], [10])
     np.testing.assert_array_equal(network.place, [[0.5, -1], [np.nan] * 2, [2, 3], [np.nan] * 2])
-    assert network.notes == ("demand of 7.5 within zones: left out",)
+    silent = "length of links do not count: set distance_factor if they should"
+    assert network.notes == ("demand of 7.5 within zones: left out", silent)
 
 
 FAULTS = {
@@ -76,7 +79,10 @@ FAULTS = {
         r"_net\.tntp:12: expected at least 7 fields, got 4: init_node",
     ),
     "self loop": ("\t4\t3\t10", "\t3\t3\t10", r"_net\.tntp:12: link 3 to 3 leads from a node to itself"),
-    "duplicate": ("\t4\t3\t10", "\t1\t3\t10", r"_net\.tntp:12: link 1 to 3 occurs twice: merge the two"),
+    "toll": ("2\t0\t0\t1\t;", "2\t0\tdear\t1\t;", r"_net\.tntp:13: toll: found 'dear', expected a number"),
+    "negative toll": ("2\t0\t0\t1\t;", "2\t0\t-3\t1\t;", r"_net\.tntp:13: link 2 to 3 has toll -3, expected .* 0 or"),
+    "tag again": ("<NUMBER OF LINKS> 5", "<NUMBER OF NODES> 5", r"_net\.tntp:4: <NUMBER OF NODES> is 5, and 4 further"),
+    "zone beyond": ("2 : 5;", "4 : 5;", r"_trips\.tntp:8: destination: found '4', expected .* from 1 to 2, or 2 dist"),
     "capacity": ("\t1\t4\t20", "\t1\t4\t0", r"_net\.tntp:10: link 1 to 4 has capacity 0, expected a number above 0"),
     "power": (
         "\t1\t2\t0\t0\t1",
@@ -165,6 +171,80 @@ def test_a_damaged_file_loads_or_is_named(tmp_path: Path, data: st.DataObject) -
         assert str(folder / "town_") in str(error)
     else:
         assert validate(network) is network
+
+
+def test_a_node_file_needs_no_header(tmp_path: Path) -> None:
+    (tmp_path / "town_node.tntp").write_text("~ places\n" + NODES.split("\n", 1)[1])
+    assert load_network(str(_write(tmp_path))).place[[0, 2]].tolist() == [[0.5, -1], [2, 3]]
+
+
+def test_a_node_that_is_placed_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "town_node.tntp").write_text(NODES + "1 0 0 ;\n")
+    with pytest.raises(DataError, match=r"town_node\.tntp:4: node 1 occurs twice, expected one row a node"):
+        load_network(str(_write(tmp_path)))
+
+
+RENUMBERED = {1: 101, 2: 205, 3: 300, 4: 7}
+
+
+def _renumbered(text: str) -> str:
+    """Rows of a network whose nodes have other numbers."""
+    rows = []
+    for row in text.split("\n"):
+        cells = row.split("\t")
+        rows.append(
+            "\t".join(["", *(str(RENUMBERED[int(x)]) for x in cells[1:3]), *cells[3:]]) if row[:1] == "\t" else row
+        )
+    return "\n".join(rows)
+
+
+def test_nodes_and_zones_may_have_any_numbers(tmp_path: Path) -> None:
+    trips = re.sub(r"(?<=Origin )\s*(\d+)|(\d+)(?= :)", lambda x: str(RENUMBERED[int(x[0])]), TRIPS)
+    (tmp_path / "town_node.tntp").write_text("101 0.5 -1\n300 2 3\n")
+    plain, other = _write(tmp_path / "a"), _write(tmp_path, _renumbered(NET.replace("NODE> 3", "NODE> 1")), trips)
+    network, same = load_network(str(other)), load_network(str(plain))
+    assert network.node_number.tolist() == [7, 101, 205, 300] and network.through.all()
+    place = {number: position for position, number in enumerate(network.node_number.tolist())}
+    for field in ("tail", "head", "origin", "destination"):
+        expected = [place[RENUMBERED[int(x) + 1]] for x in getattr(same, field)]
+        assert getattr(network, field).tolist() == expected, field
+    assert network.place[[1, 3]].tolist() == [[0.5, -1], [2, 3]] and np.isnan(network.place[[0, 2]]).all()
+
+
+def test_links_side_by_side_are_two(tmp_path: Path) -> None:
+    network = load_network(str(_write(tmp_path, NET.replace("\t4\t3\t10", "\t1\t3\t10"))))
+    assert network.tail.tolist() == [0, 0, 2, 0, 1] and network.head.tolist() == [2, 3, 1, 2, 2]
+    flow = tmp_path / "town_flow.tntp"
+    rows = "1 3 1 6\n1 4 2 0\n3 2 3 4\n1 3 4 1\n2 3 0 2\n"
+    flow.write_text(rows)
+    assert read_flow(flow, network).tolist() == [1, 2, 3, 4, 0]
+    flow.write_text(rows + "1 3 5 5\n")
+    with pytest.raises(DataError, match=r"_flow\.tntp:6: link 1 to 3 occurs once more than in town: remove a row"):
+        read_flow(flow, network)
+
+
+def test_names_of_files_may_differ_in_case(tmp_path: Path) -> None:
+    (tmp_path / "Town_Net.tntp").write_text(NET)
+    (tmp_path / "Town_Trips.tntp").write_text(TRIPS)
+    (tmp_path / "Town_Node.tntp").write_text(NODES)
+    for name in ("", "Town", "Town_Net.tntp", "Town_net.tntp", "Town_Trips.tntp", "town"):
+        network = load_network(str(tmp_path / name))
+        assert network.num_links == 5 and network.place[0, 0] == 0.5
+    (tmp_path / "Town_TRIPS.tntp").write_text(TRIPS)
+    with pytest.raises(DataError, match=r"holds Town_TRIPS\.tntp and Town_Trips\.tntp, expected one of them"):
+        load_network(str(tmp_path))
+
+
+def test_a_file_may_say_what_tolls_and_lengths_count(tmp_path: Path) -> None:
+    tags = "<TOLL FACTOR> 0.02 ~ minutes a cent\n<DISTANCE FACTOR>0.5\n<END"
+    net = NET.replace("<END", tags, 1).replace("2\t0\t0\t1\t;", "2\t0\t50\t1\t;")
+    network = load_network(str(_write(tmp_path, net)))
+    np.testing.assert_allclose(network.fixed, [0.75, 1, 0.5, 0.5, 0.5 + 1])
+    np.testing.assert_allclose(network.free_time, [6.75, 1, 5, 1.5, 3.5])
+    assert network.cost_name == "generalised cost" and "0.02 for each unit of toll" in network.notes[-2]
+    mine = load_network(str(tmp_path), toll_factor=0, distance_factor=0)
+    assert not mine.fixed.any() and mine.free_time.tolist() == [6, 0, 4.5, 1, 2]
+    assert mine.cost_name == "travel time" and len(mine.notes) == 1  # who said 0 is not told so
 
 
 SIZES = {

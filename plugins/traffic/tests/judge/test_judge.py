@@ -165,3 +165,8 @@ class TestDomain:
         monkeypatch.setitem(sys.modules, "uxsim", None)
         with pytest.raises(ConfigError, match=r"pip install 'dgpg-plugin-traffic\[judge\]'"):
             judge.judge(self.config, self.rules("user-equilibrium"), 1, 0)
+
+
+def test_tolls_and_lengths_that_count_are_added_to_the_times(tmp_path: Path) -> None:
+    plain, costly = (judge.drive(*road(tmp_path, 9000, distance_factor=factor), 0) for factor in (0.0, 2.5))
+    np.testing.assert_allclose(costly.time, plain.time + 2 * 2.5, rtol=1e-9)  # two links of length 1

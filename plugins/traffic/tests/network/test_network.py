@@ -4,9 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from dgpg.errors import DataError
-from dgpg_traffic.network.network import validate
+from dgpg_traffic.network.bpr import Bpr, link_time, marginal
+from dgpg_traffic.network.network import validate, weighed
 
 from ..made import made
 
@@ -34,7 +36,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "node number": ({"node_number": [1, 2, 2, 4]}, r"node number 2 occurs more than once"),
     "position": ({"head": [1, 2, 3, 4, 0]}, r"head 3 is the node position 4, expected 0 to 3"),
     "self loop": ({"head": [1, 2, 3, 2, 0]}, r"link 3 to 3 leads from a node to itself: remove it"),
-    "duplicate": ({"tail": [0, 0, 1, 1, 3]}, r"link 2 to 4 occurs twice"),
+    "negative toll": ({"toll": [0, 0, 0, -1, 0]}, r"link 3 to 4 has toll -1, expected a number of 0 or more"),
     "zero capacity": ({"capacity": [10, 0, 10, 20, 30]}, r"link 1 to 3 has capacity 0, expected a number above 0"),
     "infinite capacity": ({"capacity": [10, np.inf, 10, 20, 30]}, r"link 1 to 3 has capacity inf, expected"),
     "negative time": ({"free_time": [1, 2, -1, 2, 3]}, r"link 2 to 4 has free_time -1, expected a number of 0 or more"),
@@ -71,3 +73,21 @@ def test_columns_of_other_lengths_are_refused() -> None:
         made(demand=[1.0])
     with pytest.raises(DataError, match=r"diamond: place has the shape \(4,\), expected \(nodes, 2\)"):
         made(place=np.zeros(4))
+
+
+def test_tolls_and_lengths_are_added_to_times() -> None:
+    network = made(toll=[10.0, 0, 0, 4, 0], free_time=[1.0, 2, 0, 2, 0])
+    cost, flow = weighed(network, 0.5, 0.25), torch.tensor([3.0, 30.0, 7.0, 11.0, 5.0], dtype=torch.float64)
+    fixed = torch.tensor([5.25, 0.25, 0.25, 2.25, 0.25], dtype=torch.float64)
+    torch.testing.assert_close(link_time(Bpr.of(cost), flow), link_time(Bpr.of(network), flow) + fixed)
+    torch.testing.assert_close(marginal(Bpr.of(cost), flow), marginal(Bpr.of(network), flow) + fixed)
+    np.testing.assert_allclose(cost.fixed, fixed)
+    assert cost.cost_name == "generalised cost" and network.cost_name == "travel time"
+
+
+def test_without_factors_nothing_changes() -> None:
+    network = weighed(made())
+    for name in ("free_time", "b", "power", "capacity"):
+        np.testing.assert_array_equal(getattr(network, name), getattr(made(), name))
+    assert network.notes == ("length of links do not count: set distance_factor if they should",)
+    assert weighed(made(length=[0.0] * 5)).notes == weighed(made(distance_factor=0.0)).notes == ()
