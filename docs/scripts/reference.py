@@ -93,9 +93,7 @@ def room(name: str) -> str:
 def pages() -> dict[str, str]:
     """Every page by its file's name."""
     found = {f"{name}.md": room(name) for name in PAGES}
-    rest = [
-        module(ROOT / "dgpg" / f"{name}.py", f"dgpg.{name.replace('/', '.')}") for name in ("cli/commands", "errors")
-    ]
+    rest = [module(*one) for one in (*modules(ROOT / "dgpg" / "cli"), (ROOT / "dgpg" / "errors.py", "dgpg.errors"))]
     found["program.md"] = "\n".join([f"# Command line and errors{NOTE}", *rest])
     parts = []
     for name in PLUGINS:
