@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dgpg_cloud.instance import Instance
 from dgpg_cloud.replay import Replay
+from dgpg_cloud.seats import NOWHERE, seats
 from dgpg_cloud.workload import IntArray, steps_on, with_slots
 
 
@@ -28,6 +29,8 @@ class Jobs:
     """Step, negative for jobs from before the episode, `[J]`."""
     base_steps: IntArray
     """Steps to run at speed 1, `[J]`; of older jobs only what is left at step 0."""
+    seat: IntArray
+    """Machine of those that run when the episode starts, NOWHERE for the others, `[J]`."""
     rank: IntArray
     """Order in which jobs that reach a machine in the same step queue, `[T, N]`: a random permutation."""
 
@@ -49,10 +52,14 @@ def draw(rng: np.random.Generator, instance: Instance, start: int | None = None)
         arrival, dispatcher, row = _window(rng, instance, instance.replay, start)
     dispatcher = _rehost(rng, instance, dispatcher, row)
     left = np.where(arrival < 0, _left(rng, instance, dispatcher, row, -arrival), instance.base_steps[row])
-    order = np.lexsort((arrival, dispatcher))
+    seat = np.full(len(row), NOWHERE)
+    if instance.replay is not None:
+        running = np.flatnonzero((arrival < 0) & (left > 0))
+        seat[running] = seats(instance, row[running])
+    order = np.lexsort((arrival, seat == NOWHERE, dispatcher))
     order = order[left[order] > 0]
     rank = np.argsort(rng.random((config.horizon, config.num_agents)), axis=1)
-    return Jobs(dispatcher[order], row[order], arrival[order], left[order], rank)
+    return Jobs(dispatcher[order], row[order], arrival[order], left[order], seat[order], rank)
 
 
 def _left(
@@ -108,8 +115,10 @@ class Tape:
     """int64 `[B N L]`."""
     arrived: Tensor
     """Jobs that each dispatcher has got by step t, `[T + 1, B, N]`, int64, older ones included."""
+    seat: Tensor
+    """int64 `[B N L]`: machine of those that run when the episode starts, NOWHERE for the others."""
     older: Tensor
-    """Jobs from before the episode, `[B, N]`."""
+    """Jobs from before the episode that are yet to be placed, `[B, N]`."""
     rank: Tensor
     """int64 `[T, B, N]`."""
     length: int
@@ -122,16 +131,17 @@ def tape(jobs: list[Jobs], instance: Instance, device: torch.device) -> Tape:
     counts = [np.bincount(j.dispatcher, minlength=agents) for j in jobs]
     length = max(1, *(int(c.max()) for c in counts))
     size = len(jobs) * agents * length
-    row, base = np.zeros(size, np.int64), np.ones(size, np.int64)
+    row, base, seat = np.zeros(size, np.int64), np.ones(size, np.int64), np.full(size, NOWHERE)
     arrived = np.zeros((steps + 1, len(jobs), agents), np.int64)
     older = np.zeros((len(jobs), agents), np.int64)
     for b, (job, count) in enumerate(zip(jobs, counts, strict=True)):  # once an episode, not a step
         place = np.arange(len(job.row)) - np.repeat(np.cumsum(count) - count, count)
         at = (b * agents + job.dispatcher) * length + place
-        row[at], base[at] = job.row, job.base_steps
+        row[at], base[at], seat[at] = job.row, job.base_steps, job.seat
         when = np.maximum(job.arrival, 0)
         np.add.at(arrived[:, b], (when, job.dispatcher), 1)
-        older[b] = np.bincount(job.dispatcher[job.arrival < 0], minlength=agents)
+        if instance.replay is None:  # the jobs of a trace run, or their dispatcher decides like on any other
+            older[b] = np.bincount(job.dispatcher[job.arrival < 0], minlength=agents)
     demand = with_slots(instance.pool.demand[row])
     rank = np.stack([j.rank for j in jobs], 1)
 
@@ -143,6 +153,7 @@ def tape(jobs: list[Jobs], instance: Instance, device: torch.device) -> Tape:
         base_steps=put(base, torch.int32),
         kind=put(instance.pool.kind[row], torch.int64),
         arrived=put(arrived.cumsum(0), torch.int64),
+        seat=put(seat, torch.int64),
         older=put(older, torch.int64),
         rank=put(rank, torch.int64),
         length=length,

@@ -128,17 +128,33 @@ def place(cluster: Cluster, tape: Tape, hardware: Hardware, machine: Tensor, sen
     job = next_job(cluster, tape.length).flatten().index_select(0, sender)
     cluster.queue.view(-1).index_copy_(0, _ring(cluster, hardware, row, behind), job)
     cluster.length.index_add_(0, row, torch.ones_like(row))
-    demand = tape.demand.index_select(0, job)
-    base = tape.base_steps.index_select(0, job).unsqueeze(-1)
-    cluster.waiting.index_add_(0, row, demand)
-    cluster.work.index_add_(0, row, demand[:, :-1].float() * base)
-    cluster.machine.index_copy_(0, job, row % hardware.count)
+    _book(cluster, tape, hardware, job, row)
     taken = torch.zeros(envs * agents, dtype=torch.bool, device=send.device)
     taken.index_fill_(0, sender, True)
     taken = taken.view(envs, agents)
     cluster.placed += taken
     cluster.own_waiting += taken
     return taken
+
+
+def _book(cluster: Cluster, tape: Tape, hardware: Hardware, job: Tensor, row: Tensor) -> None:
+    """Jobs wait at machines, with all of their work to do."""
+    demand = tape.demand.index_select(0, job)
+    base = tape.base_steps.index_select(0, job).unsqueeze(-1)
+    cluster.waiting.index_add_(0, row, demand)
+    cluster.work.index_add_(0, row, demand[:, :-1].float() * base)
+    cluster.machine.index_copy_(0, job, row % hardware.count)
+
+
+def seat(cluster: Cluster, tape: Tape, hardware: Hardware) -> None:
+    """Start, in step 0, the jobs that run when the episode starts; they are the first of their dispatchers' lists."""
+    job = (tape.seat >= 0).nonzero().squeeze(-1)
+    owner = job // tape.length
+    row = owner // cluster.placed.shape[1] * hardware.count + tape.seat.index_select(0, job)
+    _book(cluster, tape, hardware, job, row)
+    for count in (cluster.placed, cluster.own_waiting):
+        count.view(-1).index_add_(0, owner, torch.ones_like(owner))
+    _run(cluster, tape, hardware, 0, job, tape.demand.index_select(0, job), row)
 
 
 def start(cluster: Cluster, tape: Tape, hardware: Hardware, t: int) -> None:

@@ -50,12 +50,13 @@ class CloudEnv:
         self.action_space = spaces.MultiDiscrete([choices] * agents)
 
     def reset(self) -> Decision:
-        """New episodes, warm: jobs from before are placed by least requested share, then started."""
+        """New episodes, warm: jobs from before run, or are placed by least requested share, then started."""
         self.t = 0
         starts, self.starts = self.starts, [None] * self.num_envs
         drawn = [draw(g, self.instance, s) for g, s in zip(self.streams.generators, starts, strict=True)]
         self.tape: Tape = tape(drawn, self.instance, self.device)
         self.cluster = dynamics.empty(self.tape, self.plant.hardware, self.num_envs, self.num_agents)
+        dynamics.seat(self.cluster, self.tape, self.plant.hardware)
         before = self.tape
         for attempt in range(int(self.tape.older.max())):
             # As many attempts as a dispatcher has older jobs, whatever others in the batch have.

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgpg.errors import DataError
+from dgpg_cloud.clock import replay
 from dgpg_cloud.config import Config
 from dgpg_cloud.data import EC2_DEFAULT, MachineTable, load_jobs, load_machines
 from dgpg_cloud.misfits import foreign_models, models_advice, without_misfits
 from dgpg_cloud.notes import replay_notes
-from dgpg_cloud.replay import Fleet, Replay, in_use, replay
+from dgpg_cloud.replay import Fleet, Replay, in_use
 from dgpg_cloud.workload import (
     FloatArray,
     IntArray,

@@ -1,31 +1,15 @@
-"""A trace on the simulator's clock: how long a step is, how fast jobs come, and which windows episodes show.
-
-Run times are the trace's, rounded up to whole steps. What is scaled, so that the load is what was asked for, is how
-fast jobs come: every time between two arrivals, by one factor.
-"""
+"""A trace on the simulator's clock: the steps in which jobs come and run, windows to show, and what they hold."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from math import floor, log10
 
 import numpy as np
 
-from dgpg.errors import ConfigError, DataError
-from dgpg_cloud.config import Config
-from dgpg_cloud.workload import CLOSE, FloatArray, IntArray, Pool, steps_on, with_slots
+from dgpg_cloud.workload import FloatArray, IntArray, Pool, steps_on, with_slots
 
-ROUNDING = 0.05
-"""Work that rounding run times up may add, as a share: the step is chosen so."""
-WINDOWS = 32
-"""Episodes that do not overlap which the step leaves room for: as many as an evaluation plays by default."""
 SPARSE = 0.1
 """Windows with fewer arrivals than this part of what a job sees around it are not shown: holes in the recording."""
-USUAL = 0.99
-"""Quantile of the gaps between arrivals; longer ones are holes, and are not counted when jobs a step are."""
-FINEST = 2**30
-"""Steps that a job can run at most."""
 
 
 @dataclass(frozen=True)
@@ -91,16 +75,6 @@ def work(pool: Pool, fleet: Fleet, step_s: float) -> FloatArray:
     return np.divide(played, exact, out=np.ones(len(asked)), where=exact > 0)
 
 
-def coarsest_step(pool: Pool, fleet: Fleet) -> float:
-    """Seconds: the longest step whose rounding adds less than ROUNDING to the work of any resource."""
-    low, high = float(pool.duration.min()) / 1000, 2 * float(pool.duration.max())
-    low = max(low, float(pool.duration.max()) / FINEST)
-    for _ in range(25):
-        middle = (low * high) ** 0.5
-        low, high = (middle, high) if work(pool, fleet, middle).max() < 1 + ROUNDING else (low, middle)
-    return low
-
-
 def in_use(replay: Replay, pool: Pool, fleet: Fleet, horizon: int) -> FloatArray:
     """Share of each capacity, run slots last, that jobs hold if none waits: mean over windows, `[R + 1]`."""
     end = int(replay.starts[-1]) + horizon
@@ -142,111 +116,3 @@ def lay(pool: Pool, horizon: int, step_s: float, pace: float) -> Replay | None:
     count = came[horizon : horizon + possible] - np.concatenate([[0], came[: possible - 1]])
     starts = np.flatnonzero(count >= max(SPARSE * (count * count).sum() / max(count.sum(), 1), 1))
     return Replay(step_s, pace, whole_steps(pool.duration, step_s), arrival, starts) if len(starts) else None
-
-
-def replay(config: Config, pool: Pool, fleet: Fleet) -> Replay:
-    """Step and pace as they are set; else the step as docs/cloud.md says, and the pace that gives the load.
-
-    Raises:
-        DataError: all jobs come at once.
-        ConfigError: no pace gives the load, or the work is not that of the trace.
-    """
-    work_, horizon = config.workload, config.horizon
-    assert pool.submit is not None
-    span = float(pool.submit[-1] - pool.submit[pool.first])
-    if span <= 0:
-        raise DataError(
-            f"{work_.trace}: all {len(pool.submit) - pool.first} jobs of the used part come at the same moment, "
-            "expected times of submission that differ: check the column of times, or use more of the trace "
-            "(workload.start, workload.end)"
-        )
-    coarsest = coarsest_step(pool, fleet) if work_.step is None else work_.step
-    gap = np.diff(pool.submit[pool.first :])
-    busy = float(np.minimum(gap, np.quantile(gap, USUAL)).sum()) or span
-    often = work_.arrivals * config.num_agents / (len(gap) + 1)
-
-    def step_at(pace: float) -> float:
-        if work_.step is not None:
-            return work_.step
-        return min(coarsest, busy * often / pace, busy / pace / (WINDOWS * (horizon + 1)))
-
-    def laid(pace: float) -> Replay | None:
-        step_s = step_at(pace)
-        return None if pool.duration.max() > FINEST * step_s else lay(pool, horizon, step_s, pace)
-
-    pace = work_.pace or fit_pace(config, pool, fleet, laid)
-    if work_.step is None:
-        step_s = _round_down(step_at(pace))
-        pace = work_.pace or fit_pace(config, pool, fleet, lambda pace: lay(pool, horizon, step_s, pace))
-        found = lay(pool, horizon, step_s, pace)
-    else:
-        found = laid(pace)
-    if found is None:
-        raise ConfigError(_too_short(config, span / pace, step_at(pace)))
-    return found
-
-
-def fit_pace(config: Config, pool: Pool, fleet: Fleet, laid: Callable[[float], Replay | None]) -> float:
-    """The pace at which the resource that is used most is used as `workload.load` says; by bisection.
-
-    Raises:
-        ConfigError: no pace gives this load.
-    """
-    asked, horizon = config.workload.load, config.horizon
-
-    def load(pace: float) -> float | None:
-        found = laid(pace)
-        return None if found is None else float(in_use(found, pool, fleet, horizon).max())
-
-    low = high = _guess(pool, fleet, asked)
-    while (at := load(low)) is None or at >= asked:
-        low /= 2
-        if low < 1e-12:
-            raise ConfigError(_out_of_reach(config, at))
-    top = load(low)
-    while (at := load(high)) is not None and at < asked:
-        low, high, top = high, high * 2, at
-    ceiling = at is None
-    for _ in range(20):
-        middle = (low * high) ** 0.5
-        at = load(middle)
-        if at is not None and at < asked:
-            low, top = middle, at
-        else:
-            high, ceiling = middle, at is None
-    if ceiling and (top is None or top < (1 - CLOSE) * asked):
-        raise ConfigError(_out_of_reach(config, top))
-    return low
-
-
-def _guess(pool: Pool, fleet: Fleet, asked: float) -> float:
-    """The pace if jobs came evenly and none were running at the ends."""
-    assert pool.submit is not None
-    part = slice(pool.first, None)
-    span = float(pool.submit[-1] - pool.submit[pool.first])
-    held = pool.demand[part].T @ pool.duration[part] / span
-    return asked / float((held / np.maximum(fleet.capacity.sum(0)[:-1], 1e-9)).max())
-
-
-def _round_down(seconds: float) -> float:
-    """Two figures."""
-    unit = 10.0 ** (floor(log10(seconds)) - 1)
-    return floor(seconds / unit * (1 + 1e-12)) * unit if unit < 1 else float(floor(seconds / unit)) * unit
-
-
-def _too_short(config: Config, seconds: float, step_s: float) -> str:
-    return (
-        f"horizon = {config.horizon}: the used part of {config.workload.trace} lasts {seconds / step_s:.1f} steps of "
-        f"{step_s:g} s at this pace, expected more than an episode: lower horizon or workload.step, or use more of the "
-        "trace (workload.start, workload.end)"
-    )
-
-
-def _out_of_reach(config: Config, most: float | None) -> str:
-    reached = "no load at all" if most is None else f"a load of {most:.3f} at most"
-    step = "" if config.workload.step is None else ", workload.step"
-    return (
-        f"workload.load = {config.workload.load}: this part of {config.workload.trace} gives {config.machine_count} "
-        f"machines {reached} while an episode of {config.horizon} steps fits into it; lower workload.load, "
-        f"num_machines, horizon{step}, or use more of the trace (workload.start, workload.end)"
-    )

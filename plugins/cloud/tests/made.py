@@ -128,6 +128,7 @@ def with_jobs(
         base_steps=torch.from_numpy(steps[row]).int(),
         kind=torch.zeros(len(row), dtype=torch.int64),
         arrived=torch.tensor(arrived).unsqueeze(1),
+        seat=torch.full((len(row),), -1),
         older=torch.zeros(1, agents, dtype=torch.int64),
         rank=torch.arange(agents).expand(env.horizon, 1, agents).contiguous(),
         length=len(rows[0]),

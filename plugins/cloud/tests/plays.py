@@ -54,6 +54,7 @@ class Play:
             kind=torch.zeros(self.base_steps.size, dtype=torch.int64),
             arrived=torch.from_numpy(self.arrived),
             older=torch.zeros(self.arrived.shape[1:], dtype=torch.int64),
+            seat=torch.full((self.base_steps.size,), -1),
             rank=torch.from_numpy(self.rank),
             length=length,
         )

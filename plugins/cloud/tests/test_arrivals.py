@@ -72,17 +72,19 @@ def test_a_tape_by_hand() -> None:
     rank = np.array([[0, 1, 2], [2, 1, 0]])
     first = Jobs(
         dispatcher=np.array([0, 0, 0, 2]), row=np.array([5, 6, 7, 8]), arrival=np.array([-3, -1, 1, 2]),
-        base_steps=np.array([9, 2, 3, 4]), rank=rank,
+        base_steps=np.array([9, 2, 3, 4]), seat=np.array([3, -1, -1, -1]), rank=rank,
     )  # fmt: skip
     second = Jobs(
         dispatcher=np.array([1]),
         row=np.array([4]),
         arrival=np.array([0]),
         base_steps=np.array([6]),
+        seat=np.array([-1]),
         rank=rank[::-1],
     )
     made = tape([first, second], instance, torch.device("cpu"))
     assert made.length == 3
+    assert made.seat.tolist() == [3] + [-1] * 17
     assert made.older.tolist() == [[2, 0, 0], [0, 0, 0]]
     assert made.arrived.tolist() == [[[2, 0, 0], [0, 1, 0]], [[3, 0, 0], [0, 1, 0]], [[3, 0, 1], [0, 1, 0]]]
     assert made.rank.tolist() == [[[0, 1, 2], [2, 1, 0]], [[2, 1, 0], [0, 1, 2]]]

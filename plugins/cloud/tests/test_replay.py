@@ -14,11 +14,16 @@ from hypothesis import strategies as st
 from dgpg.domain import validate
 from dgpg.errors import ConfigError, DataError
 from dgpg_cloud.arrivals import Jobs, draw
+from dgpg_cloud.clock import buffered, coarsest_step
 from dgpg_cloud.config import Config
 from dgpg_cloud.domain import domain
+from dgpg_cloud.env import CloudEnv
 from dgpg_cloud.instance import Instance, build
-from dgpg_cloud.replay import Fleet, Replay, coarsest_step, in_use, lay, profile, whole_steps, work
+from dgpg_cloud.replay import Fleet, Replay, in_use, lay, profile, whole_steps, work
+from dgpg_cloud.seats import NOWHERE, seats
 from dgpg_cloud.workload import Pool
+
+from .made import hand_made, with_jobs
 
 CPU = torch.device("cpu")
 some = settings(max_examples=settings().max_examples // 2)
@@ -85,6 +90,50 @@ def test_the_step_adds_less_than_a_twentieth_to_the_work(duration: list[float], 
     assert rounded < 1.0500001 * exact
     # And no needless fineness: the shortest step that any trace needs is a fraction of its shortest job.
     assert step > min(duration) / 200
+
+
+def test_waiting_in_buffers_by_hand() -> None:
+    # Two dispatchers; five jobs at once: two go, three wait one step, one waits another. Then one comes and waits not.
+    came = np.array([0.0, 1, 2, 3, 4, 55])
+    assert buffered(came, 10.0, 2) == pytest.approx(4 / 6)
+    assert buffered(came, 2.0, 2) == 0
+    # The sixth comes while one waits, and goes with it.
+    assert buffered(np.array([0.0, 1, 2, 3, 4, 25]), 10.0, 2) == pytest.approx(4 / 6)
+
+
+@given(
+    gaps=st.lists(st.integers(0, 40), min_size=2, max_size=60).filter(sum),
+    interval=st.floats(0.5, 60),
+    dispatchers=st.integers(1, 4),
+)
+def test_waiting_in_buffers_is_that_of_jobs_dealt_in_turn(gaps: list[int], interval: float, dispatchers: int) -> None:
+    came = np.cumsum(gaps) - gaps[0]
+    free, waited = [0] * dispatchers, 0
+    for k, t in enumerate(came):
+        step = int(t / interval)
+        goes = max(step, free[k % dispatchers])
+        free[k % dispatchers], waited = goes + 1, waited + goes - step
+    assert buffered(came.astype(float), interval, dispatchers) == pytest.approx(waited / len(came))
+
+
+BURSTS = {
+    "even": [15.0 * i for i in range(2000)],
+    "bursts": [600 * (i // 40) + 1.5 * (i % 40) for i in range(2000)],
+    "at once": [600.0 * (i // 40) for i in range(2000)],
+}
+
+
+def test_bursts_shorten_the_step_and_what_comes_at_once_does_not(tmp_path: Path) -> None:
+    """Bursts of 40 jobs in a minute for 4 dispatchers, and the same at one moment, who wait ten steps of any length."""
+    step_s = {}
+    for name, submit in BURSTS.items():
+        (tmp_path / name).mkdir()
+        played = build(config_of(tmp_path, trace(tmp_path / name, submit, [600] * 2000), 2, load=0.7)).replay
+        assert played is not None
+        step_s[name] = played.step_s
+    # One job a step and dispatcher is one in 1.5 / 4 s of the trace.
+    assert step_s["bursts"] < step_s["even"] / 3
+    assert step_s["at once"] > 3 * step_s["bursts"]
 
 
 # --- windows and load --------------------------------------------------------------------------
@@ -236,6 +285,37 @@ def test_an_episode_starts_with_the_jobs_that_the_trace_has_running(
     assert sorted(jobs.row[~older].tolist()) == coming
 
 
+def test_jobs_that_run_are_seated_the_largest_first_on_the_machine_that_they_fill_least() -> None:
+    instance = hand_made()  # machines of 4 vCPU, 8 GiB and 8 vCPU, 16 GiB; rows of 1, 2, 4 vCPU and 4, 2, 4 GiB
+    # 4 vCPU: half of the large machine. Then 1 vCPU and 4 GiB: half of the small one, three quarters of the large.
+    # 2 vCPU each: 3/4 of either, the first of equals; the last fills the large one's vCPUs to 6/8 still.
+    assert seats(instance, np.array([1, 1, 2, 0])).tolist() == [0, 1, 1, 0]
+    assert seats(instance, np.array([2] * 4)).tolist() == [1, 0, 1, NOWHERE]
+
+
+@pytest.mark.parametrize("slots", [1, 64])
+def test_jobs_that_run_take_no_more_than_there_is_and_start_at_once(recorded: Instance, slots: int) -> None:
+    values, played = recorded.config.model_dump(), recorded.replay
+    assert played is not None
+    values["machines"] |= {"run_slots": slots}
+    values["workload"] |= {"step": played.step_s, "pace": played.pace}
+    config = Config.model_validate(values)
+    env = domain.make_env(config, 6, CPU, 0)
+    env.reset()
+    seated = env.tape.seat >= 0
+    assert seated.any() and (env.cluster.start[seated] == 0).all() and (env.cluster.start[~seated] == -1).all()
+    assert (env.cluster.used.view(6, 10, -1) <= env.plant.hardware.capacity).all()
+    assert torch.equal(env.cluster.placed.sum(1), seated.view(6, -1).sum(1)) and not env.cluster.own_waiting.any()
+    assert not env.cluster.waiting.any() and not env.cluster.length.any()
+    # Those without a seat are in their dispatchers' buffers and decided on like any other job.
+    older = sum(int((draw(np.random.default_rng(s), build(config), w).arrival < 0).sum()) for s, w in first(config, 6))
+    assert older >= int(seated.sum()) and (slots > 1) == (older == int(seated.sum()))
+
+
+def first(config: Config, envs: int) -> list[tuple[int, int | None]]:
+    return list(enumerate(domain.make_env(config, envs, CPU, 0).starts))
+
+
 def test_a_job_that_outlasts_the_episode_holds_its_machine_to_the_end(tmp_path: Path) -> None:
     """A hundred days among jobs of a minute, from before the episode: it was cut at 64 steps once."""
     submit = [0, *range(100_000, 103_000, 60)]
@@ -252,9 +332,8 @@ def test_a_job_that_outlasts_the_episode_holds_its_machine_to_the_end(tmp_path: 
 
 def test_a_job_of_many_million_steps_is_not_too_long_to_count() -> None:
     """Its steps times 1000 are more than 32 bits hold."""
-    from dgpg_cloud.env import CloudEnv
 
-    from .made import hand_made, with_jobs
+    from .made import hand_made
 
     env = CloudEnv(hand_made(), 1, CPU, 0)
     env.reset()
@@ -300,6 +379,13 @@ def test_what_a_trace_cannot_give_is_refused(
         build(config_of(tmp_path, path, horizon, **workload))
     for part in parts:
         assert part in str(caught.value)
+
+
+def test_bursts_that_are_more_than_the_load_alone_are_refused(tmp_path: Path) -> None:
+    """Forty jobs at once on 64 vCPUs, and episodes too short to show anything else."""
+    path = trace(tmp_path, BURSTS["at once"], [600] * 2000)
+    with pytest.raises(ConfigError, match=r"workload\.load = 0\.3: episodes of 2 steps .* a load of 0\.\d+ and more"):
+        build(config_of(tmp_path, path, 2, load=0.3))
 
 
 def test_jobs_that_all_come_at_once_are_refused(tmp_path: Path) -> None:
