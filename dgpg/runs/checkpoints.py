@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from dgpg.errors import RunError
+from dgpg.errors import DivergenceError, RunError
 from dgpg.runs.atomic import write_atomic
 
 KEEP = 2
@@ -34,7 +34,13 @@ class Checkpoints:
         """Files that `load` had to pass over, and why."""
 
     def save(self, iteration: int, state: Mapping[str, Any]) -> None:
-        """A complete state; then those beyond KEEP go, and those of work that is done again."""
+        """A complete state; then those beyond KEEP go, and those of work that is done again.
+
+        Raises:
+            DivergenceError: it holds numbers that are not finite, so that `load` would refuse it.
+        """
+        if (name := _not_finite(state)) is not None:
+            raise DivergenceError(f"iteration {iteration}: {name} holds numbers that are not finite")
         target = self.folder / f"iteration-{iteration:06d}.pt"
         whole = io.BytesIO()  # torch.save straight to a full disk hides the reason
         torch.save(dict(state), whole)
@@ -62,7 +68,11 @@ class Checkpoints:
             except Damage as error:
                 self.damaged.append(f"{file.name} cannot be read: {error}")
                 continue
-            _refuse_not_finite(file, state)
+            if (name := _not_finite(state)) is not None:
+                raise RunError(
+                    f"{file}: {name} holds numbers that are not finite, so there is no policy to use; "
+                    "start again in a new folder with a lower train.actor_lr"
+                )
             return state
         detail = f" ({'; '.join(self.damaged)})" if self.damaged else ""
         raise RunError(f"{self.folder.parent} has no complete checkpoint{detail}; start it again in a new folder")
@@ -85,14 +95,11 @@ def _read(file: Path, device: torch.device) -> dict[str, Any]:
     return state
 
 
-def _refuse_not_finite(file: Path, state: Mapping[str, Any]) -> None:
-    for part in LEARNED:
-        for name, tensor in _tensors(state.get(part), part):
-            if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-                raise RunError(
-                    f"{file}: {name} holds numbers that are not finite, so there is no policy to use; "
-                    "start again in a new folder with a lower train.actor_lr"
-                )
+def _not_finite(state: Mapping[str, Any]) -> str | None:
+    """The first part of what was learned that holds numbers that are not finite."""
+    tensors = (pair for part in LEARNED for pair in _tensors(state.get(part), part))
+    bad = (name for name, tensor in tensors if tensor.is_floating_point() and not bool(tensor.isfinite().all()))
+    return next(bad, None)
 
 
 def _tensors(value: Any, name: str) -> Iterator[tuple[str, torch.Tensor]]:

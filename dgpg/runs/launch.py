@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 
 import torch
 from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError
 
 from dgpg.domain import (
     AgentMapping,
@@ -26,7 +28,7 @@ from dgpg.domain import (
     registry,
     validate,
 )
-from dgpg.errors import ConfigError, RunError
+from dgpg.errors import ConfigError, DgpgError, PluginError, RunError
 from dgpg.learning import RunConfig, Task, TrainConfig
 from dgpg.learning.actions import kind_of
 from dgpg.learning.algorithms import coordination_config, find, train_config
@@ -94,6 +96,7 @@ def resolve(domain_name: str, values: Mapping[str, Any]) -> Plan:
     said: Mapping[str, Any] = {} if is_record({"model": None, **values, "domain": domain_name}) else values
     refuse_without_guidance(algorithm, said)
     config = domain_config(domain, values.get("settings", {}))
+    settings = _stored(config)
     device = device_of(values["device"])
     model, name = load_model(domain_name, domain, config, values.get("model"))
     probe = domain.make_env(config, 1, device, 0)
@@ -118,7 +121,7 @@ def resolve(domain_name: str, values: Mapping[str, Any]) -> Plan:
             "device": device.type,
             "train": train.model_dump(),
             "coordination": coordination.model_dump(),
-            "settings": config.model_dump(mode="json"),
+            "settings": settings,
         },
         "",
     )
@@ -184,16 +187,55 @@ def load_model(
 ) -> tuple[AnalyticalModel, str | None]:
     """The named analytical model, or the domain's own and the name it goes by.
 
+    A model that has a name is found by it, at the start of a run as when it goes on.
+
     Raises:
         ConfigError: the model is for another domain.
+        PluginError: it is not registered.
     """
     if name is None:
-        return domain.analytical_model(config), getattr(domain, "default_model", None)
+        name = _own_name(domain_name, domain)
+    if name is None:
+        return domain.analytical_model(config), None
     name = registry.full_name(domain_name, name)
     if name.partition(".")[0] != domain_name:
         valid = ", ".join(registry.models_of(domain_name)) or "none"
         raise ConfigError(f"--model {name} is for another domain; models for {domain_name}: {valid}")
     return registry.load_model(name, config), name
+
+
+def _own_name(domain_name: str, domain: Domain) -> str | None:
+    """Under which name a run would look for the domain's own model when it goes on."""
+    name: str | None = getattr(domain, "default_model", None)
+    known = registry.models_of(domain_name)
+    if name is not None and name not in known:
+        raise PluginError(
+            f"domain '{domain_name}' calls its own model {name!r} (default_model), and none of that name is registered "
+            f"in {registry.MODELS}, so no run could go on or be evaluated; registered: {', '.join(known) or 'none'}. "
+            "Correct the name, register the model, or leave default_model out"
+        )
+    return name
+
+
+def _stored(config: BaseModel) -> dict[str, Any]:
+    """Settings as config.json holds them, from which a run goes on and is evaluated.
+
+    Raises:
+        PluginError: they would be read back as others, or not at all.
+    """
+    try:
+        stored: dict[str, Any] = json.loads(json.dumps(config.model_dump(mode="json")))
+        again = validate(type(config), stored, "")
+        changed = [name for name in type(config).model_fields if getattr(again, name) != getattr(config, name)]
+    except (DgpgError, PydanticSerializationError, TypeError, ValueError) as error:
+        changed = [str(error)]
+    if changed:
+        raise PluginError(
+            f"settings of the domain are others once written to config.json and read again ({', '.join(changed)}), so "
+            "no run could go on or be evaluated: let fields be numbers, texts, lists and tables, and validators change "
+            "nothing twice, nor a default"
+        )
+    return stored
 
 
 def on_device(part: Part, device: torch.device) -> Part:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from dgpg.errors import ConfigError, RunError
+from dgpg.errors import ConfigError, DivergenceError, RunError
 from dgpg.learning import RunConfig
 from dgpg.runs import RunFolder
 from dgpg.runs.atomic import write_atomic, write_json
@@ -167,6 +167,16 @@ def test_the_newest_checkpoints_are_kept(run: RunFolder) -> None:
         run.save(iteration, state(iteration))
         assert run.load(CPU)["counters"] == {"iteration": iteration}
         assert len(names(run.checkpoints)) <= KEEP
+
+
+@pytest.mark.parametrize("part", ["actor", "critic_optimiser", "normaliser"])
+def test_what_could_not_be_read_back_is_not_saved(run: RunFolder, part: str) -> None:
+    run.save(1, state(1))
+    with pytest.raises(DivergenceError, match=rf"iteration 2: {part}\.inner\.0 holds numbers that are not finite"):
+        run.save(2, state(2) | {part: {"inner": [torch.tensor([1.0, torch.inf])]}})
+    run.save(3, state(3) | {part: {"count": torch.tensor(3)}, "env": {"queue": torch.tensor(torch.inf)}})
+    assert names(run.checkpoints) == ["iteration-000001.pt", "iteration-000003.pt"]
+    assert run.load(CPU)["env"]["queue"] == torch.inf
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "zeros", "text", "flipped"])
