@@ -16,7 +16,7 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,7 +24,9 @@ import cvxpy as cp
 import highspy
 import numpy as np
 import torch
+from common import emit
 from cvxpylayers.torch import CvxpyLayer
+from publishing import published
 from torch import Tensor
 
 from dgpg.convex import require_optimal, solve
@@ -196,22 +198,22 @@ def derivatives(grid: dcopf.Grid, demand: Tensor, along: Tensor, weight: Tensor)
     return ((ends[0] - ends[1]) * weight).sum(-1) / (2 * STEP)
 
 
-def measure(method: Method, grid: dcopf.Grid, count: int, repeats: int, clock: str) -> str:
-    """A row of the table: forward, backward in ms an instance, error of the gradient."""
+def measure(method: Method, grid: dcopf.Grid, count: int, repeats: int, clock: str) -> dict[str, float]:
+    """Forward and backward in ms an instance, error of the gradient; the forward alone where there is none."""
     seeded = torch.Generator().manual_seed(0)
     demand = grid.demands(count)
     weight = torch.randn(count, len(grid.pmin), generator=seeded, dtype=torch.float64)
     along = torch.randn(demand.shape, generator=seeded, dtype=torch.float64) * (grid.demand > 0)
     leaf = demand.clone().requires_grad_(not isinstance(method, Highs))
     seconds, x = timed(lambda: method.forward(leaf), repeats, clock)
-    row = f"{1e3 * seconds / count:9.3f}"
+    row = {"forward": 1e3 * seconds / count}
     if not x.requires_grad:
-        return row + f"{'-':>9}{'-':>11}"
+        return row
     back, (gradient,) = timed(lambda: torch.autograd.grad(x, leaf, weight, retain_graph=True), repeats, clock)
     some = slice(0, 64)
     expected = derivatives(grid, demand[some], along[some], weight[some])
     error = ((gradient * along).sum(-1)[some] - expected).norm() / expected.norm()
-    return row + f"{1e3 * back / count:9.3f}{float(error):11.1e}"
+    return row | {"backward": 1e3 * back / count, "error": float(error)}
 
 
 def methods() -> dict[str, Callable[[dcopf.Grid], Method]]:
@@ -229,8 +231,8 @@ def methods() -> dict[str, Callable[[dcopf.Grid], Method]]:
     return found
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table."""
+def main() -> None:
+    """One JSON line a case, number of threads and method."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", nargs="+", type=int, default=[14, 30, 57, 118])
     parser.add_argument("--methods", nargs="+", default=list(methods()), choices=list(methods()))
@@ -238,16 +240,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", nargs="+", type=int, default=[1])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu on a busy machine, one thread")
-    options = parser.parse_args(arguments)
-    print(f"{'case':>5}{'threads':>8}  {'method':20}{'forward':>9}{'backward':>9}{'error':>11}")
+    options = parser.parse_args()
     for case in options.cases:
         grid = dcopf.pglib(f"case{case}_ieee__api")
         for threads in options.threads:
             torch.set_num_threads(threads)
             for name in options.methods:
                 row = measure(methods()[name](grid), grid, options.batch, options.repeats, options.clock)
-                print(f"{case:5}{threads:8}  {name:20}{row}", flush=True)
+                emit({"case": case, "threads": threads, "method": name, **row})
 
 
 if __name__ == "__main__":
-    main()
+    published(main)

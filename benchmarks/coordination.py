@@ -165,6 +165,10 @@ def _print(title: str, costs: Mapping[str, Sequence[float]]) -> None:
         print(f"  {name:<40} {mean:.4f} ({spread})  {mean / best:.3f}  {closed}")
 
 
+def _spread(costs: Sequence[float]) -> dict[str, float]:
+    return {"mean": float(np.mean(costs)), "least": min(costs), "most": max(costs)}
+
+
 def robust(args: argparse.Namespace) -> None:
     """One policy, trained with R = 3 and nothing wrong, under other rounds and bad messages."""
     cases = {f"R = {count}": (count, Channel()) for count in (0, 1, 2, 3, 5, 10)}
@@ -175,14 +179,13 @@ def robust(args: argparse.Namespace) -> None:
         for agents in args.agents:
             place = Place(preset, agents, 0, model=args.model)
             runs = [trained(place, "R = 3, K = 8", seed, args.iterations) for seed in range(args.seeds)]
-            print(f"\n{preset}, N = {agents}, trained with R = 3")
             for name, (count, channel) in cases.items():
                 found = []
                 for plan, trainer in runs:
                     rounds = replace(trainer.team.rounds, count=count, channel=channel)  # type: ignore[type-var]
                     team = replace(trainer.team, rounds=rounds)
                     found.append(place.cost(plan, NetworkPolicy(team, "stochastic")))
-                print(f"  {name:<12} {np.mean(found):.4f} ({min(found):.4f} to {max(found):.4f})", flush=True)
+                emit({"preset": preset, "agents": agents, "case": name, **_spread(found)})
 
 
 def moved(args: argparse.Namespace) -> None:
@@ -190,16 +193,14 @@ def moved(args: argparse.Namespace) -> None:
     for preset in args.preset:
         home = Place(preset, 50, 0, model=args.model)
         runs = [trained(home, "R = 3, K = 8", seed, args.iterations)[1] for seed in range(args.seeds)]
-        print(f"\n{preset}, trained at N = 50 in instance 0, R = 3, K = 8")
         for place in (replace(home, instance=1), replace(home, agents=200), replace(home, agents=1500)):
             there, native = [], []
             for seed, run in enumerate(runs):
                 plan, own = trained(place, "R = 3, K = 8", seed, args.iterations)
                 native.append(place.cost(plan, NetworkPolicy(own.team, "stochastic")))
                 there.append(place.cost(plan, NetworkPolicy(elsewhere(plan, run.team), "stochastic")))
-            ratio = np.mean(there) / np.mean(native) - 1
-            figures = f"moved {np.mean(there):.4f}, trained there {np.mean(native):.4f} ({ratio:+.1%})"
-            print(f"  N = {place.agents}, instance {place.instance}: {figures}", flush=True)
+            figures = {"moved": float(np.mean(there)), "trained there": float(np.mean(native))}
+            emit({"preset": preset, "agents": place.agents, "instance": place.instance, **figures})
 
 
 def potential(args: argparse.Namespace) -> None:
@@ -209,7 +210,7 @@ def potential(args: argparse.Namespace) -> None:
         for cell in ("no rounds, K = 8", "R = 3, K = 8"):
             found = [_potential(*trained(place, cell, seed, args.iterations)) for seed in range(args.seeds)]
             cost, phi = np.mean(found, 0)
-            print(f"{preset}, N = 50, {cell}: cost {cost:.4f}, potential {phi:.3f} an agent and step", flush=True)
+            emit({"preset": preset, "agents": 50, "cell": cell, "cost": float(cost), "potential": float(phi)})
 
 
 @torch.no_grad()
@@ -240,7 +241,7 @@ def throughput(args: argparse.Namespace) -> None:
             run = {"coordination": coordination, "train": {"threads": 1, **settings}}
             plan = Place("default", agents, 0).plan(8, iterations=10, **run)
             speed = _speed(Trainer(plan.run, find("dg-pg"), plan.task))
-            print(f"N = {agents}, {name}: {speed:,.0f} agent-steps/s", flush=True)
+            emit({"agents": agents, "cell": name, "agent-steps/s": speed})
 
 
 def _speed(trainer: Trainer) -> float:

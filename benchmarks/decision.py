@@ -32,8 +32,10 @@ from typing import Any
 import cvxpy as cp
 import numpy as np
 import torch
+from common import emit
 from convex import UNIT, Direct, Highs, Layer
 from power import network
+from publishing import published
 from torch import Tensor
 
 from dgpg.convex.layer import TOLERANCES, ConvexLayer
@@ -55,9 +57,6 @@ CLARABELS = 1e-8
 """Tolerance that Clarabel has by itself."""
 AGAINST = "cvxpylayers"
 """What the last column divides by the method's time."""
-
-HEADS = {"median": 10, "10 %": 10, "90 %": 10, "an instance": 12, "faster": 9, "cost": 9}
-"""Columns and their widths."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,7 @@ def policies(env: PowerEnv, policy: NetworkPolicy) -> dict[str, Method]:
         return policy.act(decide(env.grid, env.sight, hour.tape, hour.past, hour.t), nothing)
 
     return {
-        "network": lambda hour: policy.actor.outputs(hour.decision.observation),
+        "network": lambda hour: policy.team.actor.outputs(hour.decision.observation),
         "policy": lambda hour: policy.act(hour.decision, nothing),
         "measurements, policy": measured,
     }
@@ -158,31 +157,28 @@ def timed(methods: dict[str, Method], every: Sequence[Hour]) -> tuple[dict[str, 
     return seconds, results
 
 
-def row(name: str, batch: int, seconds: dict[str, list[float]], dearer: float | None) -> str:
+def row(name: str, batch: int, seconds: dict[str, list[float]], dearer: float | None) -> dict[str, Any]:
     """Median, 10 and 90 % of a decision for the batch in ms, times as fast as `AGAINST`, cost over HiGHS'."""
     low, middle, high = 1e3 * np.quantile(seconds[name], [0.1, 0.5, 0.9])
     faster = 1e3 * float(np.median(seconds[AGAINST])) / middle
-    excess = "-" if dearer is None else f"{dearer:.0e}"
-    return f"{batch:6}  {name:22}{middle:10.3f}{low:10.3f}{high:10.3f}{middle / batch:12.4f}{faster:9.1f}{excess:>9}"
+    times = {"median": middle, "10 %": low, "90 %": high, "an instance": middle / batch, "faster": faster}
+    return {"batch": batch, "method": name, **times, "cost over HiGHS'": dearer}
 
 
 @torch.no_grad()
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table."""
+def main() -> None:
+    """One JSON line a batch size and method."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--case", default="case118_ieee__api", help="of PGLib-OPF, with linear costs")
     parser.add_argument("--batch", nargs="+", type=int, default=[1, 256])
     parser.add_argument("--hours", nargs="+", type=int, default=[200, 12], help="timed, for each batch size")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     torch.set_num_threads(1)
     grid = dcopf.pglib(options.case)
     settings = {"network": network(options.case), "load": {"high": HIGHEST}}
     plan = launch.resolve("power", {"settings": settings, "device": "cpu"})
     trainer = Trainer(plan.run, find(plan.run.algorithm), plan.task)
     policy = NetworkPolicy(trainer.team, "greedy")
-    print(f"{options.case}: {len(grid.pmin)} units; ms a decision for the batch; {AGAINST} / method; cost over HiGHS'")
-    heads = "".join(f"{name:>{width}}" for name, width in HEADS.items())
-    print(f"{'batch':>6}  {'method':22}{heads}")
     for batch, count in zip(options.batch, options.hours, strict=True):
         env = plan.domain.make_env(plan.config, batch, torch.device("cpu"), 0)
         exact = solvers(grid)
@@ -190,8 +186,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         best = torch.stack(results["HiGHS, warm"]) @ grid.linear
         for name in seconds:
             cost = torch.stack(results[name]) @ grid.linear if name in exact else None
-            print(row(name, batch, seconds, None if cost is None else float((cost / best - 1).abs().max())), flush=True)
+            emit(row(name, batch, seconds, None if cost is None else float((cost / best - 1).abs().max())))
 
 
 if __name__ == "__main__":
-    main()
+    published(main)

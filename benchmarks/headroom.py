@@ -11,8 +11,9 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
-from common import TUNING_ARRIVALS
+from common import TUNING_ARRIVALS, emit
 from coordination import Place, trained
+from publishing import published
 
 from dgpg.measuring import NetworkPolicy
 from dgpg_cloud.models.potentials import HeadroomModel
@@ -31,18 +32,18 @@ def main() -> None:
     for preset in args.preset:
         place = Place(preset, 50, 0, TUNING_ARRIVALS)
         for HeadroomModel.full, HeadroomModel.crowd in tried:
-            shown = "  ".join(f"{cell}: {_cost(place, cell)}" for cell in CELLS)
-            print(f"{preset}, full {HeadroomModel.full}, crowd {HeadroomModel.crowd}  {shown}", flush=True)
+            costs = {cell: _cost(place, cell) for cell in CELLS}
+            emit({"preset": preset, "full": HeadroomModel.full, "crowd": HeadroomModel.crowd, **costs})
 
 
-def _cost(place: Place, cell: str) -> str:
+def _cost(place: Place, cell: str) -> dict[str, float]:
     found: dict[str, list[float]] = {"stochastic": [], "greedy": []}
     for seed in range(2):
         plan, trainer = trained(place, cell, seed, 10)
         found["stochastic"].append(place.cost(plan, NetworkPolicy(trainer.team, "stochastic")))
         found["greedy"].append(place.cost(plan, NetworkPolicy(trainer.team, "greedy")))
-    return f"{np.mean(found['stochastic']):.4f} ({np.mean(found['greedy']):.4f})"
+    return {mode: float(np.mean(costs)) for mode, costs in found.items()}
 
 
 if __name__ == "__main__":
-    main()
+    published(main)

@@ -74,11 +74,11 @@ def reached(results: Sequence[dict[str, Any]], gap: float) -> list[int | str]:
     return [next((r["updates"][m] for m, g in r["gap"].items() if g <= gap), "-") for r in results]
 
 
-def print_rules(title: str, found: Mapping[str, Played]) -> None:
+def emit_rules(name: str, level: str, found: Mapping[str, Played]) -> None:
     """A row for every rule."""
     for rule, episodes in found.items():
-        said = f"gap {excess(episodes, found['optimum']):.2f} %, >1 % {100 * over(episodes):.0f} %"
-        print(f"{title}: {rule} {said}", flush=True)
+        gap, share = excess(episodes, found["optimum"]), 100 * over(episodes)
+        emit({"network": name, "level": level, "rule": rule, "gap": gap, "over": share})
 
 
 def print_trained(title: str, marks: Sequence[int], results: Sequence[dict[str, Any]], each: float) -> None:
@@ -129,7 +129,7 @@ def main() -> None:
             config = evaluated_in(plans[0].domain, plans[0].config, measured)
             if not found:
                 found = rules(plans[0], config, arrivals)
-                print_rules(title, found)
+                emit_rules(name, level, found)
             start = time.perf_counter()
             results = [learn(plan, config, args.marks, found["optimum"], arrivals) for plan in plans]
             emit({"network": name, "level": level, "algorithm": algorithm, "model": args.model, "runs": results})

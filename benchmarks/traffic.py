@@ -70,14 +70,14 @@ def arguments() -> argparse.Namespace:
 
 
 def measured_rules(domain: Any, configs: dict[str, Any], name: str, episodes: int, arrivals: int) -> list[Played]:
-    """Print every rule under each configuration; the optima."""
+    """Emit every rule under each configuration; the optima."""
     optima = []
     for where, config in configs.items():
         rules = {rule.name: play(domain, config, rule, episodes, arrivals, CPU) for rule in domain.baselines(config)}
         optima.append(rules[OPTIMUM])
         for rule, found in rules.items():
-            above, taken = excess(found, rules[OPTIMUM]), found.measures["travel_time"].mean()
-            print(f"{name} ({where}): {rule} excess {above:.3f} %, time {taken:.4f}", flush=True)
+            above, taken = excess(found, rules[OPTIMUM]), float(found.measures["travel_time"].mean())
+            emit({"network": name, "measured": where, "rule": rule, "excess": above, "travel time": taken})
     return optima
 
 

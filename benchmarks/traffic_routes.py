@@ -21,6 +21,8 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from common import emit
+from publishing import published
 from torch import Tensor
 
 from dgpg_traffic.assignment.assign import SYSTEM_OPTIMUM, USER_EQUILIBRIUM, assign
@@ -42,17 +44,17 @@ def load(name: str) -> Network:
     return load_network(name if name in NAMES else str(FOLDER / name))
 
 
-def print_solutions(network: Network) -> None:
-    """Total travel time of both solutions over all routes."""
+def emit_solutions(name: str, network: Network) -> None:
+    """Total travel time of both solutions over all routes, and what finding them takes."""
     for objective in (USER_EQUILIBRIUM, SYSTEM_OPTIMUM):
         began = time.process_time()
         found = solve(network, objective)
         seconds = time.process_time() - began
-        total = f"total time {found.total_time:15.3f}  objective {found.value:15.3f}"
-        print(f"  {objective.name:16}  {total}  gap {found.gap:.0e}  {found.rounds} rounds  {seconds:5.2f} s")
+        row = {"network": name, "solution": objective.name, "total time": found.total_time, "objective": found.value}
+        emit({**row, "gap": found.gap, "rounds": found.rounds, "seconds": seconds})
 
 
-def print_routes(network: Network, most: int) -> Routes:
+def emit_routes(name: str, network: Network, most: int) -> Routes:
     """What making the routes takes, and what they lose."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.process_time()
@@ -67,12 +69,13 @@ def print_routes(network: Network, most: int) -> Routes:
             demand = torch.tensor(np.array(at_level.demand))[None]
             flow = assign(links, incidence, demand, objective, tolerance=1e-7).flow
             excess.append(float(objective.value(links, flow)) / solve(at_level, objective).value - 1)
-        worst[objective.name] = f"{100 * max(excess):.5f} %"
-    print(f"  K = {most}: {seconds:.2f} s, {routes.exists.sum(1).mean():.2f} routes a pair, excess {worst}")
+        worst[objective.name] = 100 * max(excess)
+    each = float(routes.exists.sum(1).mean())
+    emit({"network": name, "K": most, "seconds": seconds, "routes a pair": each, "excess %": worst})
     return routes
 
 
-def print_batches(network: Network, routes: Routes, batch: int) -> None:
+def emit_batches(name: str, network: Network, routes: Routes, batch: int) -> None:
     """Milliseconds an instance."""
     links, incidence = Bpr.of(network), Incidence(routes, network.num_links)
     draw = torch.Generator().manual_seed(0)
@@ -87,12 +90,13 @@ def print_batches(network: Network, routes: Routes, batch: int) -> None:
                     links, incidence, demand * change, o, tolerance=t, start=s
                 )
             )
-            steps = f"{first.steps}, {second.steps} steps, gap {max(first.gap.max(), second.gap.max()):.0e}"
-            times = f"cold {1e3 * cold / batch:6.2f} ms  warm {1e3 * warm / batch:6.2f} ms"
-            print(f"  {objective.name:16}  to {tolerance:.0e}: {times}  ({steps})")
+            row = {"network": name, "solution": objective.name, "tolerance": tolerance, "batch": batch}
+            times = {"cold ms": 1e3 * cold / batch, "warm ms": 1e3 * warm / batch}
+            steps = {"cold steps": first.steps, "warm steps": second.steps}
+            emit({**row, **times, **steps, "gap": float(max(first.gap.max(), second.gap.max()))})
 
 
-def print_sums(network: Network, routes: Routes, batch: int) -> None:
+def emit_sums(name: str, network: Network, routes: Routes, batch: int) -> None:
     """Milliseconds of costs and flows of a batch by three kinds of incidence."""
     incidence = Incidence(routes, network.num_links)
     n, k = incidence.shape
@@ -115,14 +119,13 @@ def print_sums(network: Network, routes: Routes, batch: int) -> None:
             lambda: torch.zeros_like(cost).index_add_(1, padded.flatten(), spread),
         ),
     }
-    for name, calls in kinds.items():
+    for kind, calls in kinds.items():
         seconds = []
         for call in calls:
             call()
             seconds.append(min(timed(call)[0] for _ in range(5)))
-        print(
-            f"  sums by {name:6}  costs {1e3 * seconds[0]:7.2f} ms  flows {1e3 * seconds[1]:7.2f} ms, batch of {batch}"
-        )
+        costs, flows = (1e3 * spent for spent in seconds)
+        emit({"network": name, "sums by": kind, "batch": batch, "costs ms": costs, "flows ms": flows})
 
 
 def timed(call: Callable[[], T]) -> tuple[float, T]:
@@ -133,7 +136,7 @@ def timed(call: Callable[[], T]) -> tuple[float, T]:
 
 
 def main() -> None:
-    """Print the figures of each network."""
+    """One JSON line a figure of each network."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", default=[*NAMES, "SiouxFalls", "EMA", "Anaheim"])
     parser.add_argument("--most", type=int, default=6, help="routes of a pair, K")
@@ -143,12 +146,12 @@ def main() -> None:
     torch.set_num_threads(settings.threads)
     for name in settings.networks:
         network = load(name)
-        print(f"{name}: {network.num_nodes} nodes, {network.num_links} links, {network.num_pairs} pairs", flush=True)
-        print_solutions(network)
-        routes = print_routes(network, settings.most)
-        print_batches(network, routes, settings.batch)
-        print_sums(network, routes, settings.batch)
+        emit({"network": name, "nodes": network.num_nodes, "links": network.num_links, "pairs": network.num_pairs})
+        emit_solutions(name, network)
+        routes = emit_routes(name, network, settings.most)
+        emit_batches(name, network, routes, settings.batch)
+        emit_sums(name, network, routes, settings.batch)
 
 
 if __name__ == "__main__":
-    main()
+    published(main)

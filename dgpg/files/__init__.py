@@ -4,15 +4,18 @@
 solutions for each context.
 """
 
-from dgpg.files.memory import PerDevice, Recall
+from dgpg.files import cache
+from dgpg.files.memory import CONTEXTS, PerDevice, Recall
 from dgpg.files.text import LIMIT, RowError, Rows, csv_cells, csv_rows, number, read_text, whole, wrong
 
 __all__ = [
+    "CONTEXTS",
     "LIMIT",
     "PerDevice",
     "Recall",
     "RowError",
     "Rows",
+    "cache",
     "csv_cells",
     "csv_rows",
     "number",

@@ -11,7 +11,7 @@ from torch import Tensor
 from dgpg.domain import Context
 
 Part = TypeVar("Part")
-SIZE = 65536
+CONTEXTS = 65536
 """Contexts to remember; beyond it everything is forgotten."""
 
 
@@ -43,7 +43,7 @@ class Recall:
         size: rows to remember.
     """
 
-    def __init__(self, told: tuple[str, ...], compute: Callable[..., Tensor], size: int = SIZE) -> None:
+    def __init__(self, told: tuple[str, ...], compute: Callable[..., Tensor], size: int = CONTEXTS) -> None:
         self.told, self.compute, self.size = told, compute, size
         self._known: dict[bytes, Tensor] = {}
 

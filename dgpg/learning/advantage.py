@@ -1,4 +1,4 @@
-"""Step 3 of 4: from rewards and values to advantages, and what normalises them before alpha mixes.
+"""Step 3 of 5: from rewards and values to advantages, and what normalises them before alpha mixes.
 
 Pure functions; which of them an estimator uses, and where, is said in `estimators/`.
 """

@@ -1,4 +1,4 @@
-"""Step 2 of 4: what the analytical model says about a step.
+"""Step 2 of 5: what the analytical model says about a step.
 
 `marginal_potential` and `linear_potential` return phi_i(k), the rise of the potential that choice k of
 agent i causes; u_i(k) = -phi_i(k) is what an agent is guided by. Neither sees the effect of today's
@@ -76,7 +76,7 @@ def linear_potential(model: AnalyticalModel, state: Tensor, context: Context, in
 
 
 def slope(model: AnalyticalModel, mapping: JointMapping, state: Tensor, actions: Tensor, context: Context) -> Tensor:
-    """d phi / d a_i = <grad phi(x), dx/da_i> for continuous actions, `[B, N, A]` (docs/theory.md section 2.3).
+    """d phi / d a_i = <grad phi(x), dx/da_i> for continuous actions, `[B, N, A]` (docs/theory.md section 2.4).
 
     grad phi is taken at the state that the actions led to, which the mapping may know only roughly.
     """

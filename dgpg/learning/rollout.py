@@ -1,4 +1,4 @@
-"""Step 1 of 4: run the policy in the environments."""
+"""Step 1 of 5: run the policy in the environments."""
 
 from __future__ import annotations
 

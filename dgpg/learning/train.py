@@ -1,4 +1,4 @@
-"""The only loop: rollout, guidance, advantage, update. Owns parameters, optimisers and random state."""
+"""Step 5 of 5, the only loop: rollout, guidance, advantage, update. Owns parameters, optimisers and random state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Step 4 of 4: minibatches of clipped losses until the parameters have moved (Schulman et al. 2017, algorithm 1)."""
+"""Step 4 of 5: minibatches of clipped losses until the parameters have moved (Schulman et al. 2017, algorithm 1)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """From settings to a run's folder and back.
 
-`launch` resolves settings and builds; `training` starts, resumes and iterates; `record` is a run's folder, the only
-place that writes there; `trained` opens a run to act with it.
+`launch` resolves settings and builds; `training` starts, resumes and iterates; `record` is a run's folder, with its log
+(`log`), checkpoints (`checkpoints`) and lock (`lock`) in files of their own; `trained` opens a run to act with it.
 """
 
 from dgpg.runs.launch import Plan, resolve

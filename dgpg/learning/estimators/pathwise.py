@@ -1,4 +1,4 @@
-"""`pathwise`: the gradient through the reparameterised draw of a continuous action, docs/theory.md section 2.3.
+"""`pathwise`: the gradient through the reparameterised draw of a continuous action, docs/theory.md section 2.4.
 
 Why the natural gradient of splits. Let s_k be the slope of phi along share k of an agent and p its split. Through the
 softmax,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dgpg.convex import ConvexLayer, require
-from dgpg.files.memory import SIZE
+from dgpg.files import CONTEXTS
 from dgpg_power.config import Config
 from dgpg_power.grid import Grid
 from dgpg_power.instance import Instance, build
@@ -24,7 +24,7 @@ class ProgramDistance(OptimumDistance):
     Slower; see docs/adr/0013.
     """
 
-    def __init__(self, instance: Instance, memory: int = SIZE) -> None:
+    def __init__(self, instance: Instance, memory: int = CONTEXTS) -> None:
         super().__init__(instance, memory)
         self.layer = dispatch_layer(self.grid)
 

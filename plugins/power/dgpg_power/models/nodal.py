@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from dgpg.convex import QuadraticProgram, Solution, Status, require_optimal, solve
 from dgpg.domain import Context
-from dgpg.files import Recall
-from dgpg.files.memory import SIZE
+from dgpg.files import CONTEXTS, Recall
 from dgpg_power.config import Config
 from dgpg_power.grid import Grids
 from dgpg_power.instance import Instance, build
@@ -38,7 +37,7 @@ class NodalPrice(nn.Module):
     not pay to move it, the premium with its sign where it does. Two units at one bus see the same price.
     """
 
-    def __init__(self, instance: Instance, memory: int = SIZE) -> None:
+    def __init__(self, instance: Instance, memory: int = CONTEXTS) -> None:
         super().__init__()
         self.grids, self.premium = Grids(instance), instance.config.models.premium
         self.best = Recall(TOLD, self.least, memory)

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dgpg.domain import Context, DistanceModel
-from dgpg.files import Recall
-from dgpg.files.memory import SIZE
+from dgpg.files import CONTEXTS, Recall
 from dgpg_power.config import Config
 from dgpg_power.grid import Grids, make_grid
 from dgpg_power.instance import Instance, build
@@ -51,7 +50,7 @@ class OptimumDistance(DistanceModel):
 
     scale: Tensor
 
-    def __init__(self, instance: Instance, memory: int = SIZE) -> None:
+    def __init__(self, instance: Instance, memory: int = CONTEXTS) -> None:
         super().__init__()
         self.grid, self.optimum = make_grid(instance, torch.device("cpu")), Recall(TOLD, self.solve, memory)
         span = (self.grid.unit_max - self.grid.unit_min).clamp(min=1e-6)

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from dgpg.domain import Context, CostModel, DistanceModel
-from dgpg.files import Recall
-from dgpg.files.memory import SIZE
+from dgpg.files import CONTEXTS, Recall
 from dgpg_traffic.assignment.assign import SYSTEM_OPTIMUM
 from dgpg_traffic.config import Config
 from dgpg_traffic.instance import Instance, build
@@ -72,7 +71,7 @@ class OptimumDistance(DistanceModel):
 
     scale: Tensor
 
-    def __init__(self, instance: Instance, memory: int = SIZE) -> None:
+    def __init__(self, instance: Instance, memory: int = CONTEXTS) -> None:
         super().__init__()
         self.roads, network = instance.roads(torch.device("cpu")), instance.network
         weight = torch.from_numpy(network.free_time / network.capacity).float()

@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix, diags
 from torch import Tensor
 
 from dgpg.convex import ConvexLayer, require
-from dgpg.files.memory import SIZE
+from dgpg.files import CONTEXTS
 from dgpg_traffic.config import Config
 from dgpg_traffic.instance import Instance, build
 from dgpg_traffic.models.potentials import OptimumDistance
@@ -23,7 +23,7 @@ class ProgramDistance(OptimumDistance):
     Takes two to three times as long in batches, and no longer for one instance.
     """
 
-    def __init__(self, instance: Instance, memory: int = SIZE) -> None:
+    def __init__(self, instance: Instance, memory: int = CONTEXTS) -> None:
         super().__init__(instance, memory)
         network, self.per_pair = instance.network, instance.config.agents_per_pair
         self.usual = torch.from_numpy(network.demand.copy())

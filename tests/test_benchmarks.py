@@ -1,0 +1,36 @@
+"""The benchmark scripts run, each as small as it can be asked for, so that a moved name does not wait for a reader."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = Path(os.environ.get("DGPG_DATA", ROOT.parent / "shared" / "data"))
+needs_pglib = pytest.mark.skipif(not (DATA / "power" / "pglib").is_dir(), reason="needs PGLib's files under DGPG_DATA")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param("convex.py --cases 14 --batch 4 --repeats 1", marks=needs_pglib),
+        pytest.param("decision.py --case case14_ieee__api --batch 2 --hours 2", marks=needs_pglib),
+        "learning.py --agents 4 --algorithms dg-pg --marks 1 --seeds 1",
+        "power.py --networks case24-tight --marks 1 --seeds 1",
+        "throughput.py --agents 4 --algorithms dg-pg --repeats 1",
+        "traffic.py --networks braess --static --marks 1 --seeds 1 --episodes 1",
+        "traffic_routes.py --networks braess --batch 2",
+    ],
+)
+def test_a_script_emits_records(command: str) -> None:
+    script, *arguments = command.split()
+    ran = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / script), *arguments], capture_output=True, text=True, timeout=300
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    records = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
+    assert records and all(records)
