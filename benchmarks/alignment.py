@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 from common import emit
@@ -73,7 +74,7 @@ def models(task: Task, config: object) -> Iterator[tuple[str, AnalyticalModel]]:
 
 
 def main() -> None:
-    """One row a model."""
+    """One JSON line a model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--agents", type=int, default=50)
     parser.add_argument("--presets", nargs="+", default=["default", "waiting"])
@@ -82,21 +83,20 @@ def main() -> None:
     for preset in args.presets:
         settings = {"num_agents": args.agents, "preset": preset}
         values = {"settings": settings, "device": "cpu", "model": "cloud.capacity"}
-        task, config = launch.probe("cloud", values, alignment.ROWS, args.seed), launch.resolve("cloud", values).config
-        print(f"\n### Preset `{preset}`, N = {args.agents}\n\n| model | direction | worst | gain | scale | verdict |")
-        print("|---|---|---|---|---|---|")
-        for name, model in models(task, config):
-            found = alignment.measure(Task(task.env, model, task.mapping), alignment.Plan(), args.seed)
+        plan = launch.probe("cloud", values, alignment.ROWS, args.seed)
+        task = plan.task
+        for name, model in models(task, plan.config):
+            tried = replace(plan, task=Task(task.env, model, task.mapping))
+            found = alignment.checked(tried, alignment.Plan(), args.seed)
             low, high = found.gain_ci95
             gain = {"mean": found.gain, "low": low, "high": high}
             verdict = found.verdict.partition(":")[0]
-            told = {"direction": found.direction, "worst quarter": found.worst, "gain": gain, "scale": found.scale}
-            emit({"preset": preset, "model": name, **told, "verdict": verdict})
-            print(
-                f"| {name} | {found.direction:.2f} | {found.worst:.2f} | {found.gain:.2f} ({low:.2f} to {high:.2f}) "
-                f"| {found.scale:.2g} | {found.verdict.partition(':')[0]} |",
-                flush=True,
-            )
+            told = {"direction": found.direction, "worst quarter": found.worst}
+            told |= {"worst along": min(one.direction for one in found.along), "gain": gain, "scale": found.scale}
+            alone = found.alone
+            assert alone is not None
+            costs = {"followed alone": alone.cost, "best rule": alone.rule_cost, "even draws": alone.even}
+            emit({"preset": preset, "model": name, **told, **costs, "verdict": verdict})
 
 
 if __name__ == "__main__":

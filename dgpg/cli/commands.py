@@ -84,17 +84,26 @@ def check(
     model: Annotated[str | None, typer.Option(help="Analytical model; the domain's own by default.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=SEEDS, help="Seed of everything random.")] = 0,
     device: Annotated[str, typer.Option(help="cpu (default), cuda or auto.")] = "cpu",
+    alignment: Annotated[
+        bool, typer.Option("--alignment/--no-alignment", help="Measure the model too; leave it out if slow.")
+    ] = True,
+    moments: Annotated[int, typer.Option(min=1, help="States of an episode in which the model is measured.")] = 3,
+    lookahead: Annotated[
+        int | None, typer.Option(min=1, help="Steps a choice is charged with; till effects end.", show_default=False)
+    ] = None,
     sets: DomainSets = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure whether a plugin keeps its contract, and whether its model points where the true cost falls."""
     from dgpg import checks
-    from dgpg.measuring import alignment
+    from dgpg.measuring.alignment import ROWS, Plan, checked
     from dgpg.runs import launch
     from dgpg.showing import report
+    from dgpg.showing.waiting import waiting
 
     settings = domain_only(sets or [], "a check")
-    subject = checks.subject(domain, settings, model, seed, device)
+    with waiting("building the instance"):
+        subject = checks.subject(domain, settings, model, seed, device)
     outcomes = []
     for found in checks.examined(subject):
         outcomes.append(found)
@@ -102,9 +111,11 @@ def check(
             report.outcome(found)
     passed = all(outcome.status != "fail" for outcome in outcomes)
     aligned = None
-    if passed:  # a model that breaks its contract cannot be measured
-        task = launch.probe(domain, {"settings": settings, "model": model, "device": device}, alignment.ROWS, seed)
-        aligned = alignment.measure(task, alignment.Plan(), seed)
+    if passed and alignment:  # a model that breaks its contract cannot be measured
+        values = {"settings": settings, "model": model, "device": device}
+        with waiting("building the instance") as tell:
+            probe = launch.probe(domain, values, ROWS, seed)
+            aligned = checked(probe, Plan(moments=moments, lookahead=lookahead), seed, tell)
     report.conformance(domain, outcomes, aligned, as_json)
     if not passed:
         raise typer.Exit(1)

@@ -28,9 +28,10 @@ from dgpg.domain import (
     random,
 )
 from dgpg.errors import ConfigError
+from dgpg.learning.actions import kind_of
 from dgpg.learning.rounds import Team
 from dgpg.measuring.rows import Kind, Mode, Row, in_order
-from dgpg.measuring.rules import BiggestFirst, GreedyPotential
+from dgpg.measuring.rules import BiggestFirst, following
 from dgpg.measuring.statistics import Costs, Difference, difference, interval
 from dgpg.runs import Trained
 from dgpg.runs.launch import on_device
@@ -138,16 +139,16 @@ def networks(name: str, kind: Kind, team: Team, config: Any) -> list[Contestant]
 
 
 def rules(domain: Domain, config: Any, model: AnalyticalModel, device: torch.device, rounds: int) -> list[Contestant]:
-    """The domain's rules and, for choices, those that follow the model.
+    """The domain's rules and those that follow the model.
 
     Where policies have rounds to agree in, the rule that takes turns within as many rounds is beside them.
     """
     found: list[Any] = list(domain.baselines(config)) if isinstance(domain, SupportsBaselines) else []
     mapping = on_device(domain.agent_mapping(config), device)
-    if isinstance(mapping, AgentMapping):
-        found.append(GreedyPotential(model, mapping))
-        if rounds and isinstance(model, SupportsBlockPotential):
-            found.append(BiggestFirst(model, mapping, rounds))
+    kind = kind_of(domain.make_env(config, 1, device, 0).action_space)
+    found.append(following(model, mapping, kind))
+    if rounds and isinstance(mapping, AgentMapping) and isinstance(model, SupportsBlockPotential):
+        found.append(BiggestFirst(model, mapping, rounds))
     contestants = []
     for rule in found:
         own = rule.config if isinstance(rule, SupportsOwnConfig) else config

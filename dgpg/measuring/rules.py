@@ -1,14 +1,29 @@
-"""Rules that any domain of choices has: its model followed without learning (docs/coordination.md)."""
+"""Rules that any domain has: its model followed without learning (docs/coordination.md)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from dgpg.domain import AgentMapping, AnalyticalModel, Decision, Influence, Information, SupportsBlockPotential
+from dgpg.domain import (
+    AgentMapping,
+    AnalyticalModel,
+    Decision,
+    Influence,
+    Information,
+    JointMapping,
+    Observation,
+    SupportsBlockPotential,
+)
+from dgpg.errors import PluginError
 from dgpg.learning import guidance
+from dgpg.learning.actions import ActionKind, Box, Simplex
+
+STEPS, RATE = 100, 0.3
+"""Of the descent by `DescendPotential`, and its first step in log-odds, which falls to 0."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +44,67 @@ class GreedyPotential:
             self.model, self.mapping.base_state(context), context, influence, nobody.long(), nobody
         )
         return rise.masked_fill(~seen.mask, torch.inf).argmin(-1)
+
+
+@dataclass(frozen=True)
+class DescendPotential:
+    """The same for numbers and splits: the joint action of least potential, by Adam from the middle of what is allowed.
+
+    Agents descend together, each along the slope that all of their actions leave it, so it takes as many rounds of
+    talk as it has steps. Descent is in log-odds: bounds and splits are kept by themselves.
+    """
+
+    model: AnalyticalModel
+    mapping: JointMapping
+    kind: Box | Simplex
+    name: str = "greedy-potential"
+    information: Information = "more"
+
+    def act(self, decision: Decision, noise: Tensor) -> Tensor:
+        """Joint action `[B, N, A]`: of all that were looked at, the one of least potential."""
+        take = _within(self.kind, decision.observation)
+        odds = torch.zeros_like(noise, requires_grad=True)
+        descent = torch.optim.Adam([odds], lr=RATE)
+        decay = torch.optim.lr_scheduler.CosineAnnealingLR(descent, STEPS)
+        best, least = take(odds.detach()), noise.new_full((len(noise),), torch.inf)
+        for _ in range(STEPS):
+            with torch.enable_grad():
+                actions = take(odds)
+                phi = self.model.potential(self.mapping.state(actions, decision.context), decision.context)
+                (odds.grad,) = torch.autograd.grad(phi.sum(), odds, allow_unused=True, materialize_grads=True)
+            lower = phi.detach() < least
+            least = torch.where(lower, phi.detach(), least)
+            best = torch.where(lower[:, None, None], actions.detach(), best)
+            descent.step()
+            decay.step()
+        return best
+
+
+def _within(kind: Box | Simplex, seen: Observation) -> Callable[[Tensor], Tensor]:
+    """Actions in the environment's units of log-odds `[B, N, A]`."""
+    if isinstance(kind, Box):
+        return lambda odds: kind.to_env(odds.sigmoid())
+    able = seen.mask | ~seen.mask.any(-1, keepdim=True)
+    return lambda odds: odds.masked_fill(~able, -torch.inf).softmax(-1)
+
+
+def following(
+    model: AnalyticalModel, mapping: AgentMapping | JointMapping, kind: ActionKind
+) -> GreedyPotential | DescendPotential:
+    """The rule that follows a model without learning.
+
+    Raises:
+        PluginError: a mapping for the other kind of action.
+    """
+    if isinstance(kind, Box | Simplex):
+        if not isinstance(mapping, JointMapping):
+            raise PluginError(
+                "continuous actions need a mapping with state(actions, context), see dgpg.domain.protocols"
+            )
+        return DescendPotential(model, mapping, kind)
+    if not isinstance(mapping, AgentMapping):
+        raise PluginError("choices need a mapping with base_state and influence, see dgpg.domain.protocols")
+    return GreedyPotential(model, mapping)
 
 
 @dataclass(frozen=True)

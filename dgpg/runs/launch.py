@@ -150,14 +150,14 @@ def _with_threads(train: TrainConfig, rows: int, said: int | None) -> TrainConfi
     return train.model_copy(update={"threads": 1 if rows < SMALL else min(2, cores)})
 
 
-def probe(domain_name: str, values: Mapping[str, Any], rows: int, seed: int) -> Task:
-    """What would be trained, in as many environments as make about `rows` agents, 4 to 48."""
+def probe(domain_name: str, values: Mapping[str, Any], rows: int, seed: int) -> Plan:
+    """What would be trained, its task in as many environments as make about `rows` agents, 4 to 48."""
     plan = resolve(domain_name, values)
     torch.set_num_threads(plan.run.train.threads or 1)
     keep_memory()
     count = min(max(rows // plan.task.env.num_agents, 4), 48)
     env = plan.domain.make_env(plan.config, count, plan.task.env.device, random.derive(seed, "probe"))
-    return replace(plan.task, env=env)
+    return replace(plan, task=replace(plan.task, env=env))
 
 
 def domain_of(run: RunConfig, path: Path) -> Domain:

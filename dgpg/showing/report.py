@@ -63,18 +63,26 @@ def conformance(domain: str, outcomes: Sequence[Outcome], aligned: Alignment | N
     said = f"{domain}: {count['pass']} passed, {count['fail']} failed, {count['skip']} skipped in "
     lines = [said + f"{sum(o.seconds for o in outcomes):.1f} s"]
     if aligned is None:
-        lines.append("alignment: not measured, because checks failed")
+        lines.append(f"alignment: not measured, {'because checks failed' if count['fail'] else '--no-alignment'}")
     else:
-        direction, gain = ("{:.2f} to {:.2f}".format(*x) for x in (aligned.direction_ci95, aligned.gain_ci95))
+        direction, gain = _ends(aligned.direction_ci95), _ends(aligned.gain_ci95)
         lines.append(
             f"alignment: direction {aligned.direction:.2f} ({direction}), in the worst states {aligned.worst:.2f}; "
             f"gain over shuffled blocks {aligned.gain:.2f} ({gain}); "
-            f"one unit of potential stands for {aligned.scale:.2g} of cost; {aligned.states} states"
+            f"one unit of potential stands for {aligned.scale:.2g} of cost; {aligned.states} states, "
+            f"{aligned.lookahead} steps of cost"
         )
+        along = ", ".join(f"{one.play} {one.direction:.2f} ({_ends(one.direction_ci95)})" for one in aligned.along)
+        lines.append(f"direction in states that others lead to: {along}")
+        lines += [f"followed without learning, on the same arrivals: {aligned.alone.said}"] if aligned.alone else []
         lines.append(f"the model: {aligned.verdict}")
         lines += [f"note: {aligned.advice}"] if aligned.advice else []
     for line in lines:
         console.print(line, soft_wrap=True)
+
+
+def _ends(interval: tuple[float, float]) -> str:
+    return "{:.2f} to {:.2f}".format(*interval)
 
 
 def opening(plan: Plan, folder: RunFolder, trainer: Trainer) -> None:

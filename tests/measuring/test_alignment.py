@@ -15,10 +15,15 @@ from dgpg.errors import PluginError
 from dgpg.learning import Task, actions
 from dgpg.learning.networks import MlpActor
 from dgpg.measuring import Alignment, alignment
-from dgpg.measuring.alignment import Plan, Sample
+from dgpg.measuring.alignment import Plan
+from dgpg.measuring.moments import Even, Sample, reach
+from dgpg.measuring.statistics import difference
 from dgpg.measuring.tries import CANDIDATES, Choices, Moment, Numbers, tries_of
+from dgpg.measuring.verdict import Alone
 
-PLAN = Plan(moments=2, agents=4, horizon=2)
+from .. import toy_charging
+
+PLAN = Plan(moments=2, agents=4, lookahead=2)
 
 
 class Slopes(CostModel):
@@ -52,7 +57,7 @@ def test_the_true_cost_is_trusted(of: Callable[[object], Alignment]) -> None:
     assert found.trusted and "may be trusted" in found.verdict
     assert found.direction > 0.98 and found.worst > 0.9 and found.detail > 0.98
     assert found.scale == pytest.approx(1.0, rel=0.05)
-    assert found.states == 64
+    assert found.states == 128 and found.lookahead == 2
 
 
 def test_a_model_that_is_no_sum_over_blocks(of: Callable[[object], Alignment]) -> None:
@@ -66,7 +71,7 @@ def test_a_distance_to_the_even_split_is_trusted(of: Callable[[object], Alignmen
 @pytest.mark.parametrize(
     ("slopes", "said"),
     [
-        ((4.0, 1.0, 2.0), "may not be trusted"),  # permuted
+        ((4.0, 1.0, 2.0), "misleads"),  # permuted
         ((2.0, 2.0, 2.0), "may not be trusted"),  # homogeneous
         ((1.0, 2000.0, 4.0), "misleads"),  # one route in other units
         ((4.0, 2.0, 1.0), "misleads"),  # upside down
@@ -102,7 +107,7 @@ def sample(noise: float, tilt: float, seed: int = 0) -> Sample:
 @pytest.mark.parametrize("tilt", [0.0, 0.5, np.pi / 2, np.pi])
 @pytest.mark.parametrize("noise", [0.0, 3.0])
 def test_direction_is_the_angle_between_the_means_whatever_the_noise(noise: float, tilt: float) -> None:
-    found = alignment.summarise(sample(noise, tilt), np.random.default_rng(0))
+    found = alignment.summarise(sample(noise, tilt), np.random.default_rng(0), 2)
     assert found.direction == pytest.approx(np.cos(tilt), abs=0.05)
     low, high = found.direction_ci95
     assert low - 0.02 <= np.cos(tilt) <= high + 0.02
@@ -112,7 +117,7 @@ def test_direction_is_the_angle_between_the_means_whatever_the_noise(noise: floa
 def test_noise_without_a_mean_has_no_direction() -> None:
     quiet = sample(1.0, 0.0)
     noise = np.random.default_rng(1).normal(size=quiet.true.shape)
-    found = alignment.summarise(Sample(noise, *list(vars(quiet).values())[1:]), np.random.default_rng(0))
+    found = alignment.summarise(Sample(noise, *list(vars(quiet).values())[1:]), np.random.default_rng(0), 2)
     assert abs(found.detail) < 0.1 and not found.trusted
 
 
@@ -120,13 +125,76 @@ def test_a_potential_that_is_the_step_s_cost_is_told_what_comes_later() -> None:
     """The model says what a step costs, up to its unit; the truth is that `later` times over, and some noise."""
     told = sample(0.5, 0.0)
     for later, spoken in ((1.0, False), (5.0, True)):
-        found = alignment.summarise(replace(told, true=later / 2 * told.true), np.random.default_rng(0))
+        found = alignment.summarise(replace(told, true=later / 2 * told.true), np.random.default_rng(0), 2)
         assert found.own == pytest.approx(1.0) and found.lasting == pytest.approx(later, rel=0.05)
         assert (f"over the next ones is {found.lasting:.2g} times that" in found.advice) == spoken
     other = replace(
         told, true=5 * told.true, step=sample(0.0, 0.5).guided
     )  # a potential that looks further than its step
-    assert alignment.summarise(other, np.random.default_rng(0)).advice == ""
+    assert alignment.summarise(other, np.random.default_rng(0), 2).advice == ""
+
+
+def test_a_potential_that_is_paid_back_is_told_so() -> None:
+    told = sample(0.5, 0.0)
+    found = alignment.summarise(replace(told, true=0.2 * told.true), np.random.default_rng(0), 2)
+    assert found.own == pytest.approx(1.0) and found.lasting == pytest.approx(0.4, rel=0.05)
+    assert "paid for later" in found.advice
+
+
+def test_the_true_cost_of_a_step_may_ruin_who_follows_it() -> None:
+    """Charging costs now, a car that leaves uncharged costs once, at its departure."""
+    found = measured_charging(toy_charging.StepCost(), Plan())
+    assert found.own == pytest.approx(1.0) and found.lasting < 0.5 and "paid for later" in found.advice
+    assert not found.trusted and found.verdict.startswith("it misleads") and found.lookahead >= toy_charging.STAY - 1
+    assert found.alone is not None and found.alone.ruins and found.alone.lost > 1
+    assert min(one.direction for one in found.along) == pytest.approx(-1.0, abs=0.05)
+
+
+def test_a_lookahead_that_is_too_short_for_the_harm_still_shows_it() -> None:
+    """Over one step the model is the whole truth; that following it costs more than drawing evenly gives it away."""
+    found = measured_charging(toy_charging.StepCost(), Plan(lookahead=1))
+    assert found.direction == pytest.approx(1.0) and not found.trusted
+    assert "following it alone costs more than drawing evenly" in found.verdict
+    assert "costs that come later than the step" in found.verdict and "at once" in found.verdict
+
+
+def test_a_potential_that_counts_what_is_due_is_trusted() -> None:
+    found = measured_charging(toy_charging.Due(), Plan())
+    assert found.trusted and found.alone is not None and found.alone.lost < 0.1
+
+
+def measured_charging(model: CostModel, plan: Plan) -> Alignment:
+    task = Task(toy_charging.Env(32, 3), model, toy_charging.Chargers())
+    return alignment.measure(task, plan, 0, [toy_charging.AtOnce()])  # type: ignore[list-item]
+
+
+def test_half_way_to_even_draws_is_too_much_lost() -> None:
+    right = alignment.summarise(sample(0.0, 0.0), np.random.default_rng(0), 2)
+    nothing = difference(np.full(9, 1.0), np.full(9, 2.0), "even draws")
+    for cost, trusted in ((1.0, True), (1.4, True), (1.6, False)):
+        found = replace(right, alone=Alone("greedy-potential", cost, 2.0, nothing, "best", 1.0))
+        assert found.alone is not None and found.alone.lost == pytest.approx(cost - 1)
+        assert found.trusted == trusted and ("nearer to even draws" in found.verdict) != trusted
+    best = Alone("greedy-potential", 1.9, 2.0, nothing, "best", 2.5)  # a rule that is worse than even draws
+    assert best.lost == 0.0 and replace(right, alone=best).trusted
+
+
+def test_a_potential_that_takes_all_blocks_for_alike_has_no_control() -> None:
+    told = sample(0.5, 0.0)
+    alike = replace(told, shuffled=np.stack([told.guided * (1 + 1e-6)] * 4))  # but for rounding
+    found = alignment.summarise(alike, np.random.default_rng(0), 2)
+    assert found.symmetric and not found.trusted and found.gain == pytest.approx(0.0, abs=1e-5)
+    assert "if its blocks are alike" in found.verdict and "does not apply" in found.verdict
+    assert not alignment.summarise(told, np.random.default_rng(0), 2).symmetric
+
+
+def test_a_try_is_followed_until_what_it_does_has_died_out(toy: ModuleType) -> None:
+    """A step of the toy costs by itself alone; a car costs until it leaves."""
+    env = toy.Env(16, 3, horizon=6)
+    assert reach(env, tries_of(env, toy.Routes()), Even(tries_of(env, toy.Routes())), 0) == 1
+    cars = toy_charging.Env(16, 3)
+    way = tries_of(cars, toy_charging.Chargers())
+    assert toy_charging.STAY - 2 <= reach(cars, way, Even(way), 0) <= toy_charging.STAY
 
 
 def test_even_draws_are_even_and_allowed(toy: ModuleType) -> None:
@@ -162,9 +230,9 @@ def test_the_true_cost_of_continuous_actions_is_trusted(of_box: Callable[..., Al
 @pytest.mark.parametrize(
     ("prices", "said"),
     [
-        ((1.0, 2.0, 0.0), "not in all states"),  # what is missing costs nothing: wrong where much is
+        ((1.0, 2.0, 0.0), "misleads where it is followed"),  # what is missing costs nothing: wrong where much is
         ((1.0, 2.0, 400.0), "may not be trusted"),  # one block in other units
-        ((4.0, 2.0, 1.0), "small alpha"),  # upside down
+        ((4.0, 2.0, 1.0), "misleads where it is followed"),  # upside down
         ((-1.0, -2.0, -4.0), "misleads"),
         ((0.0, 0.0, 0.0), "may not be trusted"),
         ((1e6, 2e6, 4e6), "check its units"),
@@ -220,7 +288,7 @@ def test_what_the_model_says_about_a_try_by_hand(moment: tuple[Numbers, Moment],
 def test_features_are_the_gradient_of_the_last_layer(moment: tuple[Numbers, Moment], toy_box: ModuleType) -> None:
     way, at = moment
     env = toy_box.Env(2)
-    actor = alignment.make_actor(env, way.kind, "shared", 8, 0)
+    actor = actions.make_actor(env, way.kind, "shared", 8, 0)
     assert isinstance(actor, MlpActor)
     features = way.features(actor, at)
     seen = at.decision.observation
@@ -266,7 +334,7 @@ def test_features_of_splits_are_the_gradient_of_the_last_layer(toy_simplex: Modu
     tried, mask = way.tries(decision.observation, random.Streams(0, 2))
     agents = torch.arange(4).expand(2, 4)
     at = Moment(decision, tried[:, :, 0], env.step(tried[:, :, 0]).state, agents, tried, mask)
-    actor = alignment.make_actor(env, actions.kind_of(env.action_space), "shared", 8, 0)
+    actor = actions.make_actor(env, actions.kind_of(env.action_space), "shared", 8, 0)
     assert isinstance(actor, MlpActor)
     last = actor.hidden(*actor.features(decision.observation.agent, decision.observation.choices))
     expected = torch.outer(tried[1, 2, 3] - tried[1, 2].mean(0), last[1, 2]).flatten()

@@ -6,11 +6,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from dgpg.domain import Influence
+from dgpg.errors import PluginError
+from dgpg.learning.actions import Box, Simplex, kind_of
 from dgpg.learning.rounds import MirrorDescent
-from dgpg.measuring import BiggestFirst, GreedyPotential
-from dgpg.measuring.rules import announced_before
+from dgpg.measuring import BiggestFirst, DescendPotential, GreedyPotential
+from dgpg.measuring.rules import announced_before, following
 
 from ..learning.test_intents import BLOCKS, Delay, drawn
 
@@ -84,3 +87,49 @@ def test_mirror_descent_by_hand(numbers: int | None) -> None:
     first, later = (actor.decode(nothing, message, active, turn).flatten().tolist() for turn in (0, 1))
     assert first == [4 + 2 * 2, 2 * -0.5] and later == [0.5 * 4 + 3 * 2, 3 * -0.5]
     assert actor.decode(nothing, message, active, 9).flatten().tolist() == later  # the last numbers go on
+
+
+def test_descent_finds_the_best_joint_action_of_numbers(toy_box: ModuleType) -> None:
+    """Against a grid of all joint actions of two agents that load one resource."""
+    env = toy_box.Env(8, 3)
+    decision = env.reset()
+    kind = kind_of(env.action_space)
+    assert isinstance(kind, Box)
+    rule = DescendPotential(toy_box.Cost(), toy_box.Loads(), kind)
+    actions = rule.act(decision, torch.full((8, 3, 2), 0.5))
+    low, high = torch.tensor(toy_box.LOW), torch.tensor(toy_box.HIGH)
+    assert ((actions >= low) & (actions <= high)).all() and rule.information == "more"
+    found = toy_box.Cost().potential(toy_box.delivered(actions, decision.context), decision.context)
+    drawn = low + (high - low) * torch.rand(20_000, 3, 2, generator=torch.Generator().manual_seed(0))
+    for b in range(8):
+        context = {name: x[b : b + 1].expand(len(drawn), *x.shape[1:]) for name, x in decision.context.items()}
+        best = toy_box.Cost().potential(toy_box.delivered(drawn, context), context).min()
+        assert float(found[b]) <= 1.005 * float(best)
+
+
+def test_descent_finds_the_best_splits_of_what_is_allowed(toy_simplex: ModuleType) -> None:
+    env = toy_simplex.Env(16, 3)
+    decision = env.reset()
+    kind, seen = kind_of(env.action_space), decision.observation
+    assert isinstance(kind, Simplex)
+    rule = following(toy_simplex.Cost(), toy_simplex.Loads(), kind)
+    actions = rule.act(decision, torch.full(seen.mask.shape, 0.5))
+    torch.testing.assert_close(actions.sum(-1), torch.ones(actions.shape[:2]))
+    assert (actions[seen.active] * ~seen.mask[seen.active] == 0).all()
+
+    def phi(splits: Tensor) -> Tensor:
+        return toy_simplex.Cost().potential(  # type: ignore[no-any-return]
+            toy_simplex.Loads().state(splits, decision.context), decision.context
+        )
+
+    chance = torch.Generator().manual_seed(0)
+    drawn = torch.stack([phi(kind.anything(seen, chance)) for _ in range(3000)])
+    assert (phi(actions) <= drawn.min(0).values + 1e-3).all()
+
+
+def test_a_mapping_for_the_other_kind_of_action_is_told(toy: ModuleType, toy_box: ModuleType) -> None:
+    box = kind_of(toy_box.Env(2).action_space)
+    with pytest.raises(PluginError, match=r"state\(actions, context\)"):
+        following(toy_box.Cost(), toy.Routes(), box)
+    with pytest.raises(PluginError, match="base_state and influence"):
+        following(toy.RouteCost(), toy_box.Loads(), kind_of(toy.Env(2).action_space))
