@@ -178,7 +178,7 @@ def test_a_rule_that_beats_the_policy_is_pointed_out(algorithm: str, more: bool)
 def test_a_policy_for_other_features_is_refused(shared: Path) -> None:
     """A trace with GPUs has a resource more than the synthetic jobs the policy was trained on."""
     header = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,pod_phase,creation_time,deletion_time"
-    pods = "".join(f"p{i},500,1024,1,500,,Succeeded,{i},{i + 50},{i + 1}\n" for i in range(1, 6))
+    pods = "".join(f"p{i},500,1024,1,500,,Succeeded,{i},{i + 50},{i + 1}\n" for i in range(1, 2000))
     Path("pods.csv").write_text(f"{header},scheduled_time\n{pods}")
     Path("nodes.csv").write_text("sn,cpu_milli,memory_mib,gpu,model\nb,64000,262144,2,T4\n")
     files = ("--set", "workload.trace=pods.csv", "--set", "machines.file=nodes.csv")
