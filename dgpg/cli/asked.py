@@ -8,15 +8,18 @@ from typing import Any
 from dgpg.errors import ConfigError, unknown
 
 
-def gathered(domain: str | None, named: dict[str, Any], file: Path | None, sets: list[str]) -> dict[str, Any]:
-    """What the user said, in the shape of RunConfig: the file, then --set, then options.
+def gathered(
+    domain: str | None, named: dict[str, Any], file: Path | None, sets: list[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is asked for, in the shape of RunConfig: the file, then --set, then options.
+
+    The second is what of it somebody said: all, unless the file is the record of a run, which holds every setting.
 
     Raises:
         ConfigError: the file is not one of settings, or of another domain.
     """
     from dgpg.domain import merge
-    from dgpg.learning.algorithms import find
-    from dgpg.learning.unused import is_record, refuse_without_guidance
+    from dgpg.learning.unused import is_record
     from dgpg.runs.overrides import read_file
 
     values = read_file(file) if file is not None else {}
@@ -26,15 +29,12 @@ def gathered(domain: str | None, named: dict[str, Any], file: Path | None, sets:
             raise ConfigError(f"--config {file}: {unknown('field', key, known)}")
     if domain is not None and values.get("domain", domain) != domain:
         raise ConfigError(f"--config {file} is of domain {values['domain']!r}, not {domain!r}; leave one of them out")
-    recorded = is_record(values)
     overrides = _overrides(sets)
     parts = {name: overrides.pop(name, {}) for name in ("train", "coordination")} | {"settings": overrides}
     said = {key: part for key, part in parts.items() if part != {}}
-    values = merge(values, said)
-    values |= {key: value for key, value in {**named, "domain": domain}.items() if value is not None}
-    if recorded and isinstance(values["algorithm"], str):  # what the record itself holds may be without effect
-        refuse_without_guidance(find(values["algorithm"]), said)
-    return values
+    said |= {key: value for key, value in {**named, "domain": domain}.items() if value is not None}
+    asked = merge(values, said)
+    return asked, said if is_record(values) else asked
 
 
 def domain_only(sets: list[str], what: str, refused: tuple[str, ...] = ("train", "coordination")) -> dict[str, Any]:

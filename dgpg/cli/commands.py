@@ -152,7 +152,7 @@ def train(
         "device": device,
         "model": model,
     }
-    asked = gathered(domain, named, config, sets or [])
+    asked, said = gathered(domain, named, config, sets or [])
     if "device" in asked:
         launch.device_of(asked["device"])
     if resume:
@@ -166,7 +166,7 @@ def train(
             installed = ", ".join(registry.find(registry.DOMAINS)) or "none"
             raise ConfigError(f"which domain? Installed: {installed}")
         with waiting("building the instance"):
-            plan = launch.resolve(name, asked)
+            plan = launch.resolve(name, asked, said)
             trainer, folder = training.start(plan, out or _fresh(name, plan.run.algorithm), _plugin(name))
     report.opening(plan, folder, trainer)
     try:

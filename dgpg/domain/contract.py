@@ -55,6 +55,12 @@ def look_at_agents(found: int, expected: int) -> None:
         raise ConfigError(f"a policy of {expected} agents was given an observation of {agents}; give it all {expected}")
 
 
+def look_at_noise(found: int, agents: int) -> None:
+    """Raise ConfigError where noise is not of the agents of an observation: it would stretch one's policy to others."""
+    if found != agents:
+        raise ConfigError(f"noise of {found} agents was given with an observation of {agents}; give each its own")
+
+
 def look_at_step(step: Step, env: Environment) -> None:
     """What `step` returned."""
     envs, agents = env.num_envs, env.num_agents

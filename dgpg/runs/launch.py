@@ -78,13 +78,14 @@ def device_of(name: str) -> torch.device:
     return torch.device(name)
 
 
-def resolve(domain_name: str, values: Mapping[str, Any]) -> Plan:
+def resolve(domain_name: str, values: Mapping[str, Any], said: Mapping[str, Any] | None = None) -> Plan:
     """Fill in every default and build the parts.
 
     Args:
         domain_name: entry point in `dgpg.domains`.
-        values: fields of `RunConfig`; `settings` are the domain's own, `train` the trainer's. All of them are the
-            record of a run and may hold what its algorithm does not use; fewer are what somebody said, and may not.
+        values: fields of `RunConfig`; `settings` are the domain's own, `train` the trainer's.
+        said: those of `values` that somebody said, which must have an effect; all of them by default, or none where
+            they are the record of a run, with every field.
 
     Raises:
         ConfigError: a setting is wrong, or has no effect on this run.
@@ -93,7 +94,8 @@ def resolve(domain_name: str, values: Mapping[str, Any]) -> Plan:
     validate(RunConfig, {**values, "domain": domain_name, "device": "cpu"}, "")
     domain = registry.load_domain(domain_name)
     algorithm = find(values["algorithm"])
-    said: Mapping[str, Any] = {} if is_record({"model": None, **values, "domain": domain_name}) else values
+    if said is None:
+        said = {} if is_record({"model": None, **values, "domain": domain_name}) else values
     refuse_without_guidance(algorithm, said)
     config = domain_config(domain, values.get("settings", {}))
     settings = _stored(config)

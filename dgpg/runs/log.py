@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dgpg.errors import ConfigError
 from dgpg.runs.atomic import write_atomic, writing
+from dgpg.runs.overrides import parse_json
 
 
 class Reading(NamedTuple):
@@ -42,8 +44,8 @@ def read(path: Path) -> Reading:
 
 def _record(raw: bytes) -> dict[str, float] | None:
     try:
-        record = json.loads(raw)
-    except (ValueError, RecursionError):
+        record = parse_json(raw)
+    except (ValueError, RecursionError, ConfigError):
         return None
     if not isinstance(record, dict) or not all(_is_number(value) for value in record.values()):
         return None

@@ -43,7 +43,7 @@ def repeated(pairs: Sequence[str]) -> list[str]:
     return lines
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str | bytes) -> Any:
     """JSON in which no table names a setting twice.
 
     Raises:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,14 @@ import torch
 from filelock import BaseFileLock
 
 from dgpg.domain import validate
-from dgpg.errors import RunError
+from dgpg.errors import ConfigError, RunError
 from dgpg.learning import RunConfig
 from dgpg.runs.atomic import sweep, write_json, writing
 from dgpg.runs.checkpoints import Checkpoints
 from dgpg.runs.differences import differences
 from dgpg.runs.lock import LOCK, OWNER, hold, release
 from dgpg.runs.log import RunLog, read
+from dgpg.runs.overrides import parse_json
 from dgpg.runs.versions import FILE, versions
 
 UNBORN = frozenset({"checkpoints", FILE, LOCK, OWNER})
@@ -85,10 +85,10 @@ class RunFolder:
         try:
             if not path.is_dir():
                 raise RunError(f"{path}: no such run folder; name the --out of a training")
-            values = json.loads(file.read_text(encoding="utf-8"))
+            values = parse_json(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise RunError(f"{path} is not a run: it has no config.json") from None
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError, RecursionError, ConfigError) as error:
             raise RunError(f"{file} cannot be read: {error}") from None
         config = validate(RunConfig, values, str(file))
         return cls(path, config), config

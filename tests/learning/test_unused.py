@@ -1,5 +1,6 @@
 """A setting without effect is refused, where somebody gave it; the record of a run may hold it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from dgpg.learning import RunConfig
 from dgpg.learning.algorithms import ALGORITHMS
 from dgpg.learning.unused import GUIDANCE, NETWORK, RETURN, is_record
 from dgpg.runs import launch
+
+from ..commands import refused
 
 SMALL = {"device": "cpu", "settings": {"num_agents": 3, "horizon": 4}}
 ANY: dict[str, Any] = {
@@ -51,6 +54,35 @@ def test_the_record_of_a_run_resolves_to_itself(algorithm: str) -> None:
     assert launch.resolve("cloud", run.model_dump(mode="json")).run == run
     assert is_record(run.model_dump()) and not is_record({"train": {}, "domain": "cloud"})
     assert is_record(dict.fromkeys(RunConfig.model_fields))
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "beside", "said", "words"),
+    [
+        ("mappo", {}, ["--model", "fluid"], "--model fluid: algorithm mappo uses no analytical model"),
+        ("mappo", {}, ["--set", "train.alpha.end=0.1"], "train.alpha is not used"),
+        ("dg-pg", {}, ["--set", "coordination.detached=true"], "coordination.detached: there are no rounds"),
+        ("dg-pg", {"alpha": {"start": 1, "end": 1}}, ["--set", "train.critic_lr=0.1"], "train.critic_lr is not used"),
+        ("dg-pg", {}, ["--set", "train.alpha.start=1", "--set", "train.alpha.end=1", "--set", "train.gamma=0.9"],
+         "train.gamma is not used"),
+        ("dg-pg", {}, ["--set", "train.threads=1000"], "train.threads = 1000: this machine lends"),
+        ("dg-pg", {}, ["--algorithm", "ippo", "--set", "train.estimator=exact"], "train.estimator is not used"),
+    ],
+)  # fmt: skip
+def test_what_is_said_beside_a_record_must_have_an_effect(
+    tmp_path: Path, algorithm: str, beside: dict[str, Any], said: list[str], words: str
+) -> None:
+    run = launch.resolve("cloud", {"algorithm": algorithm, **SMALL, "train": beside}).run
+    record = tmp_path / "config.json"
+    record.write_text(run.model_dump_json())
+    assert words in refused("train", "--config", record, *said, "--out", tmp_path / "r")
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_record_of_another_machine_may_hold_more_threads(tmp_path: Path) -> None:
+    run = launch.resolve("cloud", SMALL).run
+    run = run.model_copy(update={"train": run.train.model_copy(update={"threads": 1000})})
+    assert launch.resolve("cloud", run.model_dump(mode="json")).run.train.threads == 1000
 
 
 def test_more_threads_than_cores() -> None:

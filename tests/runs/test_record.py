@@ -147,6 +147,12 @@ def test_a_read_only_folder(tmp_path: Path, run: RunFolder, monkeypatch: pytest.
         (b"{", RunError, "cannot be read"),
         (b"", RunError, "cannot be read"),
         (b"\xff\xfe", RunError, "cannot be read"),
+        (b'{"domain": "toy", "algorithm": "mappo", "seed": 1, "seed": 2}', RunError, "'seed' is there twice"),
+        (
+            b'{"domain": "toy", "algorithm": "ippo", "settings": {"a": {"b": 1, "b": 1}}}',
+            RunError,
+            "'b' is there twice",
+        ),
         (b"[]", ConfigError, "config.json"),
         (b"{}", ConfigError, "domain"),
         (b'{"domain": "toy", "algorithm": "mappo", "seed": -1}', ConfigError, "seed = -1"),

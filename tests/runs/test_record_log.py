@@ -42,6 +42,16 @@ def test_a_line_cut_by_a_crash_is_dropped(run: RunFolder, tail: bytes) -> None:
     assert [json.loads(text) for text in run.metrics.read_text().splitlines()] == [line(1), line(2), line(3)]
 
 
+def test_a_line_that_names_a_number_twice_is_no_record(run: RunFolder) -> None:
+    twice = b'{"iteration": 2, "cost": 0.1, "cost": 0.2}\n'
+    run.metrics.write_bytes(json.dumps(line(1)).encode() + b"\n" + twice)
+    assert run.read_log() == [line(1)]
+    run.start_log(2)
+    run.close()
+    assert "metrics.jsonl:2: expected the record of iteration 2" in run.notes[0]
+    assert twice in (run.path / "metrics.damaged-1.jsonl").read_bytes()
+
+
 def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

@@ -43,6 +43,11 @@ class Box:
         return self.distribution.offers
 
     @property
+    def AGENTS(self) -> int:
+        """Those that have bounds."""
+        return len(self.low)
+
+    @property
     def DRAWS(self) -> tuple[int, ...]:
         """One uniform number a dimension."""
         return (self.low.shape[1],)
@@ -66,7 +71,7 @@ class Box:
 
     def to_env(self, actions: Tensor) -> Tensor:
         """low + (high - low) a, `[B, N, A]`."""
-        contract.look_at_agents(actions.shape[-2], len(self.low))
+        contract.look_at_agents(actions.shape[-2], self.AGENTS)
         low, high = self.low.to(actions), self.high.to(actions)
         return low + (high - low) * actions
 

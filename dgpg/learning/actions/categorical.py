@@ -20,6 +20,8 @@ class Categorical:
 
     NAME: ClassVar[str] = "choices"
     OFFERS: ClassVar[frozenset[Offer]] = frozenset({"score"})
+    AGENTS: ClassVar[None] = None
+    """Choices have no bounds."""
     DRAWS: ClassVar[tuple[int, ...]] = ()
     """One uniform number decides."""
 

@@ -32,6 +32,11 @@ class ActionKind(Protocol):
         ...
 
     @property
+    def AGENTS(self) -> int | None:
+        """How many agents bounds or starts are of; None where there are neither, so that any number may act."""
+        ...
+
+    @property
     def DRAWS(self) -> tuple[int, ...]:
         """Uniform numbers that one decision takes, as the shape after `[B, N]`."""
         ...

@@ -36,6 +36,11 @@ class Simplex:
         return self.distribution.offers
 
     @property
+    def AGENTS(self) -> int:
+        """Those that have a start."""
+        return len(self.start)
+
+    @property
     def DRAWS(self) -> tuple[int, ...]:
         """One uniform number a choice."""
         return (self.start.shape[1],)
@@ -66,7 +71,7 @@ class Simplex:
 
     def to_env(self, actions: Tensor) -> Tensor:
         """The split, softmax(start + logits), `[B, N, K]`; exactly zero where not allowed."""
-        contract.look_at_agents(actions.shape[-2], len(self.start))
+        contract.look_at_agents(actions.shape[-2], self.AGENTS)
         return (self.start.to(actions) + actions).softmax(-1)
 
     def even(self, observation: Observation, noise: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dgpg.domain import AgentMapping, AnalyticalModel, Decision, JointMapping, random
+from dgpg.domain import AgentMapping, AnalyticalModel, Decision, JointMapping, contract, random
 from dgpg.learning.actions import ActionKind
 from dgpg.learning.networks import Actor
 from dgpg.learning.rounds.descent import MirrorDescent
@@ -82,7 +82,15 @@ class Team:
         Args:
             decision: of B environments.
             chance: uniform numbers `[B, N, ...]` for what goes wrong in the channel; None where nothing does.
+
+        Raises:
+            ConfigError: an observation of another number of agents than bounds, starts, networks or `chance` are of.
         """
+        agents = decision.observation.mask.shape[-2]
+        if self.kind.AGENTS is not None:
+            contract.look_at_agents(agents, self.kind.AGENTS)
+        if chance is not None:
+            contract.look_at_noise(chance.shape[1], agents)
         if self.rounds is None:
             return self._parameters(self.actor.outputs(decision.observation), decision)
         return self._agree(self.rounds, decision, chance)
