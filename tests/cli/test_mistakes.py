@@ -160,7 +160,19 @@ def test_a_machine_table_with_a_mistake_names_file_and_line(row: str, parts: lis
 
 def test_a_trace_of_ones_own_trains_and_goes_on() -> None:
     Path("log.swf").write_text(log())
-    ok("train", "cloud", *TINY, "--set", "workload.trace=log.swf", "--stop-after", 1, "--out", "r")
+    ok(
+        "train",
+        "cloud",
+        *TINY,
+        "--set",
+        "workload.trace=log.swf",
+        "--set",
+        "workload.load=0.2",
+        "--stop-after",
+        1,
+        "--out",
+        "r",
+    )
     ok("train", "--resume", "--out", "r")
     assert len(metrics(Path("r"))) == 3
 
