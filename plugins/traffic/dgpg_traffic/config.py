@@ -79,6 +79,11 @@ class Config(Settings):
         None, ge=0, le=1e6,
         description="cost of a unit of length, in the network's unit of time; none: what its files say, or 0",
     )  # fmt: skip
+    standard_b: float | None = Field(
+        None, gt=0, le=100,
+        description="b of the delay function at true capacities, 0.15 as a rule, from which these follow where files "
+        "have capacities of 1; none: the files' capacities",
+    )  # fmt: skip
     routes: int = Field(6, ge=1, le=64, description="most routes of a pair, K")
     agents_per_pair: int = Field(
         1, ge=1, le=1000, description="agents that share a pair's vehicles alike: one alone is a monopolist"

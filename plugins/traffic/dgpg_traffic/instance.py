@@ -19,6 +19,7 @@ from dgpg_traffic.config import Config, Splits
 from dgpg_traffic.data.load import load_network
 from dgpg_traffic.demand import draw, profile
 from dgpg_traffic.network.bpr import link_time, marginal, slowness
+from dgpg_traffic.network.capacities import arbitrary, explained, suspicious
 from dgpg_traffic.system import System
 
 SAMPLES = 16
@@ -27,6 +28,8 @@ FLOOR = 1e-4
 """Share that policies begin with on a route that the first splits do not use, so that its logit is finite."""
 ROUGH = 1e-4
 """Gap of those optima: features are scaled by them, nothing is compared with them."""
+TRUE = "standard_b=0.15 (b of the delay function at true capacities) for capacities that follow from times"
+"""How to get true capacities, in messages."""
 SAME = ("network", "routes", "agents_per_pair")
 """Settings that an evaluation must share with the training."""
 STEADY = 0.02
@@ -56,6 +59,8 @@ class Instance(System):
     first: FloatArray
     """Splits that policies begin at, `[N, K]`."""
     scales: Scales
+    meaningless: bool
+    """Whether capacities are arbitrary, see `network.capacities`."""
     notes: tuple[str, ...]
 
     @property
@@ -77,7 +82,10 @@ def build(config: Config) -> Instance:
     """
     # Routes are for the demand that they will carry: those of half of it miss the optimum.
     network = load_network(
-        config.network, toll_factor=config.toll_factor, distance_factor=config.distance_factor
+        config.network,
+        toll_factor=config.toll_factor,
+        distance_factor=config.distance_factor,
+        standard_b=config.standard_b,
     ).scaled(demand=config.demand.scale)
     usual = profile(config.demand.profile, config.horizon)
     if config.trained is None:
@@ -92,7 +100,11 @@ def build(config: Config) -> Instance:
         system = System(config, network, trained.routes, usual)
         beyond = excess(network, system.routes, _sampled(system).occasions(system))
         first, scales = trained.first, trained.scales
-    return Instance(**vars(system), first=first, scales=scales, notes=_notes(system, beyond))
+    meaningless = _meaningless(system)
+    if meaningless and config.queues:
+        raise ConfigError(f"queues = True: {explained(network)}: set queues=false, or {TRUE}")
+    notes = (*_notes(system, beyond), *((f"{explained(network)}: flow over capacity means nothing",) * meaningless))
+    return Instance(**vars(system), first=first, scales=scales, meaningless=meaningless, notes=notes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,6 +180,17 @@ def _moments(x: torch.Tensor) -> FloatArray:
     deviation = x.std(0).maximum(STEADY * mean.abs()).clamp(min=1e-9)
     found: FloatArray = torch.stack([mean, deviation]).numpy()
     return found
+
+
+def _meaningless(system: System) -> bool:
+    """Are capacities arbitrary, at the equilibrium of the usual demand."""
+    if not suspicious(system.network):
+        return False
+    splits = torch.from_numpy(_first(system, "user-equilibrium"))[None]
+    demand = torch.from_numpy(system.by_agent(system.network.demand.copy()))[None]
+    roads = system.roads(torch.device("cpu"), torch.float64)
+    flow: FloatArray = roads.incidence.flow(splits * demand[..., None])[0].numpy()
+    return arbitrary(system.network, flow)
 
 
 def _fit(system: System, beyond: Excess) -> str:

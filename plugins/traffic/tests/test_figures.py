@@ -14,6 +14,7 @@ from dgpg_traffic import figures
 from dgpg_traffic.config import Config
 from dgpg_traffic.data import load_network
 from dgpg_traffic.domain import domain
+from dgpg_traffic.instance import build
 from dgpg_traffic.judge.replay import replay
 
 from .made import CPU, made
@@ -113,7 +114,51 @@ def test_rules_that_are_far_too_slow_are_left_out_and_oracles_are_not() -> None:
 
 def test_flows_and_loads_are_means_over_all_periods_and_days() -> None:
     shown = replay(config(), rules()["logit"], 3, seed=1)
-    assert (shown.capacity.min(), shown.capacity.max()) == pytest.approx((0.6, 1.0))  # incidents
+    assert (shown.capacity.min(), shown.capacity.max()) == pytest.approx((1.2, 2.0))  # incidents
     flow, load = shown.flow[..., 0], shown.flow[..., 0] / shown.capacity[..., 0]
     assert figures.mean_flow(shown)[0] == pytest.approx(flow.mean())
-    assert figures.loading(shown)[0] == pytest.approx(load.mean()) and load.mean() > flow.mean()
+    assert figures.loading(shown)[0] == pytest.approx(load.mean()) and load.mean() > flow.mean() / 2
+
+
+def test_connectors_of_closed_zones_are_no_streets() -> None:
+    network = made(through=[False, True, True, True])
+    assert figures.streets(network).tolist() == [False, False, True, True, False]
+    place, _ = figures.places(network)
+    assert len(figures.bands(network, place, np.ones(2))) == 2
+    assert figures.streets(made(through=[False] * 4)).all()  # of what has no streets, connectors are all there is
+
+
+def test_a_day_of_one_period_is_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    monkeypatch.setattr(figures, "save", lambda figure, path: drawn.append(figure) or path)
+    one = config().model_copy(update={"horizon": 1})
+    figures.day(tmp_path / "day.svg", {rule.name: replay(one, rule, 2, 0) for rule in domain.baselines(one)})
+    for line in (line for axes in drawn[0].axes for line in axes.lines):
+        assert line.get_xdata().tolist() == [0, 24] and line.get_marker() in ("None", None, "")
+
+
+def test_titles_are_inside_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    monkeypatch.setattr(figures, "save", lambda figure, path: drawn.append(figure) or path)
+    shown = {
+        "a policy whose name says where it was trained and with which seed": replay(config(), rules()["logit"], 1, 0)
+    }
+    figures.roads(
+        tmp_path / "roads.svg", load_network("braess"), shown | {"system-optimum": next(iter(shown.values()))}
+    )
+    figure = drawn[0]
+    figure.draw_without_rendering()
+    wide, high = figure.get_size_inches() * figure.dpi
+    for axes in figure.axes[:3]:
+        box = axes.title.get_window_extent()
+        assert box.x0 >= 0 and box.x1 <= wide and box.y1 <= high
+
+
+def test_capacities_that_mean_nothing_are_not_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shades = []
+    monkeypatch.setattr(figures, "roads", lambda path, network, replays, shade: shades.append(shade) or path)
+    plain = config().model_copy(update={"queues": False})
+    monkeypatch.setattr(figures, "build", lambda config: replace(build(config), meaningless=config == plain))
+    for settings in (config(), plain):
+        figures.draw(settings, rules(), tmp_path, 0)
+    assert [shade.label for shade in shades] == ["flow over capacity", "flow, vehicles a period"]

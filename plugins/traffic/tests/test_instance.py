@@ -45,8 +45,8 @@ def test_an_unknown_network_shows_the_nearest(name: str, near: str) -> None:
 
 
 FAULTS: dict[str, tuple[str, str, str, str]] = {
-    "no capacity": ("net", "3 4 1 1 10", "3 4 0 1 10", r"town_net\.tntp:14: link 3 to 4 has capacity 0, expected"),
-    "a loop": ("net", "3 4 1 1 10", "3 3 1 1 10", r"town_net\.tntp:14: link 3 to 3 leads from a node to itself"),
+    "no capacity": ("net", "3 4 2 1 10", "3 4 0 1 10", r"town_net\.tntp:15: link 3 to 4 has capacity 0, expected"),
+    "a loop": ("net", "3 4 2 1 10", "3 3 2 1 10", r"town_net\.tntp:15: link 3 to 3 leads from a node to itself"),
     "a wrong count": ("net", "LINKS> 5", "LINKS> 6", r"town_net\.tntp:4: <NUMBER OF LINKS> is 6, found 5 rows"),
     "negative demand": (
         "trips",
@@ -183,6 +183,17 @@ def test_an_evaluation_acts_on_the_routes_of_the_training_and_says_how_fit_they_
     np.testing.assert_array_equal(instance.routes.links, trained.routes.links)
     assert not np.array_equal(instance.routes.links, alone.routes.links)
     assert "they are the routes of the training; train with these settings" in instance.notes[2]
+
+
+def test_queues_on_capacities_that_mean_nothing_are_refused(data_file: Callable[[str], Path]) -> None:
+    braess = str(data_file("tntp") / "Braess")  # capacities are 1, flows up to 4
+    reason = (
+        r"^queues = True: Braess has capacities of 1 or less on 5 of the 5 links .*: set queues=false, or standard_b"
+    )
+    with pytest.raises(ConfigError, match=reason):
+        built(network=braess)
+    assert "flow over capacity means nothing" in built(network=braess, queues=False).notes[-1]
+    assert not built(network=braess, standard_b=0.15).meaningless
 
 
 def evaluated(trained: dict[str, Any], wished: dict[str, Any]) -> Config:

@@ -97,7 +97,7 @@ def searched(of: Roads, objective: Objective, demand: Tensor, residual: Tensor, 
 def test_no_split_of_braess_is_better(objective: Objective, seed: int) -> None:
     of, rng = roads(), np.random.default_rng(seed)
     demand = torch.tensor(rng.uniform(0.5, 12, (1, 1)))
-    residual, capacity = torch.tensor(rng.uniform(0, 4, (1, 5))), torch.tensor(rng.uniform(0.5, 1, (1, 5)))
+    residual, capacity = torch.tensor(rng.uniform(0, 4, (1, 5))), torch.tensor(rng.uniform(1, 2, (1, 5)))
     splits = of.assigned(objective, demand, residual, capacity)
     found = float(objective.value(of.at(capacity), of.flow(splits, demand, residual)))
     assert found == pytest.approx(searched(of, objective, demand, residual, capacity), rel=2e-6)
@@ -119,7 +119,7 @@ def test_agents_of_a_pair_are_assigned_alike(objective: Objective) -> None:
 def test_assignments_come_in_the_type_that_is_asked_in() -> None:
     of = built().roads(CPU)
     demand, residual = torch.full((2, 1), 6.0), torch.zeros(2, 5)
-    splits = of.assigned(SYSTEM_OPTIMUM, demand, residual, torch.ones(2, 5))
+    splits = of.assigned(SYSTEM_OPTIMUM, demand, residual, torch.full((2, 5), 2.0))
     assert splits.dtype == torch.float32
     torch.testing.assert_close(splits, torch.tensor([[[0, 0.5, 0.5]]] * 2), rtol=0, atol=1e-6)
 
@@ -133,7 +133,7 @@ def test_an_assignment_far_from_its_end_is_refused(monkeypatch: pytest.MonkeyPat
 
 
 def test_drivers_avoid_what_is_carried_over() -> None:
-    of, demand, capacity = roads(), torch.full((1, 1), 6.0).double(), torch.ones(1, 5).double()
+    of, demand, capacity = roads(), torch.full((1, 1), 6.0).double(), torch.full((1, 5), 2.0).double()
     # 30 on the way from node 3: nobody goes by it, and x on the shortcut leave 6 - x for the way by node 4
     queue = torch.tensor([[0.0, 0, 30, 0, 0]]).double()
     shortcut, by_four, by_three = of.assigned(USER_EQUILIBRIUM, demand, queue, capacity)[0, 0].mul(6).tolist()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dgpg.errors import DataError, unknown
+from dgpg_traffic.network.capacities import rated
 from dgpg_traffic.network.network import Network, weighed
 
 from .gmns import DEMAND, LINK, NODE, read_gmns
@@ -18,7 +19,11 @@ NAMES = ("braess", "grid")
 
 
 def load_network(
-    name_or_path: str, *, toll_factor: float | None = None, distance_factor: float | None = None
+    name_or_path: str,
+    *,
+    toll_factor: float | None = None,
+    distance_factor: float | None = None,
+    standard_b: float | None = None,
 ) -> Network:
     """Load a network; its costs are time + toll_factor toll + distance_factor length.
 
@@ -27,12 +32,13 @@ def load_network(
             them: FOLDER/PREFIX_net.tntp or FOLDER/PREFIX.
         toll_factor: units of time that one unit of toll counts as; None for what the files say, 0 if they do not.
         distance_factor: the same of a unit of length.
+        standard_b: b of the delay function at true capacities, from which these follow; None for the files' own.
 
     Raises:
         DataError: the name is unknown, the folder holds no network or several, or a file is missing, malformed or
             not a usable network.
     """
-    return weighed(_read(name_or_path), toll_factor, distance_factor)
+    return weighed(rated(_read(name_or_path), standard_b), toll_factor, distance_factor)
 
 
 def _read(name_or_path: str) -> Network:

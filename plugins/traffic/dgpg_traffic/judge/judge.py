@@ -19,8 +19,9 @@ from dgpg.errors import ConfigError
 from dgpg_traffic.arrays import FloatArray, IntArray
 from dgpg_traffic.assignment.assign import USER_EQUILIBRIUM
 from dgpg_traffic.config import Config
-from dgpg_traffic.instance import Instance, build
+from dgpg_traffic.instance import TRUE, Instance, build
 from dgpg_traffic.judge.replay import Replay, replay
+from dgpg_traffic.network.capacities import explained
 from dgpg_traffic.network.network import Network
 
 DAYS = 2
@@ -73,13 +74,17 @@ def judge(
     it. Where they are steep in flow alone, as on braess, capacity is a parameter and times say little: compare.
 
     Raises:
-        ConfigError: uxsim is not installed, or the equilibrium is not among the policies.
+        ConfigError: uxsim is not installed, the equilibrium is not among the policies, or capacities are arbitrary.
     """
     if USER_EQUILIBRIUM.name not in policies:
         expected = f"expected {USER_EQUILIBRIUM.name} among them, to compare with: see domain.baselines(config)"
         raise ConfigError(f"policies = {list(policies)}: {expected}")
     _uxsim()
     instance = build(config)
+    if instance.meaningless:
+        raise ConfigError(
+            f"--judge lets out of a link what its capacity says: {explained(instance.network)}: set {TRUE}"
+        )
     days, driven = min(episodes, DAYS), {}
     for name, policy in policies.items():
         shown = replay(config, policy, days, seed)

@@ -2,6 +2,7 @@
 
 import random
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +118,9 @@ def test_the_optimum_of_braess_is_faster_than_its_equilibrium_in_queues_too() ->
     means = {}
     for rule in domain.baselines(config):
         if rule.name in ("user-equilibrium", "system-optimum"):
-            means[rule.name] = judge.drive(build(config), replay(config, rule, 1, 0), 0).time.mean()
+            shown = replay(config, rule, 1, 0)
+            halved = replace(shown, capacity=shown.capacity / 2)  # 1, where all wait: braess' capacities are anybody's
+            means[rule.name] = judge.drive(build(config), halved, 0).time.mean()
     assert means["system-optimum"] < 0.95 * means["user-equilibrium"]
 
 
@@ -170,3 +173,20 @@ class TestDomain:
 def test_tolls_and_lengths_that_count_are_added_to_the_times(tmp_path: Path) -> None:
     plain, costly = (judge.drive(*road(tmp_path, 9000, distance_factor=factor), 0) for factor in (0.0, 2.5))
     np.testing.assert_allclose(costly.time, plain.time + 2 * 2.5, rtol=1e-9)  # two links of length 1
+
+
+def test_capacities_that_mean_nothing_are_refused(tmp_path: Path) -> None:
+    net = NET.replace(" 9000 1 4 0.15", " 1 1 4 1e-14").replace(" {capacity} 1 6 0.15", " 1 1 6 1e-14")
+    (tmp_path / "road_net.tntp").write_text(net)
+    (tmp_path / "road_trips.tntp").write_text(TRIPS)
+    config = Config.model_validate({"network": str(tmp_path / "road"), "horizon": 1} | STATIC)
+    rules: dict[str, Policy] = {rule.name: rule for rule in domain.baselines(config)}
+    with pytest.raises(
+        ConfigError, match=r"--judge .* road has capacities of 1 or less on 2 of the 2 links .* standard_b"
+    ):
+        judge.judge(config, rules, 1, 0)
+    # 0.15 of the free-flow time is added at (0.15 / 1e-14)^(1/4) vehicles an hour.
+    true = build(config.model_copy(update={"standard_b": 0.15}))
+    np.testing.assert_allclose(true.network.capacity, (0.15 / 1e-14) ** 0.25)
+    np.testing.assert_allclose(true.scales.congestion, build(config).scales.congestion)
+    assert not true.meaningless

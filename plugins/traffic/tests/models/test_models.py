@@ -148,10 +148,10 @@ def test_the_distance_by_hand() -> None:
     found, env = visited(1, 1, **STATIC)
     context, model = found[0][0], OptimumDistance(env.instance)
     reference = model.reference(context)
-    np.testing.assert_allclose(reference[0], [[3, 1], [3, 1], [3, 1], [0, 1], [3, 1]], atol=1e-4)
+    np.testing.assert_allclose(reference[0], [[3, 2], [3, 2], [3, 2], [0, 2], [3, 2]], atol=1e-4)
     away = reference + torch.tensor([0.0, 2.0, 0, 4.0, 0])[None, :, None]
-    # free-flow time over capacity is 50 and 10; what the capacity is off does not count: (50 x 4 + 10 x 16) / 2
-    assert model.potential(away, context).item() == pytest.approx(180, rel=1e-5)
+    # free-flow time over capacity is 25 and 5; what the capacity is off does not count: (25 x 4 + 5 x 16) / 2
+    assert model.potential(away, context).item() == pytest.approx(90, rel=1e-5)
     assert model.potential(reference, context).item() == 0
 
 
