@@ -246,6 +246,15 @@ class SupportsTransfer(Protocol):
 
 
 @runtime_checkable
+class SupportsEpisodes(Protocol):
+    """A domain whose episodes are of what was recorded, and that is so much and no more."""
+
+    def episodes(self, config: Any) -> int | None:
+        """How many first episodes of neighbouring seeds share nothing that was recorded; None where each is drawn."""
+        ...
+
+
+@runtime_checkable
 class SupportsDescription(Protocol):
     """A domain that can say what it made of its configuration and files."""
 

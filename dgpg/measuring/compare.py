@@ -12,7 +12,7 @@ import torch
 
 from dgpg.domain import SupportsViews
 from dgpg.errors import RunError
-from dgpg.measuring.evaluate import NetworkPolicy, Watch, cost_unit, play, unwatched
+from dgpg.measuring.evaluate import NetworkPolicy, Watch, cost_unit, play, recorded_episodes, unwatched
 from dgpg.measuring.statistics import ROUGH, Costs, difference, interval, rough
 from dgpg.runs import RunFolder, Trained, open_trained
 from dgpg.runs.differences import differences
@@ -40,6 +40,7 @@ def compare_runs(paths: Sequence[Path], episodes: int, seed: int, watch: Watch =
         RunError: the runs have no common arrivals, or two of them are one training.
     """
     opened = open_runs(paths)
+    episodes, fewer = recorded_episodes(opened[0][1], episodes)
     found = []
     for place, (path, trained) in enumerate(opened):
 
@@ -56,7 +57,7 @@ def compare_runs(paths: Sequence[Path], episodes: int, seed: int, watch: Watch =
         "cost_unit": cost_unit(opened[0][1]),
         "runs": [_run(one, found[0]) for one in found],
         "groups": [_group(group, next(iter(groups.values()))) for group in groups.values()],
-        "notes": _notes(opened, list(groups.values()), episodes),
+        "notes": _notes(opened, list(groups.values()), episodes) + fewer,
     }
 
 

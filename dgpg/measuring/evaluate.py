@@ -22,6 +22,7 @@ from dgpg.domain import (
     Policy,
     SupportsBaselines,
     SupportsBlockPotential,
+    SupportsEpisodes,
     SupportsJudge,
     SupportsOwnConfig,
     SupportsRole,
@@ -180,6 +181,15 @@ def cost_unit(trained: Trained) -> str:
     return f"{env.cost_unit}; per agent and step"
 
 
+def recorded_episodes(trained: Trained, episodes: int) -> tuple[int, list[str]]:
+    """As many of `episodes` as share nothing that was recorded, and what to say where that is fewer."""
+    domain, config = trained.domain, trained.config
+    most = domain.episodes(config) if isinstance(domain, SupportsEpisodes) else None
+    if most is None or most >= episodes:
+        return episodes, []
+    return most, [f"{most} episodes instead of {episodes}: the recording has no more that do not overlap"]
+
+
 def contestants(trained: Trained) -> list[Contestant]:
     """The policy as it was trained, which the others are held against; itself greedy and untrained; every rule."""
     count = trained.team.rounds.count if trained.team.rounds is not None else 0
@@ -207,6 +217,7 @@ def measured(
 
 def evaluate_run(trained: Trained, episodes: int, seed: int) -> tuple[str, list[Row]]:
     """The unit, and rows of the policy, its untrained self and every baseline."""
+    episodes, _ = recorded_episodes(trained, episodes)
     return cost_unit(trained), in_order(measured(trained, contestants(trained), episodes, seed))
 
 

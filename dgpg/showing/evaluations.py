@@ -11,11 +11,11 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from dgpg.domain import validate
+from dgpg.domain import SupportsDescription, validate
 from dgpg.learning import ChannelConfig
 from dgpg.learning.algorithms import find
 from dgpg.measuring import Difference, Row, compare_runs
-from dgpg.measuring.evaluate import contestants, cost_unit, judge_of, judge_run, label, measured
+from dgpg.measuring.evaluate import contestants, cost_unit, judge_of, judge_run, label, measured, recorded_episodes
 from dgpg.measuring.rows import in_order
 from dgpg.measuring.statistics import rough
 from dgpg.runs import Trained, open_trained
@@ -52,7 +52,8 @@ def evaluation(path: Path, episodes: int, seed: int, overrides: dict[str, Any], 
     channel = validate(ChannelConfig, overrides.pop("coordination", {}), "coordination")
     with waiting(f"opening {path}, building the instance"):
         trained = open_trained(path, overrides, channel)
-        found = Found(cost_unit(trained), episodes)
+        episodes, fewer = recorded_episodes(trained, episodes)
+        found = Found(cost_unit(trained), episodes, notes=[*described(trained), *fewer])
     if judge:
         judge_of(trained)  # refuse before minutes of measuring
     if (obstacle := figures.obstacle(path)) is not None:
@@ -70,6 +71,12 @@ def evaluation(path: Path, episodes: int, seed: int, overrides: dict[str, Any], 
         told.end()
         raise KeyboardInterrupt(str(stop) or "the table is complete") from None
     told.end()
+
+
+def described(trained: Trained) -> Sequence[str]:
+    """What the domain made of the settings and files of an evaluation."""
+    domain = trained.domain
+    return domain.describe(trained.config) if isinstance(domain, SupportsDescription) else ()
 
 
 class _Silent:

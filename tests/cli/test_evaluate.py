@@ -181,12 +181,33 @@ def test_a_policy_for_other_features_is_refused(shared: Path) -> None:
     pods = "".join(f"p{i},500,1024,1,500,,Succeeded,{i},{i + 50},{i + 1}\n" for i in range(1, 2000))
     Path("pods.csv").write_text(f"{header},scheduled_time\n{pods}")
     Path("nodes.csv").write_text("sn,cpu_milli,memory_mib,gpu,model\nb,64000,262144,2,T4\n")
-    files = ("--set", "workload.trace=pods.csv", "--set", "machines.file=nodes.csv")
+    files = ("--set", "workload.trace=pods.csv", "--set", "machines.file=nodes.csv", "--set", "workload.load=0.1")
     message = refused("evaluate", shared, *files, "--episodes", 1)
     assert re.search(
         r"does not fit these settings: it was trained with \d+ features an agent \(now \d+\), \d+ features a choice "
         r"\(now \d+\); leave out what changes that, or train with it", message
     )  # fmt: skip
+
+
+def test_a_recording_has_so_many_episodes_and_an_evaluation_says_what_it_plays() -> None:
+    rows = "".join(f"{20 * i},{300 + i % 7},1,1\n" for i in range(400))
+    Path("jobs.csv").write_text(f"submit,duration,cpu,memory_gib\n{rows}")
+    ok("train", "cloud", *TINY, "--set", "workload.trace=jobs.csv", "--set", "workload.end=0.7", "--out", "recorded")
+    rest = ("--set", "workload.start=0.7", "--set", "workload.end=1")
+    found = ok("evaluate", "recorded", *rest, "--episodes", 40, "--json").json
+    episodes = {row["episodes"] for row in found["results"]}
+    assert len(episodes) == 1 and 5 < min(episodes) < 40
+    notes = "\n".join(found["notes"])
+    for part in (
+        f"{min(episodes)} episodes instead of 40",
+        "120 jobs, from 0.7 to 1 of the trace",
+        "one step is",
+        "load if no job waited",
+        "kept from the training: the seconds of a step, the pace, the machines",
+    ):
+        assert part in notes
+    compared = ok("compare", "recorded", "--episodes", 1000, "--json").json
+    assert any("episodes instead of 1000" in note for note in compared["notes"])
 
 
 def test_an_interrupted_evaluation_shows_what_it_has(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:

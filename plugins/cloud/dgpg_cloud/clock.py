@@ -32,8 +32,15 @@ FINER = 8
 """Times as short a step as it would be without bursts is the shortest that is chosen for them."""
 
 
-def replay(config: Config, pool: Pool, fleet: Fleet) -> Replay:
+def replay(config: Config, pool: Pool, fleet: Fleet, trained: Replay | None) -> Replay:
     """A trace's pool with the step and pace that are set; else with those that docs/cloud.md describes.
+
+    Args:
+        config: the settings.
+        pool: the trace.
+        fleet: the machines.
+        trained: the replay that a policy was trained in, where it is evaluated elsewhere: what steps are is kept of it,
+            and how fast jobs come where trace, machines and load are the same.
 
     Raises:
         DataError: all jobs come at once.
@@ -48,16 +55,28 @@ def replay(config: Config, pool: Pool, fleet: Fleet) -> Replay:
             "expected times of submission that differ: check the column of times, or use more of the trace "
             "(workload.start, workload.end)"
         )
-    step_s = asked.step or _chosen_step(config, pool, fleet)
+    if trained is None:
+        step_s, pace = asked.step or _chosen_step(config, pool, fleet), asked.pace
+    else:
+        step_s, pace = asked.step or trained.step_s, asked.pace or (trained.pace if _same_source(config) else None)
 
     def laid(pace: float) -> Replay | None:
         return lay(pool, horizon, step_s, pace)
 
-    pace = asked.pace or fit_pace(config, pool, fleet, laid)
+    pace = pace or fit_pace(config, pool, fleet, laid)
     found = laid(pace)
     if found is None:
         raise ConfigError(_too_short(config, span / pace, step_s))
     return found
+
+
+def _same_source(config: Config) -> bool:
+    """Are trace, machines and load those of the training?"""
+    was = config.trained
+    if was is None or not config.same_machines(was):
+        return False
+    names = ("trace", "bad_rows", "units", "load", "memory_per_vcpu", "pace")
+    return all(getattr(config.workload, name) == getattr(was.workload, name) for name in names)
 
 
 def _chosen_step(config: Config, pool: Pool, fleet: Fleet) -> float:

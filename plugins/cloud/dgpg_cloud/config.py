@@ -136,6 +136,11 @@ class Config(Settings):
     workload: Workload = Workload()
     machines: Machines = Machines()
     weights: Weights = Weights()
+    trained: Config | None = Field(
+        None,
+        description="settings that the policy was trained in, where others are evaluated on a trace: the seconds of a "
+        "step, pace and machines are kept; set by an evaluation",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -143,6 +148,16 @@ class Config(Settings):
         if not isinstance(values, dict):
             return values
         return merge(PRESETS.get(str(values.get("preset", "default")), {}), values)
+
+    @model_validator(mode="after")
+    def _once(self) -> Config:
+        if self.trained is not None and self.trained.trained is not None:
+            raise ValueError("trained.trained: settings of a training have no training before them; leave it out")
+        return self
+
+    def same_machines(self, other: Config) -> bool:
+        """Are as many machines taken of the same table by the same seed?"""
+        return (self.machines, self.machine_count, self.seed) == (other.machines, other.machine_count, other.seed)
 
     @property
     def run_slots(self) -> int:

@@ -42,6 +42,17 @@ class CloudDomain:
         """Rules that see what a dispatcher sees, and rules that see more."""
         return baselines(config)
 
+    def transfer(self, trained: settings.Config, wished: settings.Config) -> settings.Config:
+        """With the seconds of a step, pace and machines of the run, where both are of traces."""
+        if wished.trained != trained.trained or not (trained.workload.trace and wished.workload.trace):
+            return wished
+        return wished.model_copy(update={"trained": trained.trained or trained})
+
+    def episodes(self, config: settings.Config) -> int | None:
+        """Windows of a trace that share no arrival; synthetic episodes are drawn afresh."""
+        played = build(config).replay
+        return None if played is None else len(played.apart(config.horizon))
+
     def describe(self, config: settings.Config) -> Sequence[str]:
         """Sizes, the time scale, and what loaders skipped or estimated."""
         return build(config).notes

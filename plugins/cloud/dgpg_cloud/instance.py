@@ -12,6 +12,8 @@ from dgpg.errors import DataError
 from dgpg_cloud.clock import replay
 from dgpg_cloud.config import Config
 from dgpg_cloud.data import EC2_DEFAULT, MachineTable, load_jobs, load_machines
+from dgpg_cloud.layout import able, choose, covering
+from dgpg_cloud.layout import graph as draw_graph
 from dgpg_cloud.misfits import foreign_models, models_advice, without_misfits
 from dgpg_cloud.notes import replay_notes
 from dgpg_cloud.replay import Fleet, Replay, in_use
@@ -57,13 +59,26 @@ class Instance:
     host_count: IntArray
     """How many they are, at least one, `[shapes]`."""
     notes: tuple[str, ...]
+    rows: IntArray
+    """Rows of the machine table, `[M]`."""
     replay: Replay | None = None
     """How a trace is played; None for synthetic jobs."""
+    trained: Instance | None = None
+    """What a policy was trained in, where it is evaluated elsewhere."""
 
     @property
     def slotted(self) -> IntArray:
         """Capacity and run slots, `[M, R + 1]`."""
         return _slotted(self.capacity, self.config)
+
+    @property
+    def mean_job(self) -> tuple[float, float]:
+        """vCPU and steps of a job of the workload, or of that of the training, at which a policy knows them."""
+        told, own = self.trained, self
+        if told is not None and told.replay and self.replay and told.replay.step_s == self.replay.step_s:
+            own = told
+        first = own.pool.first
+        return float(own.pool.demand[first:, 0].mean()) / 1000, float(own.base_steps[first:].mean())
 
     @property
     def fleet(self) -> Fleet:
@@ -96,16 +111,18 @@ def build(config: Config) -> Instance:
     shapes, shape = _shapes(pool)
     fits = _fits(shapes, table, pool)
     _refuse_impossible(fits, shape, shapes, lines, config, pool, table)
-    rows = _choose(rng, config.machine_count, fits, config.machines.file is not None)
+    kept = None if config.trained is None else build(config.trained)
+    rows = _machines(rng, config, fits, kept)
     machines, fits = table.take(rows), fits[:, rows]
-    graph = _graph(rng, config, fits)
+    graph = _candidates(rng, config, rows, fits, kept)
     reach: BoolArray = np.asarray(fits[:, graph].any(-1))
     capacity = _capacity(machines, pool)
     permille = np.maximum((machines.speed * 1000).round().astype(np.int64), 1)
     slotted = _slotted(capacity, config)
-    played, steps = _clock(config, pool, slotted, permille)
+    played, steps = _clock(config, pool, slotted, permille, kept)
     if played is not None:
         notes += replay_notes(config, pool, played, Fleet.of(slotted, permille))
+        notes += [] if kept is None else _kept_notes(played, rows, kept)
     return Instance(
         config=config,
         capacity=capacity,
@@ -113,6 +130,7 @@ def build(config: Config) -> Instance:
         price=machines.price,
         graph=graph,
         candidates=graph,
+        rows=rows,
         pool=pool,
         base_steps=steps,
         allowed=_allowed(machines, pool),
@@ -122,13 +140,46 @@ def build(config: Config) -> Instance:
         host_count=reach.sum(1),
         notes=tuple(notes),
         replay=played,
+        trained=kept,
     )
 
 
-def _clock(config: Config, pool: Pool, capacity: IntArray, permille: IntArray) -> tuple[Replay | None, IntArray]:
+def _machines(rng: np.random.Generator, config: Config, fits: BoolArray, kept: Instance | None) -> IntArray:
+    """Rows of the machine table: those of the training, where they are of the same table."""
+    if kept is None or not config.same_machines(kept.config):
+        return choose(rng, config.machine_count, fits, config.machines.file is not None)
+    return able(kept.rows, fits)
+
+
+def _candidates(
+    rng: np.random.Generator, config: Config, rows: IntArray, fits: BoolArray, kept: Instance | None
+) -> IntArray:
+    """The graph: that of the training, where it is of the same machines and as large."""
+    size = (config.num_agents, min(config.candidates, config.machine_count))
+    if kept is None or kept.graph.shape != size or not config.same_machines(kept.config):
+        return draw_graph(rng, config, fits)
+    return covering(rng, kept.graph, fits)
+
+
+def _kept_notes(played: Replay, rows: IntArray, kept: Instance) -> list[str]:
+    """What an evaluation has of its training."""
+    before = kept.replay
+    assert before is not None
+    same = [
+        *(["the seconds of a step"] if played.step_s == before.step_s else []),
+        *(["the pace"] if played.pace == before.pace else []),
+    ]
+    moved = int((rows != kept.rows).sum()) if len(rows) == len(kept.rows) else len(rows)
+    machines = "the machines" if not moved else f"{len(rows) - moved} of {len(rows)} machines"
+    return [f"kept from the training: {', '.join([*same, machines])}"]
+
+
+def _clock(
+    config: Config, pool: Pool, capacity: IntArray, permille: IntArray, kept: Instance | None
+) -> tuple[Replay | None, IntArray]:
     """How a trace is played, and the steps of each row."""
     if pool.submit is not None:
-        played = replay(config, pool, Fleet.of(capacity, permille))
+        played = replay(config, pool, Fleet.of(capacity, permille), None if kept is None else kept.replay)
         return played, played.base_steps
     scale = fit_scale(pool, config.workload, capacity, permille, config.num_agents)
     return None, base_steps(pool.duration, scale, config.workload.longest)
@@ -198,47 +249,3 @@ def _refuse_impossible(
         f"of {config.machines.file or 'the built-in EC2 table'}; the first is {where}({asks}). "
         f"{advice}" + (", or leave these jobs out (workload.bad_rows=skip)" if config.workload.trace else "")
     )
-
-
-def _choose(rng: np.random.Generator, count: int, fits: BoolArray, file: bool) -> IntArray:
-    """Rows of the machine table: every type in turn for the built-in table, a sample of a file.
-
-    Shapes that no chosen machine can run pull in one that can, in place of a random other.
-    """
-    total = fits.shape[1]
-    order = rng.permutation(total)
-    rows = np.concatenate([rng.permutation(total) for _ in range(-(-count // total))])[:count] if file else (
-        order[np.arange(count) % total]
-    )  # fmt: skip
-    for position in range(count):
-        missing = ~fits[:, rows].any(1)
-        if not missing.any():
-            return rows
-        rows[position] = np.argmax(fits[missing].sum(0))
-    left = int((~fits[:, rows].any(1)).sum())
-    if left:
-        raise DataError(f"{count} machines cannot host every kind of job: {left} kinds are left; raise num_machines")
-    return rows
-
-
-def _graph(rng: np.random.Generator, config: Config, fits: BoolArray) -> IntArray:
-    """K distinct candidates a dispatcher: its own machine (n mod M), a roomy one, and others at random.
-
-    A roomy machine is one of the quarter that can run the most shapes: without one, a dispatcher would
-    have to send large jobs away.
-    """
-    machines, choices = config.machine_count, min(config.candidates, config.machine_count)
-    room = fits.sum(0)
-    roomy = np.flatnonzero(room >= np.quantile(room, 0.75))
-    result = np.empty((config.num_agents, choices), np.int64)
-    for n in range(config.num_agents):
-        first = [n % machines, int(rng.choice(roomy))][:choices]
-        rest = rng.permutation(machines)
-        result[n] = list(dict.fromkeys([*first, *rest.tolist()]))[:choices]
-    covered = fits[:, result.reshape(-1)].any(1)
-    for shape in np.flatnonzero(~covered):  # a rare shape: one dispatcher gets a machine for it
-        result[int(rng.integers(config.num_agents)), -1] = np.argmax(fits[shape])
-    left = int((~fits[:, result.reshape(-1)].any(1)).sum())
-    if left:
-        raise DataError(f"{left} kinds of job fit on no candidate of any dispatcher; raise num_agents or candidates")
-    return result

@@ -112,6 +112,7 @@ def hand_made(**weights: float) -> Instance:
         hosts=np.array([[0, 1]] * 3),
         host_count=np.array([2, 2, 2]),
         notes=(),
+        rows=np.arange(2),
     )
 
 

@@ -34,8 +34,8 @@ class CapacityModel(CostModel):
         super().__init__()
         plant = make(instance, CPU)
         self.weights, self.resources = instance.config.weights, plant.capacity.shape[1]
-        jobs = plant.capacity[:, :1] / (float(instance.pool.demand[:, 0].mean()) / 1000)
-        waiting = self.crowd * self.weights.waiting * jobs * float(instance.base_steps.mean())
+        vcpu, steps = instance.mean_job
+        waiting = self.crowd * self.weights.waiting * (plant.capacity[:, :1] / vcpu) * steps
         rate = plant.inverse / plant.speed.unsqueeze(-1)
         self.register_buffer("table", torch.cat([plant.inverse, rate, plant.price.unsqueeze(-1), waiting], -1))
 
