@@ -129,6 +129,12 @@ class Config(Settings):
         False, description="every machine is a candidate of every dispatcher; arrivals stay as they are without"
     )
     horizon: int = Field(64, ge=1, le=100_000, description="steps of an episode")
+    wait_limit: float | None = Field(
+        None,
+        gt=0,
+        le=1e9,
+        description="wait that makes a job late: steps, or seconds of a trace; ten steps by default",
+    )
     local_reward: Literal["bill", "waiting"] = Field(
         "bill", description="what `ippo-local` pays a dispatcher: its waiting jobs and reservations, or the former only"
     )

@@ -14,6 +14,7 @@ from dgpg.domain import Context, Decision, Step, random
 from dgpg_cloud import dynamics
 from dgpg_cloud.arrivals import Tape, draw, tape
 from dgpg_cloud.instance import Instance
+from dgpg_cloud.measures import of_step, of_waits, waits
 from dgpg_cloud.observation import choice_mask, decide, make_context, near, sizes
 from dgpg_cloud.plant import Plant, make
 from dgpg_cloud.reward import bill, step_cost
@@ -37,6 +38,7 @@ class CloudEnv:
         )
         self.streams = random.Streams(seed, num_envs)
         self.starts = first_starts(instance, num_envs, seed)
+        self.wait_names = tuple(of_waits(torch.full((1, 1), torch.nan), 0.0, instance.unit))
         agents, choices = self.num_agents, instance.config.candidate_count
         agent, choice, central = sizes(instance.capacity.shape[1])
         self.observation_space = spaces.Dict(
@@ -71,9 +73,10 @@ class CloudEnv:
 
     def step(self, actions: Tensor) -> Step:
         """Place, start, charge, go on; a new episode when this one is over."""
-        reward, local, state = self.advance(actions)
+        reward, local, state, measures = self.advance(actions)
         self.decision = final = self.observe()
         over = self.t == self.horizon
+        measures = self._waits(over) | measures
         if over:
             self.reset()
         flags = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
@@ -85,20 +88,21 @@ class CloudEnv:
             decision=self.decision,
             final=final if over else None,
             local_reward=local,
+            measures=measures,
         )
 
-    def advance(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The machines' part of a step: shared reward `[B]`, own rewards `[B, N]`, x_t `[B, M, 2 R]`."""
+    def advance(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
+        """The machines' part of a step: shared reward `[B]`, own rewards `[B, N]`, x_t `[B, M, 2 R]`, measures."""
         before = self.decision
         actions, mask = actions.to(self.device), before.observation.mask
         machine, taken = self._place(actions, mask)
         refused = mask.gather(-1, actions.unsqueeze(-1)).squeeze(-1) & ~taken
         state = self._state(before.context, machine, refused)
         dynamics.start(self.cluster, self.tape, self.plant.hardware, self.t)
-        reward, local = self._rewards(before.context, machine, taken)
+        reward, local, measures = self._rewards(before.context, machine, taken)
         self.t += 1
         dynamics.release(self.cluster, self.t)
-        return reward, local, state
+        return reward, local, state, measures
 
     def observe(self) -> Decision:
         """The moment of decision that the machines are in."""
@@ -124,7 +128,16 @@ class CloudEnv:
         asked = torch.cat([demand, demand * before["steps"].unsqueeze(-1)], -1)
         return state.scatter_add(1, machine.unsqueeze(-1).expand_as(asked), asked)
 
-    def _rewards(self, before: Context, machine: Tensor, taken: Tensor) -> tuple[Tensor, Tensor]:
+    def _waits(self, over: bool) -> dict[str, Tensor]:
+        """Measures of an episode's waits, told at its end, times its steps: so their mean over steps is right."""
+        if over:
+            wait = waits(self.cluster, self.tape, self.t)
+            told = of_waits(wait, self.instance.wait_limit, self.instance.unit)
+            return {name: self.horizon * x for name, x in told.items()}
+        none = torch.zeros(self.num_envs, device=self.device)
+        return dict.fromkeys(self.wait_names, none)
+
+    def _rewards(self, before: Context, machine: Tensor, taken: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         plant, weights = self.plant, self.instance.config.weights
         buffered = self.tape.arrived[self.t] - self.cluster.placed
         queued = self.cluster.length.view(self.num_envs, -1)
@@ -138,7 +151,8 @@ class CloudEnv:
             share = (before["demand"] * plant.inverse[machine]).amax(-1)
             steps = (before["steps"] * 1000 / plant.hardware.speed_permille[machine]).ceil()
             own = own + bill(taken, share, steps, plant.price[machine], weights)
-        return -shared, -own.float()
+        measures = of_step((buffered, queued), on, used, running, plant)
+        return -shared, -own.float(), measures
 
     def state_dict(self) -> dict[str, Any]:
         """Exact state: streams, arrivals, machines."""

@@ -29,6 +29,8 @@ from dgpg_cloud.workload import (
 )
 
 BoolArray = NDArray[np.bool_]
+LATE_STEPS = 10
+"""Steps of waiting that make a job late, unless `wait_limit` says otherwise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +72,16 @@ class Instance:
     def slotted(self) -> IntArray:
         """Capacity and run slots, `[M, R + 1]`."""
         return _slotted(self.capacity, self.config)
+
+    @property
+    def unit(self) -> tuple[str, float]:
+        """Unit that waits are told in, and what of it a step is: seconds of a trace, else steps."""
+        return ("steps", 1.0) if self.replay is None else ("s", self.replay.step_s)
+
+    @property
+    def wait_limit(self) -> float:
+        """Wait over which a job is late, in that unit."""
+        return self.config.wait_limit or LATE_STEPS * self.unit[1]
 
     @property
     def mean_job(self) -> tuple[float, float]:
