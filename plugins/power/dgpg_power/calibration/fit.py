@@ -49,6 +49,10 @@ class Task:
     """Where the fit starts."""
     free: Tensor
     """Places of the limits that are fitted, `[k]`."""
+    unfitted: Tensor
+    """What limits are that are not fitted: their own, or what was seen to flow where that is more, `[m]`."""
+    load: Tensor
+    """At the buses, losses included, MW, `[T, nb]`."""
     output: Tensor
     """What units gave, MW, `[T, N]`."""
     span: Tensor
@@ -82,6 +86,8 @@ class Fit:
     """MW, `[T, N]`."""
     error: float
     """Root mean square of what outputs are off, MW."""
+    squares: Tensor
+    """Mean square of what outputs and prices of a moment are off, shares of ranges and of `Task.scale`, `[T]`."""
 
 
 def optimum(task: Task, at: Parameters) -> tuple[Solution, Tensor]:
@@ -166,8 +172,12 @@ def parameters(task: Task, theta: Tensor) -> Parameters:
 
 
 def _missed(task: Task, at: Parameters) -> Tensor:
+    """`_off` of the optimum at parameters."""
+    return _off(task, *optimum(task, at))
+
+
+def _off(task: Task, found: Solution, output: Tensor) -> Tensor:
     """What outputs are off, shares of the ranges, and prices, shares of their scale, if known, `[T, N (+ 1)]`."""
-    found, output = optimum(task, at)
     missed = (output - task.output) / task.span
     if task.price is None:
         return missed
@@ -189,11 +199,16 @@ def _linearised(task: Task, theta: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack(rows, 1).flatten(0, 1), missed.detach().flatten()
 
 
+def at_start(task: Task) -> Fit:
+    """The fit that does not leave its start."""
+    return _ended(task, torch.zeros(_size(task), dtype=torch.float64))
+
+
 @torch.no_grad()
 def _ended(task: Task, theta: Tensor) -> Fit:
     found = parameters(task, theta)
     solution, output = optimum(task, found)
-    return Fit(found, solution, output, error_of(task, output))
+    return Fit(found, solution, output, error_of(task, output), _off(task, solution, output).square().mean(-1))
 
 
 def error_of(task: Task, output: Tensor) -> float:

@@ -56,6 +56,25 @@ def stationary_costs(
     return quadratic * (1 + change[:n]).clamp(min=LEAST_CURVE), linear + scale * change[n:]
 
 
+def worth(slope: Tensor, within: Tensor, factors: Tensor, full: Tensor, price: Tensor | None) -> Tensor:
+    """What a MWh is worth at each unit, $ per MWh, `[T, N]`, by the units between their limits.
+
+    Args:
+        slope: marginal costs less what a MWh saves besides, $ per MWh, `[T, N]`.
+        within, factors, full, price: as of `stationary_costs`.
+    """
+    rows = []
+    for t, (between, lines) in enumerate(zip(within, full, strict=True)):
+        columns = torch.cat([torch.ones(1, slope.shape[-1]).double(), factors[lines]]).mT
+        known = slope.new_zeros(()) if price is None else price[t]
+        columns = columns if price is None else columns[:, 1:]
+        prices = torch.linalg.lstsq(
+            columns[between], (slope[t] - known)[between].unsqueeze(-1), driver="gelsd"
+        ).solution
+        rows.append(known + (columns @ prices).squeeze(-1))
+    return torch.stack(rows)
+
+
 def _basis(columns: Tensor) -> Tensor:
     """Orthonormal columns that span those of `[u, c]`; none of dependent ones twice."""
     vectors: Tensor
