@@ -11,7 +11,9 @@ import torch
 from dgpg.errors import DataError
 from dgpg_power.calibration.calibrate import calibrate
 from dgpg_power.calibration.start import ALIKE, distinct, independent
+from dgpg_power.data.load import load_case
 from dgpg_power.data.moments import Moments
+from dgpg_power.data.write import matpower_text
 from dgpg_power.network import Network
 
 from ..logged import operated, untold, write_log
@@ -95,7 +97,7 @@ def test_a_line_that_binds_is_found_however_often_it_is_logged(tmp_path: Path, r
 def test_a_unit_that_never_runs_has_a_bound_and_its_line_no_limit(tmp_path: Path, prices: bool) -> None:
     instance = built()
     network = instance.network
-    true = replace(network, cost_linear=network.cost_linear + [200.0, 0, 0])
+    true = replace(network, cost_linear=network.cost_linear + np.array([200.0, 0, 0]))
     moments, _ = operated(instance, true, 60)
     assert (moments.output[:, 0] < network.unit_min[0] + 1e-3).all()
     rows = fitted(tmp_path, true, moments, prices)
@@ -112,9 +114,6 @@ def test_a_unit_that_always_runs_full_keeps_its_own_costs(tmp_path: Path, prices
     instance = built()
     network = replace(instance.network, unit_max=np.array([30.0, 300, 270]))
     path = tmp_path / "small.m"
-    from dgpg_power.data.load import load_case
-    from dgpg_power.data.write import matpower_text
-
     case = load_case("case9")
     gen = [[*row[:8], most, *row[9:]] for row, most in zip(case.gen.rows, network.unit_max, strict=True)]
     path.write_text(matpower_text(replace(case, gen=replace(case.gen, rows=tuple(map(tuple, gen)))), "small"))
@@ -123,9 +122,7 @@ def test_a_unit_that_always_runs_full_keeps_its_own_costs(tmp_path: Path, prices
     moments, _ = operated(instance, true, 60)
     full = moments.output[:, 0] > 29.99
     rows = fitted(tmp_path, true, picked(moments, np.flatnonzero(full).tolist()), prices, network=str(path))
-    (quadratic, linear) = (
-        next(r for r in rows if r["parameter"] == f"{x} cost of gen1") for x in ("quadratic", "linear")
-    )
+    quadratic, linear = (r for r in rows if r["parameter"].endswith("cost of gen1"))
     assert linear["note"].startswith("always at its largest output: its own kept")
     factor = float(linear["note"].rsplit("x ", 1)[1].split()[0]) if prices else 1.0
     assert quadratic["fitted"] == pytest.approx(factor * quadratic["start"], rel=1e-3)
