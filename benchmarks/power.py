@@ -23,7 +23,7 @@ import torch
 from common import ARRIVALS, TUNING_ARRIVALS, emit, excess, follow
 from publishing import published
 
-from dgpg.domain import Policy, SupportsRole, merge
+from dgpg.domain import Policy, SupportsOwnConfig, merge
 from dgpg.measuring import Played, play
 from dgpg.runs import launch
 from dgpg.runs.overrides import parse_overrides
@@ -50,8 +50,9 @@ def rules(plan: launch.Plan, config: Any, arrivals: int = ARRIVALS) -> dict[str,
     """Every rule and the optimum, by name."""
     found = {}
     for rule in plan.domain.baselines(config):  # type: ignore[attr-defined]
-        name = "optimum" if isinstance(rule, SupportsRole) and rule.role == "oracle" else rule.name
-        found[name] = play(plan.domain, config, rule, EPISODES, arrivals, CPU)
+        own = rule.config if isinstance(rule, SupportsOwnConfig) else config
+        name = "optimum" if rule.name == "dc-opf" else rule.name
+        found[name] = play(plan.domain, own, rule, EPISODES, arrivals, CPU)
     return found
 
 

@@ -1,16 +1,15 @@
-"""Rules to compare with: what operators do, and the optimum with full information."""
+"""Rules to compare with: what operators do, the optimum with full information, and what nothing costs less than."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from dgpg.domain import Baseline, Context, Decision, Information, Role
-from dgpg_power.config import Config
+from dgpg_power.config import Bounded, Config
 from dgpg_power.grid import Grid, Grids
 from dgpg_power.instance import build
 from dgpg_power.programs import opf
@@ -89,15 +88,37 @@ def full_information(grid: Grid, context: Context) -> Tensor:
     ).output  # fmt: skip
 
 
-RULES: tuple[tuple[str, Information, Callable[[Grid, Context], Tensor], Literal["baseline", "oracle"]], ...] = (
-    ("merit-order", "same", by_merit, "baseline"),
-    ("redispatch", "more", redispatch, "baseline"),
-    ("last-opf", "more", last_optimum, "baseline"),
-    ("dc-opf", "more", full_information, "oracle"),
+@dataclass(frozen=True)
+class BoundRow:
+    """No rule: whatever it does, its environment charges what no dispatch is below."""
+
+    config: Bounded
+    name: str = "bound"
+    information: Information = "more"
+    role: Role = "oracle"
+
+    def act(self, decision: Decision, noise: Tensor) -> Tensor:
+        """Any action."""
+        base = decision.context["low"]
+        return torch.stack([base, torch.full_like(base, 0.5)][: noise.shape[-1]], -1)
+
+
+RULES: tuple[tuple[str, Information, Callable[[Grid, Context], Tensor]], ...] = (
+    ("merit-order", "same", by_merit),
+    ("redispatch", "more", redispatch),
+    ("last-opf", "more", last_optimum),
 )
 
 
 def baselines(config: Config) -> Sequence[Baseline]:
-    """Merit order, merit order with overload feedback, last step's optimum, and the optimum."""
-    grids = Grids(build(config))
-    return [Rule(name, information, grids, outputs, role) for name, information, outputs, role in RULES]
+    """Merit order, merit order with overload feedback, the optimum of the last step's demand and of each step's own.
+
+    Where no step binds the next, by losses or ramps, the last is the optimum of all steps: nothing costs less. Else
+    `bound` stands beside it, which nothing costs less than, and which need not be reached.
+    """
+    instance = build(config)
+    grids, network = Grids(instance), instance.network
+    apart = not config.mismatch.losses and bool((network.ramp >= network.unit_max - network.unit_min).all())
+    rules = [Rule(name, information, grids, outputs) for name, information, outputs in RULES]
+    best = Rule("dc-opf", "more", grids, full_information, "oracle" if apart else "baseline")
+    return [*rules, best] if apart or (network.resistance < 0).any() else [*rules, best, BoundRow(Bounded(of=config))]

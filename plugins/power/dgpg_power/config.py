@@ -154,3 +154,9 @@ class Config(Settings):
         if self.trained is not None and self.trained.trained is not None:
             raise ValueError("trained.trained: settings of a training have no training before them; leave it out")
         return self
+
+
+class Bounded(Settings):
+    """The instance of `of`, charged what no dispatch of its episodes is below: for the row `bound` of an evaluation."""
+
+    of: Config

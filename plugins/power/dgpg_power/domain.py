@@ -12,6 +12,7 @@ import torch
 from dgpg.domain import Baseline, Policy
 from dgpg_power import config as settings
 from dgpg_power.baselines import baselines
+from dgpg_power.bound import BoundEnv
 from dgpg_power.calibration.calibrate import calibrate
 from dgpg_power.env import PowerEnv
 from dgpg_power.instance import build
@@ -62,8 +63,12 @@ class PowerDomain:
     small: Mapping[str, Any] = MappingProxyType({"network": "case9", "horizon": 6})
     """For `dgpg check`."""
 
-    def make_env(self, config: settings.Config, num_envs: int, device: torch.device, seed: int) -> PowerEnv:
+    def make_env(
+        self, config: settings.Config | settings.Bounded, num_envs: int, device: torch.device, seed: int
+    ) -> PowerEnv | BoundEnv:
         """B environments; environment b depends on `seed + b` alone."""
+        if isinstance(config, settings.Bounded):
+            return BoundEnv(PowerEnv(build(config.of), num_envs, device, seed))
         return PowerEnv(build(config), num_envs, device, seed)
 
     def analytical_model(self, config: settings.Config) -> CostPotential:

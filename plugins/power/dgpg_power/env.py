@@ -38,6 +38,8 @@ class PowerEnv:
         self.grid = make_grid(instance, device)
         # An overload is the small difference of two large numbers: the plant computes it in float64.
         self.plant = make_grid(instance, device, torch.float64)
+        self.lossy = self.plant.resistance * instance.config.mismatch.losses
+        """r / base of lines that lose, `[L]`, float64."""
         self.sight = make_sight(instance, self.grid, device)
         self.streams = random.Streams(seed, num_envs)
         agent, central = sizes(instance)
@@ -63,8 +65,7 @@ class PowerEnv:
         output = opf.merit_order(self.grid, first.sum(-1), self.tape.least[0], self.tape.most[0])
         flow = self.grid.flow(output, first)
         none = torch.zeros(self.num_envs, device=self.device)
-        lost = losses(flow, self.grid.resistance) if self.instance.config.mismatch.losses else none
-        self.past = Past(output, flow, none, lost)
+        self.past = Past(output, flow, none, losses(flow, self.lossy.float()))
         self.decision = self.observe()
         return self.decision
 
@@ -75,7 +76,7 @@ class PowerEnv:
     def step(self, actions: Tensor) -> Step:
         """Dispatch, charge, go on; a new episode when this one is over."""
         output, flow, reward, local, measures = self._dispatch(actions.to(self.device))
-        lost = losses(flow, self.grid.resistance) if self.instance.config.mismatch.losses else 0 * reward
+        lost = losses(flow, self.lossy.float())
         base = actions[..., 0].to(self.device).clamp(self.decision.context["low"], self.decision.context["high"])
         self.past = Past(output, flow, self.decision.context["demand"] - base.sum(-1), lost)
         self.t += 1

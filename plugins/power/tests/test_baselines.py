@@ -19,6 +19,13 @@ def rules(**values: Any) -> dict[str, Rule]:
     return {rule.name: rule for rule in found}  # type: ignore[misc]
 
 
+ROLES = {
+    "merit-order": ("baseline", "same"),
+    "redispatch": ("baseline", "more"),
+    "last-opf": ("baseline", "more"),
+}
+
+
 def costs(rule: Rule | None, steps: int, **values: Any) -> tuple[Tensor, Tensor]:
     """Costs and overloads `[steps, B]` of a rule, or of random actions for None."""
     env, draw = environment(4, 3, **values), torch.Generator().manual_seed(0)
@@ -31,14 +38,18 @@ def costs(rule: Rule | None, steps: int, **values: Any) -> tuple[Tensor, Tensor]
     return tuple(torch.stack(found, 1))  # type: ignore[return-value]
 
 
+def told(**values: Any) -> dict[str, tuple[str, str]]:
+    return {name: (rule.role, rule.information) for name, rule in rules(**values).items()}
+
+
 def test_names_kinds_and_information() -> None:
-    told = {name: (rule.role, rule.information) for name, rule in rules().items()}
-    assert told == {
-        "merit-order": ("baseline", "same"),
-        "redispatch": ("baseline", "more"),
-        "last-opf": ("baseline", "more"),
-        "dc-opf": ("oracle", "more"),
-    }
+    assert told() == ROLES | {"dc-opf": ("baseline", "more"), "bound": ("oracle", "more")}
+
+
+@pytest.mark.parametrize(("ramp", "role"), [(None, "oracle"), (1.0, "oracle"), (0.5, "baseline")])
+def test_the_optimum_of_each_step_is_the_bound_where_no_step_binds_the_next(ramp: float | None, role: str) -> None:
+    found = told(mismatch={"losses": False}, ramp=ramp)
+    assert found["dc-opf"] == (role, "more") and ("bound" in found) == (role == "baseline")
 
 
 @pytest.mark.parametrize("action", ["participation", "set-point"])
