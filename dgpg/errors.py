@@ -45,10 +45,19 @@ class SolverError(DgpgError):
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """Message for an unknown name, with the nearest valid one first.
 
-    >>> unknown("domain", "clod", ["cloud", "power"])
-    "unknown domain 'clod': did you mean 'cloud'? Valid: cloud, power"
+    >>> unknown("domain", "Clod", ["cloud", "power"])
+    "unknown domain 'Clod': did you mean 'cloud'? Valid: cloud, power"
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    return f"unknown {kind} '{name}': {hint}Valid: {', '.join(names) or 'none'}"
+    return f"unknown {kind} '{name}': {hint(name, names)}Valid: {', '.join(names) or 'none'}"
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """Which of the known names is meant, large letters aside; nothing where none is near.
+
+    >>> hint("MAPO", ["ippo", "mappo"])
+    "did you mean 'mappo'? "
+    """
+    alike = {one.lower(): one for one in known}
+    near = difflib.get_close_matches(name.lower(), alike, n=1, cutoff=0.5)
+    return f"did you mean '{alike[near[0]]}'? " if near else ""

@@ -37,7 +37,7 @@ Sets = Annotated[
 ]
 DomainSets = Annotated[list[str] | None, typer.Option("--set", metavar="a.b=v", help="A setting of the domain.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
-Runs = Annotated[list[Path], typer.Argument(metavar="RUN RUN ...", help="Run folders.")]
+Runs = Annotated[list[Path], typer.Argument(parser=_place, metavar="RUN RUN ...", help="Run folders.")]
 Episodes = Annotated[int, typer.Option(min=1, help="Episodes each row is measured on.")]
 SEEDS = 2**48 - 1
 EvaluationSeed = Annotated[int, typer.Option(min=0, max=SEEDS, help="Seed of the arrivals, the same for every row.")]

@@ -65,7 +65,7 @@ def models_of(domain: str) -> list[str]:
 
 def full_name(domain_name: str, model: str) -> str:
     """`DOMAIN.MODEL` of a model given with or without its domain."""
-    return model if "." in model else f"{domain_name}.{model}"
+    return model if "." in model[1:] else f"{domain_name}.{model}"
 
 
 def load(group: str, name: str) -> Any:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from dgpg.errors import ConfigError
+from dgpg.errors import ConfigError, hint
 
 Model = TypeVar("Model", bound=BaseModel)
 SHOWN = 60
@@ -29,7 +28,7 @@ class Settings(BaseModel):
         if any(isinstance(one, bool) for one in given) and not _takes_truth(field.annotation):
             raise PydanticCustomError("truth", "Expected what the setting is, not true or false")
         if isinstance(value, str) and not value.strip() and field.default != value:
-            raise PydanticCustomError("nothing", "Nothing after the =; give a value, or leave it out for the default")
+            raise PydanticCustomError("nothing", "Nothing is given; give a value, or leave it out for the default")
         return value
 
 
@@ -47,9 +46,7 @@ def _explain(model: type[BaseModel], item: Any, where: str) -> str:
     name = ".".join((*([where] if where else []), *path))
     if item["type"] == "extra_forbidden":
         known = _fields(model, path[:-1])
-        near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'? " if near else ""
-        return f"unknown setting '{name}': {hint}Valid here: {', '.join(known)}"
+        return f"unknown setting '{name}': {hint(path[-1], known)}Valid here: {', '.join(known)}"
     if item["type"] == "missing":
         return f"{name}: required, and has no default"
     message = item["msg"].removeprefix("Value error, ")

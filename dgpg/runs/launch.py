@@ -29,7 +29,7 @@ from dgpg.domain import (
     validate,
 )
 from dgpg.errors import ConfigError, DgpgError, PluginError, RunError
-from dgpg.learning import RunConfig, Task, TrainConfig
+from dgpg.learning import CoordinationConfig, RunConfig, Task, TrainConfig
 from dgpg.learning.actions import kind_of
 from dgpg.learning.algorithms import coordination_config, find, train_config
 from dgpg.learning.estimators import Estimator, find_estimator
@@ -173,14 +173,19 @@ def domain_of(run: RunConfig, path: Path) -> Domain:
 
 
 def domain_config(domain: Domain, settings: Mapping[str, Any]) -> Any:
-    """The domain's configuration; an option given as a setting is told apart from a wrong name.
+    """The domain's configuration; what is an option, or a setting of the trainer, is told apart from a wrong name.
 
     Raises:
         ConfigError: naming the field.
     """
     for name in settings:
-        if name in OPTIONS and name not in domain.Config.model_fields:
-            raise ConfigError(f"--set {name}=...: not a setting of the domain but an option, {option(name)}")
+        if name in domain.Config.model_fields:
+            continue
+        if name in OPTIONS:
+            raise ConfigError(f"--set {name}=...: not a setting of the domain; training has an option {option(name)}")
+        for table, model in (("train", TrainConfig), ("coordination", CoordinationConfig)):
+            if name in model.model_fields:
+                raise ConfigError(f"--set {name}...: not a setting of the domain; training has --set {table}.{name}")
     return validate(domain.Config, settings, "")
 
 

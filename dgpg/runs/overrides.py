@@ -92,7 +92,7 @@ def read_file(path: Path) -> dict[str, Any]:
     if path.suffix not in READ:
         raise ConfigError(f"--config {path}: expected JSON or TOML, a file that ends in .json or .toml")
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:  # some editors begin a file with a mark
             text = file.read(LONGEST + 1)
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise ConfigError(f"--config {path}: cannot be read ({error})") from None

@@ -299,3 +299,15 @@ def test_runs_of_different_settings_are_not_compared(shared: Path) -> None:
     assert "other has" in message and "weights.waiting is 0.2, there 3.0" in message
     assert "nowhere: no such run folder" in refused("compare", shared, "nowhere")
     assert "Missing argument" in refused("compare")
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("iterations=3", "--set iterations=...: not a setting of the domain; training has an option --iterations"),
+        ("alpha.end=0", "--set alpha...: not a setting of the domain; training has --set train.alpha"),
+        ("detached=true", "training has --set coordination.detached"),
+    ],
+)
+def test_what_belongs_to_training_is_said_to(shared: Path, setting: str, words: str) -> None:
+    assert words in refused("evaluate", shared, "--set", setting)

@@ -27,6 +27,11 @@ pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
         (["cloud", "--set", "train.estimator=al_action"], ["train.estimator", "did you mean 'all_action'?"]),
         (["cloud", "--set", "preset=wating"], ["preset = 'wating'", "'waiting'"]),
         (["cloud", "--set", "iterations=3"], ["--set iterations", "--iterations"]),
+        (["cloud", "--set", "alpha.start=1"], ["--set alpha...", "--set train.alpha"]),
+        (["cloud", "--set", "rounds=3"], ["--set rounds...", "--set coordination.rounds"]),
+        (["cloud", "--algorithm", "MAPPO"], ["unknown algorithm 'MAPPO': did you mean 'mappo'?"]),
+        (["cloud", "--algorithm", ""], ["algorithm = '': nothing is given; give a value"]),
+        (["cloud", "--model", ".fluied"], ["unknown analytical model", "did you mean 'cloud.fluid'?"]),
         (["cloud", "--set", "num_agents"], ["--set num_agents: expected path.to.field=value"]),
         (["cloud", "--set", "num_agents=-1"], ["num_agents = -1", "greater than or equal to 1"]),
         (["cloud", "--set", "num_agents=four"], ["num_agents = 'four'", "integer"]),
@@ -97,6 +102,12 @@ def test_a_configuration_file_with_a_mistake(name: str, content: str, parts: lis
     for part in parts:
         assert part in message
     assert not Path("r").exists()
+
+
+def test_a_file_may_begin_with_a_mark() -> None:
+    for name, content in (("a.json", '{"iterations": 0}'), ("a.toml", "iterations = 0")):
+        Path(name).write_text(content, encoding="utf-8-sig")
+        assert "iterations = 0" in refused("train", "cloud", "--config", name)
 
 
 def test_a_run_is_never_overwritten(shared: Path) -> None:
