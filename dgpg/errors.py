@@ -34,6 +34,10 @@ class OverflowingError(DivergenceError):
     """What an environment pays is not finite, or too large to learn from, before a policy has changed at all."""
 
 
+class DecisionError(DgpgError, ValueError):
+    """What an exported policy was given does not fit what it reads."""
+
+
 class ProgramError(DgpgError, ValueError):
     """The arrays of a convex program do not fit each other, or hold what is no number."""
 

@@ -36,7 +36,16 @@ from dgpg.checks.episode import (
     outputs_kept,
     someone_acts,
 )
-from dgpg.checks.interface import attributes, contexts, declared_spaces, final_observations, finals, observations, steps
+from dgpg.checks.interface import (
+    attributes,
+    contexts,
+    declared_spaces,
+    final_observations,
+    finals,
+    named,
+    observations,
+    steps,
+)
 from dgpg.checks.joint import joint_state, slope_is_effect
 from dgpg.checks.mapping import distinct_blocks, influence_format, influence_is_effect, mapping_is_pure, state_is_sum
 from dgpg.checks.model import block_potential, gradient, model_is_pure, potential_format
@@ -77,6 +86,7 @@ CHECKS: tuple[Check, ...] = tuple(
         edge_values,
         attributes,
         declared_spaces,
+        named,
         observations,
         contexts,
         steps,
@@ -181,6 +191,7 @@ __all__ = [
     "mapping_is_pure",
     "members",
     "model_is_pure",
+    "named",
     "new_episode",
     "observations",
     "outputs_kept",

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from dgpg.checks.nested import flat
 from dgpg.checks.subject import Subject
-from dgpg.checks.verdict import CheckFailed
-from dgpg.domain import Decision, Observation, Simplex
+from dgpg.checks.verdict import CheckFailed, Skipped
+from dgpg.domain import Decision, Names, Observation, Simplex, SupportsNames
 
 OBSERVATION = ("agent", "choices", "mask", "central")
 CONTRACT = "see dgpg.domain.Environment and dgpg.domain.types for the contract"
@@ -59,6 +59,26 @@ def declared_spaces(subject: Subject) -> None:
             raise _space(f"observation_space['{name}']", f"shape {[*start, 'features']}", space[name])
     if isinstance(actions, spaces.Box) and shapes["choices"] != (agents, 1, 0):
         raise _space("observation_space['choices']", f"shape [{agents}, 1, 0]: continuous", space["choices"])
+
+
+def named(subject: Subject) -> None:
+    """Every feature of an agent and of a choice has a name of its own, and so has every number of an action."""
+    if not isinstance(subject.domain, SupportsNames):
+        raise Skipped("the domain gives no names; features are numbered")
+    found, env = subject.domain.names(subject.config), subject.make_env()
+    numbers = (env.action_space.shape or (0,))[-1] if isinstance(env.action_space, spaces.Box) else 1
+    wanted = {name: (env.observation_space[name].shape or (0,))[-1] for name in ("agent", "choices")}
+    for part, count in {**wanted, "action": numbers}.items():
+        given = [one.name for one in getattr(found, part, ())] if isinstance(found, Names) else []
+        if len(given) != count or len(set(given)) != count:
+            twice = sorted({name for name in given if given.count(name) > 1})
+            raise CheckFailed(
+                f"Domain.names(config).{part}",
+                expected=f"{count} names, each only once",
+                got=f"{len(given)}" + (f", twice: {', '.join(twice)}" if twice else ""),
+                cause="a feature that was added, taken out or split without its name",
+                fix="let names(config) return dgpg.domain.Names with a Feature for each, in their order",
+            )
 
 
 def _action_space(actions: spaces.Space[Any], agents: int, choices: int) -> None:

@@ -206,6 +206,32 @@ def compare(runs: Runs, episodes: Episodes = 32, seed: EvaluationSeed = 1, as_js
 
 @app.command()
 @one_object
+def export(
+    run: Annotated[Path, typer.Argument(parser=_place, help="Folder of a run.")],
+    out: Annotated[Path, typer.Option(**PLACE, help="Folder to write.")],
+    form: Annotated[str, typer.Option("--format", help="onnx, or pt2 for torch's own format beside it.")] = "onnx",
+    decisions: Annotated[int, typer.Option(min=100, help="Least number of decisions compared with torch.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, max=SEEDS, help="Seed of the episodes they are recorded in.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Write a policy as a file that opens without dgpg and without torch, compared with torch first."""
+    from dgpg.export import export
+    from dgpg.showing import report
+    from dgpg.showing.alone import tell
+    from dgpg.showing.waiting import waiting
+
+    if form not in ("onnx", "pt2"):
+        raise ConfigError(f"--format {form}: expected onnx or pt2")
+    with waiting("writing the policy and comparing it"):
+        found = export(run, out, form, decisions, seed)  # type: ignore[arg-type]
+    if as_json:
+        tell({"files": [str(path) for path in found.files], **found.description})
+    else:
+        report.exported(found)
+
+
+@app.command()
+@one_object
 def calibrate(
     domain: Annotated[str, typer.Argument(help="Name of a domain, see `dgpg domains`.")],
     data: Annotated[Path, typer.Option(**PLACE, help="The log, in the domain's format.")],

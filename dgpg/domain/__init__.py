@@ -6,6 +6,7 @@
 
 from dgpg.domain.episodes import Episodes, Memory, Outcome, observations
 from dgpg.domain.models import CostModel, DistanceModel
+from dgpg.domain.names import Feature, Names, numbered
 from dgpg.domain.protocols import (
     API_VERSION,
     AgentMapping,
@@ -26,6 +27,7 @@ from dgpg.domain.protocols import (
     SupportsEpisodes,
     SupportsFigures,
     SupportsJudge,
+    SupportsNames,
     SupportsOwnConfig,
     SupportsReference,
     SupportsRole,
@@ -52,10 +54,12 @@ __all__ = [
     "Domain",
     "Environment",
     "Episodes",
+    "Feature",
     "Influence",
     "Information",
     "JointMapping",
     "Memory",
+    "Names",
     "Observation",
     "Outcome",
     "Policy",
@@ -73,6 +77,7 @@ __all__ = [
     "SupportsEpisodes",
     "SupportsFigures",
     "SupportsJudge",
+    "SupportsNames",
     "SupportsOwnConfig",
     "SupportsReference",
     "SupportsRole",
@@ -82,6 +87,7 @@ __all__ = [
     "SupportsViews",
     "load_domain",
     "merge",
+    "numbered",
     "observations",
     "validate",
 ]

@@ -15,6 +15,7 @@ from gymnasium import spaces
 from pydantic import BaseModel
 from torch import Tensor
 
+from dgpg.domain.names import Names
 from dgpg.domain.types import Context, Decision, Influence, Observation, Step
 
 API_VERSION = 1
@@ -260,6 +261,15 @@ class SupportsDescription(Protocol):
 
     def describe(self, config: Any) -> Sequence[str]:
         """Lines a user should read before a run: sizes, what was skipped or estimated."""
+        ...
+
+
+@runtime_checkable
+class SupportsNames(Protocol):
+    """A domain that says what each number is that its agents see and do: figures, exports and services use it."""
+
+    def names(self, config: Any) -> Names:
+        """Of features of an agent, of a choice, and of an action, in their order."""
         ...
 
 

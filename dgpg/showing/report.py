@@ -12,6 +12,7 @@ from rich.table import Table
 
 from dgpg.checks import Outcome
 from dgpg.domain.listing import Entry
+from dgpg.export import Exported
 from dgpg.learning import Metrics, Trainer
 from dgpg.learning.rounds.intents import intents_of
 from dgpg.measuring import Alignment
@@ -83,6 +84,18 @@ def conformance(domain: str, outcomes: Sequence[Outcome], aligned: Alignment | N
 
 def _ends(interval: tuple[float, float]) -> str:
     return "{:.2f} to {:.2f}".format(*interval)
+
+
+def exported(found: Exported) -> None:
+    """What was written, and how far it was compared."""
+    compared = found.description["compared"]
+    console.print(
+        f"{compared['decisions']:,} decisions compared with torch: choices are the same, numbers differ by "
+        f"{compared['largest_difference']:.1e} at most",
+        soft_wrap=True,
+    )
+    for path in found.files:
+        console.print(str(path), soft_wrap=True)
 
 
 def opening(plan: Plan, folder: RunFolder, trainer: Trainer) -> None:

@@ -74,9 +74,12 @@ class Gaussian:
 
     def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
         """By the inverse of the distribution function."""
-        mean, log_deviation = parameters.unbind(-1)
         # Uniform numbers are multiples of 2^-24: both ends stay finite.
-        normal = math.sqrt(2) * torch.erfinv((2 * noise - 1).clamp(-1 + 2**-23, 1 - 2**-23))
+        return self.drawn(parameters, math.sqrt(2) * torch.erfinv((2 * noise - 1).clamp(-1 + 2**-23, 1 - 2**-23)))
+
+    def drawn(self, parameters: Tensor, normal: Tensor) -> Tensor:
+        """From standard normal numbers `[..., A]`."""
+        mean, log_deviation = parameters.unbind(-1)
         return torch.sigmoid(mean + log_deviation.exp() * normal).clamp(EDGE, 1 - EDGE)
 
     def centre(self, parameters: Tensor) -> Tensor:

@@ -120,7 +120,10 @@ class Gaussian:
     def sample(self, policy: Tensor, noise: Tensor) -> Tensor:
         """By the inverse of the distribution function."""
         # Uniform numbers are multiples of 2^-24: both ends stay finite.
-        normal = math.sqrt(2) * torch.erfinv((2 * noise - 1).clamp(-1 + 2**-23, 1 - 2**-23))
+        return self.drawn(policy, math.sqrt(2) * torch.erfinv((2 * noise - 1).clamp(-1 + 2**-23, 1 - 2**-23)))
+
+    def drawn(self, policy: Tensor, normal: Tensor) -> Tensor:
+        """From standard normal numbers `[..., K]`."""
         mean = self.centre(policy)
         return mean + self.deviation(policy) * _less_mean(normal, allowed(mean))
 

@@ -8,13 +8,15 @@ from typing import Any
 
 import torch
 
-from dgpg.domain import Baseline
+from dgpg.domain import Baseline, Names
 from dgpg_cloud import config as settings
 from dgpg_cloud.baselines import baselines
 from dgpg_cloud.env import CloudEnv
 from dgpg_cloud.instance import build
 from dgpg_cloud.mapping import PlacementMapping
 from dgpg_cloud.models.potentials import HeadroomModel
+from dgpg_cloud.observation import names
+from dgpg_cloud.plant import make
 
 
 class CloudDomain:
@@ -52,6 +54,10 @@ class CloudDomain:
         """Windows of a trace that share no arrival; synthetic episodes are drawn afresh."""
         played = build(config).replay
         return None if played is None else len(played.apart(config.horizon))
+
+    def names(self, config: settings.Config) -> Names:
+        """Of what a dispatcher sees."""
+        return names(make(build(config), torch.device("cpu")))
 
     def describe(self, config: settings.Config) -> Sequence[str]:
         """Sizes, the time scale, and what loaders skipped or estimated."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dgpg.domain import Context, Decision, Observation
+from dgpg.domain import Context, Decision, Feature, Names, Observation
 from dgpg_cloud.arrivals import Tape
 from dgpg_cloud.dynamics import Cluster, next_job
-from dgpg_cloud.plant import Plant
+from dgpg_cloud.plant import LARGE_MACHINE, Plant
 
 LARGE_JOB = (8.0, 32.0, 4.0)
 """vCPU, GiB, GPU that features are divided by, so that they are of order one."""
@@ -122,3 +122,36 @@ def _central(machine: Tensor, agent: Tensor, mask: Tensor) -> Tensor:
     deviation = machine.std(1, correction=0)
     active = mask.any(-1).float().mean(-1, keepdim=True)
     return torch.cat([machine.mean(1), deviation, machine.amax(1), agent.mean(1), active], -1)
+
+
+def names(plant: Plant) -> Names:
+    """What `make_observation` holds, in its order."""
+    resources = ("vCPU", "memory", "GPU")[: plant.capacity.shape[1]]
+    demand = zip(resources, LARGE_JOB, ("vCPU", "GiB", "GPU"), strict=False)
+    agent = (
+        *(Feature(f"job {name}", f"{size:g} {unit}", "what the job asks for") for name, size, unit in demand),
+        Feature("job steps", "log(1 + steps)", "run time at speed 1"),
+        Feature("backlog", "log(1 + jobs)", "waiting in the dispatcher's buffer, this one included"),
+        Feature("load", "1", "mean over machines of the share of the resource most in use, in tenths"),
+    )
+    state = (
+        *(Feature(f"free {name}", "1", "share not in use") for name in resources),
+        *(Feature(f"requested {name}", "1", "share asked for, running and queued, 3 at most") for name in resources),
+        *(Feature(f"drain {name}", "log(1 + steps)", "work left over capacity and speed") for name in resources),
+        Feature("queued", "log(1 + jobs)", "waiting at the machine"),
+        Feature("on", "1", "1 if it runs or queues anything"),
+    )
+    large = zip(resources, LARGE_MACHINE, ("vCPU", "GiB", "GPU"), strict=False)
+    kind = (
+        Feature("price", "USD/h", "of the machine"),
+        Feature("speed", "1", "of the machine"),
+        *(Feature(f"machine {name}", f"{size:g} {unit}", "capacity") for name, size, unit in large),
+    )
+    job = (
+        *(Feature(f"share of {name}", "1", "what the job asks for, of the machine") for name in resources),
+        Feature("fits now", "1", "1 if it would start at once"),
+        Feature("excess", "1", "requested and the job over capacity, -1 to 2"),
+        Feature("lack", "1", "the same, above 0"),
+        Feature("run time", "log(1 + steps)", "at the machine's speed"),
+    )
+    return Names(agent, (*state, *kind, *job), (Feature("candidate", "", "machine that the job is placed on"),))

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from dgpg.domain import Baseline, Policy
+from dgpg.domain import Baseline, Names, Policy
 from dgpg_power import config as settings
 from dgpg_power.baselines import baselines
 from dgpg_power.bound import BoundEnv
@@ -18,6 +18,7 @@ from dgpg_power.env import PowerEnv
 from dgpg_power.instance import build
 from dgpg_power.mapping import DispatchMapping
 from dgpg_power.models.potentials import CostPotential
+from dgpg_power.observation import names
 from dgpg_power.system import grid_of
 
 TUNED: dict[str, Any] = {
@@ -115,6 +116,10 @@ class PowerDomain:
     def training(self, algorithm: str) -> Mapping[str, Any]:
         """Tuned settings."""
         return OWN.get(algorithm, TUNED)
+
+    def names(self, config: settings.Config) -> Names:
+        """Of what a unit sees at its level."""
+        return names(build(config))
 
     def describe(self, config: settings.Config) -> Sequence[str]:
         """Sizes, prices, and what was left out of the network."""

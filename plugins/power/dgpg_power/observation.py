@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dgpg.domain import Context, Decision, Observation
+from dgpg.domain import Context, Decision, Feature, Names, Observation
 from dgpg_power.dynamics import next_range
 from dgpg_power.grid import Grid
 from dgpg_power.instance import Instance
@@ -174,3 +174,33 @@ def _loading(flow: Tensor, grid: Grid, scale: Tensor) -> Tensor:
 
 def _scaled(x: Tensor, moments: Tensor) -> Tensor:
     return (x - moments[0]) / moments[1]
+
+
+def names(instance: Instance) -> Names:
+    """What `decide` holds at the instance's level, in its order."""
+    level, own, wide = instance.config.observation, instance.own_lines.shape[1], len(instance.broadcast)
+    relative, deviations = "1, of the largest", "deviations"
+    agent = [
+        Feature("least output", relative, "of the unit, over the largest of all"),
+        Feature("largest output", relative, "of the unit, over the largest of all"),
+        Feature("marginal cost at least", relative, "over the dearest of all"),
+        Feature("marginal cost at most", relative, "over the dearest of all"),
+        Feature("lower bound", "1, of the range", "of the output in this step, by ramps and commitment"),
+        Feature("upper bound", "1, of the range", "of the output in this step"),
+        Feature("last output", "1, of the range", ""),
+        Feature("local load", deviations, "forecast of the unit's bus"),
+        Feature("total load", deviations, "forecast"),
+        Feature("sine of time", "1", "of day"),
+        Feature("cosine of time", "1", "of day"),
+        Feature("change of local load", deviations, "since the last step"),
+        Feature("change of total load", deviations, "since the last step"),
+    ]
+    if level in "BCP":
+        agent.append(Feature("last residual", deviations, "demand less base points in the last step"))
+        agent.append(Feature("price of overloads", "1", "in the unit's area, last step"))
+    if level in "CP":
+        agent += [Feature(f"loading {n}", deviations, "last flow of a line that the unit moves") for n in range(own)]
+    if level == "P":
+        agent += [Feature(f"base loading {n}", deviations, "of a line that binds, broadcast") for n in range(wide)]
+    action = (Feature("base point", "MW", "output asked for"), Feature("share", "1", "of the residual, relative"))
+    return Names(tuple(agent), (), action[: 1 if instance.config.action == "set-point" else 2])

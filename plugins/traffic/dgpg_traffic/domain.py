@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 
-from dgpg.domain import Baseline, Policy
+from dgpg.domain import Baseline, Names, Policy
 from dgpg_traffic import config as settings
 from dgpg_traffic.baselines import baselines
 from dgpg_traffic.env import TrafficEnv
 from dgpg_traffic.instance import SAME, build
 from dgpg_traffic.mapping import FlowMapping
 from dgpg_traffic.models.potentials import TotalTime, marginal_cost
+from dgpg_traffic.observation import NAMES
 
 TUNED: dict[str, Any] = {
     "iterations": 2000,
@@ -95,6 +96,10 @@ class TrafficDomain:
     def training(self, algorithm: str) -> Mapping[str, Any]:
         """Tuned settings."""
         return OWN.get(algorithm, TUNED)
+
+    def names(self, config: settings.Config) -> Names:
+        """Of what a pair sees."""
+        return NAMES
 
     def describe(self, config: settings.Config) -> Sequence[str]:
         """Sizes, routes, the rule of queues, and what was left out of the network."""

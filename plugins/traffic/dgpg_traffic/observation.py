@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dgpg.domain import Context, Decision, Observation
+from dgpg.domain import Context, Decision, Feature, Names, Observation
 from dgpg_traffic.demand import Tape
 from dgpg_traffic.instance import Instance
 from dgpg_traffic.network.bpr import link_time, marginal, slowness
@@ -20,6 +20,24 @@ BOUND = 4.0
 """Features are bent to within this many deviations: roads that jam are very many off."""
 LEVEL = 0.2
 """Unit of the usual demand as a feature: a third of the daily profile's range."""
+
+
+NAMES = Names(
+    (
+        Feature("demand", "deviations", "vehicles of this period over the usual number"),
+        Feature("change of demand", "deviations", "since the last period"),
+        Feature("congestion", "deviations", "how slow the network was in the last period"),
+        Feature("usual demand", f"{LEVEL:g}", "profile of the day, less its mean"),
+        Feature("sine of time", "1", "of day"),
+        Feature("cosine of time", "1", "of day"),
+    ),
+    (
+        Feature("time", "deviations", "of the route in the last period"),
+        Feature("marginal time", "deviations", "what one more vehicle on the route cost all, in the last period"),
+    ),
+    (Feature("share", "1", "of the vehicles on each route"),),
+)
+"""What `decide` makes, in its order; everything is bent to within `BOUND`."""
 
 
 @dataclass(frozen=True)

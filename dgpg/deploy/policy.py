@@ -1,0 +1,214 @@
+"""An exported policy: what one agent sees in, what it does out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dgpg.errors import DataError, DecisionError
+
+Given: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
+"""An array, or a value by the name of each feature."""
+TYPES = {"float32": np.float32, "bool": np.bool_, "int64": np.int64}
+
+
+class Policy:
+    """A policy of `dgpg export`, for one agent or many.
+
+    Attributes:
+        description: what the file says of itself: domain, names, units, ranges, versions.
+        features: names of what an agent sees, and of what it sees of each choice.
+    """
+
+    def __init__(self, session: Any, description: Mapping[str, Any]) -> None:
+        self._session, self.description = session, description
+        self._arrays: Mapping[str, Sequence[Any]] = description["arrays"]
+        self.features = {name: tuple(f["name"] for f in of) for name, of in description["inputs"].items()}
+
+    @classmethod
+    def load(cls, folder: str | Path, threads: int = 1) -> Policy:
+        """The policy in a folder.
+
+        Args:
+            folder: that `dgpg export` wrote, or the `.onnx` file itself.
+            threads: that one decision may use; more than one pays for thousands of rows only.
+
+        Raises:
+            DataError: no such file, or none that `dgpg export` wrote.
+        """
+        import onnxruntime
+
+        path = Path(folder)
+        path = path / "policy.onnx" if path.is_dir() else path
+        if not path.is_file():
+            raise DataError(f"{path}: no such file; expected the folder that `dgpg export RUN --out DIR` wrote")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = threads
+        try:
+            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the runtime's own classes are no public names
+            raise DataError(
+                f"{path}: not a readable ONNX file ({str(error).splitlines()[0]}); export it again"
+            ) from None
+        told = session.get_modelmeta().custom_metadata_map.get("dgpg")
+        if told is None:
+            raise DataError(f"{path}: an ONNX file, but none that `dgpg export` wrote: it has no description 'dgpg'")
+        return cls(session, json.loads(told))
+
+    def act(
+        self,
+        agent: Given,
+        choices: Given | None = None,
+        mask: ArrayLike | None = None,
+        index: ArrayLike | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> NDArray[Any]:
+        """What agents do: the number of a choice, numbers in the action's units, or a split.
+
+        Args:
+            agent: features `[F]` of one agent or `[R, F]` of R, as an array or by name.
+            choices: of each choice `[K, C]` or `[R, K, C]`, as an array or by name (`[K]` or `[R, K]` each).
+            mask: allowed choices `[K]` or `[R, K]`; all of them by default.
+            index: which agents, where each has bounds or a network of its own; 0 to N - 1.
+            rng: draws the action; None takes the one without chance.
+
+        Returns:
+            Of one agent `[]`, `[A]` or `[K]`, of R agents with R in front.
+
+        Raises:
+            DecisionError: a name that is missing or unknown, a shape that does not fit, a value that is no number, or a
+                policy whose draws need SciPy.
+        """
+        rows, one = self._rows(agent, choices, mask, index)
+        if "noise" in self._arrays:
+            rows["noise"] = self._noise(rows, rng)
+        elif rng is not None and self.description["chance"] == "elsewhere":
+            raise DecisionError("this policy's distribution (beta) is not drawn from here; leave rng out for its mean")
+        wanted = "sampled" if rng is not None and "noise" in self._arrays else "greedy"
+        (found,) = self._session.run([wanted], rows)
+        return found[0] if one else found  # type: ignore[no-any-return]
+
+    def log_probability(
+        self, agent: Given, choices: Given, mask: ArrayLike | None = None, index: ArrayLike | None = None
+    ) -> NDArray[np.float32]:
+        """log pi(k) of every choice, `[K]` or `[R, K]`; -inf where not allowed. Arguments as for `act`.
+
+        Raises:
+            DecisionError: as `act`; or agents do not choose.
+        """
+        if self.description["action"]["kind"] != "choice":
+            raise DecisionError(
+                f"agents of this policy do not choose: an action is a {self.description['action']['kind']}"
+            )
+        rows, one = self._rows(agent, choices, mask, index)
+        rows["noise"] = np.zeros(len(rows["agent"]), np.float32)
+        (found,) = self._session.run(["log_probability"], rows)
+        return found[0] if one else found  # type: ignore[no-any-return]
+
+    def outside(self, agent: Given, choices: Given | None = None) -> dict[str, NDArray[np.bool_]]:
+        """Which features lie outside what was seen when the policy was exported, shaped as they are, by input."""
+        rows, one = self._rows(agent, choices, None, np.zeros(1, np.int64), check=False)
+        found = {}
+        for name, features in self.description["inputs"].items():
+            low, high = (np.array([f[end] for f in features], np.float32) for end in ("low", "high"))
+            beyond = (rows[name] < low) | (rows[name] > high)
+            found[name] = beyond[0] if one else beyond
+        return found
+
+    def _rows(
+        self, agent: Given, choices: Given | None, mask: ArrayLike | None, index: ArrayLike | None, check: bool = True
+    ) -> tuple[dict[str, NDArray[Any]], bool]:
+        """Arrays with a row an agent, and whether one agent alone was given."""
+        own = self._array("agent", agent)
+        one = own.ndim == 1
+        rows: dict[str, NDArray[Any]] = {"agent": own[None] if one else own}
+        count = len(rows["agent"])
+        if "choices" in self._arrays:
+            if choices is None:
+                raise DecisionError(f"choices: nothing is given, expected {self._shape('choices')}")
+            of = self._array("choices", choices)
+            rows["choices"] = of[None] if one and of.ndim == 2 else of
+        elif choices is not None:
+            raise DecisionError("choices: given, but this policy sees none; leave it out")
+        if "mask" in self._arrays:
+            rows["mask"] = self._mask(mask, rows, one)
+        elif mask is not None:
+            raise DecisionError("mask: given, but there is nothing to choose from; leave it out")
+        if "index" in self._arrays and check:
+            rows["index"] = self._index(index, one)
+        elif index is not None and check:
+            raise DecisionError("index: given, but all agents share one network; leave it out")
+        for name, x in rows.items():
+            self._fits(name, x, count, rows)
+        return {name: rows[name] for name in self._arrays if name in rows}, one
+
+    def _array(self, name: str, given: Given) -> NDArray[np.float32]:
+        """Features in their order, float32."""
+        if isinstance(given, Mapping):
+            wanted = self.features[name]
+            missing, strange = [f for f in wanted if f not in given], [f for f in given if f not in wanted]
+            if missing or strange:
+                told = [
+                    f"{', '.join(found)} {what}"
+                    for found, what in ((missing, "missing"), (strange, "unknown"))
+                    if found
+                ]
+                raise DecisionError(f"{name}: {'; '.join(told)}; expected {', '.join(wanted)}")
+            given = np.stack(np.broadcast_arrays(*(np.asarray(given[f], np.float32) for f in wanted)), -1)
+        try:
+            return np.asarray(given, np.float32)
+        except (TypeError, ValueError):
+            raise DecisionError(f"{name}: not an array of numbers, expected {self._shape(name)}") from None
+
+    def _mask(self, mask: ArrayLike | None, rows: Mapping[str, NDArray[Any]], one: bool) -> NDArray[np.bool_]:
+        if mask is None:
+            like = rows["choices"].shape[:2] if "choices" in rows else (len(rows["agent"]), self._arrays["mask"][2])
+            return np.ones(like, bool)
+        able = np.asarray(mask)
+        if able.dtype != np.bool_ and not np.isin(able, (0, 1)).all():
+            raise DecisionError("mask: expected true or false for each choice")
+        able = able.astype(bool)
+        able = able[None] if one and able.ndim == 1 else able
+        if able.ndim == 2 and not able.any(-1).all():
+            raise DecisionError(f"mask: nothing is allowed in row {int(np.flatnonzero(~able.any(-1))[0])}")
+        return able
+
+    def _index(self, index: ArrayLike | None, one: bool) -> NDArray[np.int64]:
+        agents = self.description["agents"]
+        which = np.asarray(-1 if index is None else index)
+        if index is None or which.dtype.kind not in "iu" or ((which < 0) | (which >= agents)).any():
+            raise DecisionError(
+                f"index: expected which agent decides, whole numbers from 0 to {agents - 1}, got {which.tolist()}"
+            )
+        return which.astype(np.int64).reshape(1) if one and which.ndim == 0 else which.astype(np.int64)
+
+    def _fits(self, name: str, x: NDArray[Any], count: int, rows: Mapping[str, NDArray[Any]]) -> None:
+        """DecisionError unless an array has the shape that the policy reads, and holds numbers."""
+        choices = rows["choices"].shape[1] if "choices" in rows and rows["choices"].ndim == 3 else None
+        wanted = [{"R": count, "K": choices}.get(size, size) for size in self._arrays[name][1:]]
+        fits = x.ndim == len(wanted) and all(size in (None, have) for size, have in zip(wanted, x.shape, strict=True))
+        if not fits:
+            raise DecisionError(f"{name}: expected {self._shape(name)}, got {list(x.shape)}")
+        if x.dtype.kind == "f" and not np.isfinite(x).all():
+            bad = tuple(np.argwhere(~np.isfinite(x))[0])
+            feature, value = self.features[name][bad[-1]], float(x[bad])
+            raise DecisionError(f"{name}: '{feature}' of row {bad[0]} is {value}, expected a finite number")
+
+    def _noise(self, rows: Mapping[str, NDArray[Any]], rng: np.random.Generator | None) -> NDArray[np.float32]:
+        """A row an agent; zeros where nothing is drawn."""
+        width = [rows["mask"].shape[1] if size == "K" else size for size in self._arrays["noise"][2:]]
+        shape = (len(rows["agent"]), *width)
+        if rng is None:
+            return np.zeros(shape, np.float32)
+        uniform = self.description["chance"] == "uniform"
+        return rng.random(shape, np.float32) if uniform else rng.standard_normal(shape, np.float32)
+
+    def _shape(self, name: str) -> str:
+        features = self.features.get(name, ())
+        told = f" ({', '.join(features)})" if features else ""
+        return f"[{', '.join(map(str, self._arrays[name][1:]))}], the first left out for one agent{told}"

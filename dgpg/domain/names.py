@@ -1,0 +1,40 @@
+"""What the numbers are that agents see and do, for whoever meets a policy without its environment."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One number: its name, unit and meaning."""
+
+    name: str
+    unit: str = "1"
+    meaning: str = ""
+
+
+@dataclass(frozen=True)
+class Names:
+    """Of every feature and of what actions are made of, in order."""
+
+    agent: tuple[Feature, ...]
+    """Of an agent, F."""
+    choices: tuple[Feature, ...] = ()
+    """Of each of its choices, C."""
+    action: tuple[Feature, ...] = ()
+    """Of each of the A numbers of a continuous action, or the one unit that is split; what a choice is, otherwise."""
+
+    def json(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+
+def numbered(kind: str, count: int) -> tuple[Feature, ...]:
+    """Names where a domain gives none: "agent 0", "agent 1", ...
+
+    >>> [one.name for one in numbered("agent", 2)]
+    ['agent 0', 'agent 1']
+    """
+    return tuple(Feature(f"{kind} {n}") for n in range(count))

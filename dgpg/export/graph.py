@@ -1,0 +1,123 @@
+"""The decision of single agents as one function of tensors: rows in, rows out, any number of them and of choices."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from dgpg.domain import Decision
+from dgpg.errors import ConfigError
+from dgpg.learning.actions import Box, Categorical, Simplex, distributions, logits
+from dgpg.learning.networks import Independent
+from dgpg.learning.rounds import Team
+
+KINDS = {Categorical: "choice", Box: "numbers", Simplex: "split"}
+CHANCE = {distributions.Gaussian: "normal", logits.Gaussian: "normal", distributions.Beta: "elsewhere"}
+"""What a draw is made of, by distribution; Beta's inverse is in SciPy alone, the rest has no chance."""
+
+
+class Decide(nn.Module):
+    """What each of R agents does, given what it sees: normalisation, mask and units are inside.
+
+    `index` says which agents they are, and is asked for where it matters: networks, bounds or starts of their own.
+    `noise` decides a draw: uniform numbers `[R]` for choices, standard normal ones for the rest.
+    """
+
+    low: Tensor
+    high: Tensor
+    start: Tensor
+
+    def __init__(self, team: Team) -> None:
+        super().__init__()
+        if team.rounds is not None:
+            raise ConfigError(
+                "this policy was trained with intent rounds: an agent decides by what others announce, which a file "
+                "for one agent does not hold yet; train with --set coordination.rounds=0"
+            )
+        self.actor, self.action = deepcopy(team.actor).cpu().eval(), team.kind
+        self.own = isinstance(self.actor.sharing, Independent)
+        plain = isinstance(team.kind, Categorical)
+        self.chance = "uniform" if plain else CHANCE.get(type(getattr(team.kind, "distribution", None)), "none")
+        low, high = (team.kind.low, team.kind.high) if isinstance(team.kind, Box) else (torch.zeros(0), torch.zeros(0))
+        start = team.kind.start if isinstance(team.kind, Simplex) else torch.zeros(0)
+        for name, x in (("low", low), ("high", high), ("start", start)):
+            self.register_buffer(name, x.detach().cpu().float())
+
+    @property
+    def drawn(self) -> bool:
+        """Whether it draws from noise that it is given."""
+        return self.chance in ("uniform", "normal")
+
+    @property
+    def kind(self) -> str:
+        """choice, numbers or split."""
+        return KINDS[type(self.action)]
+
+    def inputs(self, decision: Decision) -> dict[str, Tensor]:
+        """The rows of every agent of a decision's environments, by the name of the input; noise is zero."""
+        seen = decision.observation
+        envs, agents, choices = seen.mask.shape
+        found = {"agent": seen.agent.flatten(0, 1)}
+        if self.own or self.kind != "choice":
+            found = {"index": torch.arange(agents).repeat(envs)} | found
+        if seen.choices.shape[-1]:
+            found["choices"] = seen.choices.flatten(0, 1)
+        if self.kind != "numbers":
+            found["mask"] = seen.mask.flatten(0, 1)
+        if self.drawn:
+            width = {"choice": (), "numbers": self.low.shape[1:], "split": (choices,)}[self.kind]
+            found["noise"] = torch.zeros(envs * agents, *width)
+        return {name: x.detach().cpu() for name, x in found.items()}
+
+    def outputs(self) -> tuple[str, ...]:
+        """Names, in order."""
+        return (
+            *(("log_probability",) if self.kind == "choice" else ()), "greedy", *(("sampled",) if self.drawn else ())
+        )  # fmt: skip
+
+    def forward(
+        self,
+        agent: Tensor,
+        index: Tensor | None = None,
+        choices: Tensor | None = None,
+        mask: Tensor | None = None,
+        noise: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
+        """`outputs`, a row an agent: log pi(k) `[R, K]` of choices, the action without chance, one that is drawn."""
+        if choices is None:
+            choices = agent.new_zeros(agent.shape[0], 1, 0)
+        able = torch.ones_like(choices[..., :1], dtype=torch.bool).squeeze(-1) if mask is None else mask
+        policy = self.action.parameters(self._raw(agent, choices, index), able)
+        greedy = self._units(self.action.greedy(policy), index)
+        found = (policy,) if self.kind == "choice" else ()
+        if noise is None:
+            return (*found, greedy)
+        return (*found, greedy, self._units(self._draw(policy, noise), index))
+
+    def _raw(self, agent: Tensor, choices: Tensor, index: Tensor | None) -> Tensor:
+        """Outputs of the network: of the one there is, or of each agent's own."""
+        if not self.own:
+            raw: Tensor = self.actor(*self.actor.features(agent, choices))
+            return raw
+        named = {name: x[index] for name, x in self.actor.named_parameters()}
+        inputs = self.actor.features(agent.unsqueeze(1), choices.unsqueeze(1))
+        own: Tensor = torch.func.functional_call(self.actor, named, inputs)
+        return own.squeeze(1)
+
+    def _draw(self, policy: Tensor, noise: Tensor) -> Tensor:
+        if isinstance(self.action, Categorical):
+            return self.action.sample(policy, noise)
+        assert isinstance(self.action, Box | Simplex)
+        assert isinstance(self.action.distribution, distributions.Gaussian | logits.Gaussian)
+        return self.action.distribution.drawn(policy, noise)
+
+    def _units(self, action: Tensor, index: Tensor | None) -> Tensor:
+        """In the environment's units, as the kind's own `to_env`, of the rows' agents."""
+        if self.kind == "choice":
+            return action
+        if self.kind == "numbers":
+            low, high = self.low[index], self.high[index]
+            return low + (high - low) * action
+        return (self.start[index] + action).softmax(-1)
