@@ -11,7 +11,7 @@ import torch
 from gymnasium import spaces
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from dgpg.domain import Settings, Step
+from dgpg.domain import Feature, Names, Settings, Step, numbered
 
 from . import toy
 from .planted import broken, deciding, observing, returning
@@ -142,6 +142,14 @@ broken("declared_spaces", "a space of the batch", "'mask'", "[N, K]", "batch", e
 broken(
     "declared_spaces", "another action space", "MultiDiscrete",
     env=declaring(lambda env: setattr(env, "action_space", spaces.Discrete(3))),
+)  # fmt: skip
+broken(
+    "named", "a feature without its name", "names(config).agent", "6 names", "taken out",
+    names=lambda self, config: Names((Feature("a"),)),
+)  # fmt: skip
+broken(
+    "named", "one name for two", "names(config).choices", "twice: b", "split",
+    names=lambda self, config: Names(numbered("agent", 6), (Feature("b"),) * 4),
 )  # fmt: skip
 broken("observations", "numpy's float64", "observation.agent", "float32", "float64", "numpy",
        env=observing(agent=lambda env, x: x.double()))  # fmt: skip

@@ -139,14 +139,10 @@ class Alignment:
             )
         if low < DOUBTFUL:
             return "it may not be trusted: it does not point where the cost falls; train with mappo or ippo-local"
-        if self.alone is not None and self.alone.lost > HALF:
-            return (
-                "use alpha 0.5 falling to 0: it points the right way, but following it alone is nearer to even draws "
-                f"than to the best rule ({self.alone.said}), so it leaves out something that costs"
-            )
         if self.trusted:
             return "it may be trusted with a large alpha: it points where the cost falls and knows its blocks apart"
-        if self.symmetric and low >= TRUSTED and self.worst > 0:
+        half = self.alone is not None and self.alone.lost > HALF
+        if self.symmetric and low >= TRUSTED and self.worst > 0 and not half:
             return (
                 "it may be trusted with a large alpha if its blocks are alike: it points where the cost falls, and its "
                 "potential takes all blocks for alike, so that a control with shuffled blocks does not apply"
@@ -155,6 +151,11 @@ class Alignment:
             return (
                 "use a small alpha that falls to 0: it is no better than with its blocks shuffled, so it takes them "
                 "for alike or for one another (right only if they are alike); check the order and size of its data"
+            )
+        if half:
+            return (
+                "use alpha 0.5 falling to 0: it points the right way, but following it alone is nearer to even draws "
+                f"than to the best rule ({self.alone and self.alone.said}), so it leaves out something that costs"
             )
         if not SIZE[0] < self.scale < SIZE[1]:
             return (

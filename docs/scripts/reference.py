@@ -22,6 +22,8 @@ PAGES = {
     "testing": "The kit for pytest",
     "showing": "Tables and figures",
     "scaffold": "New plugins",
+    "export": "Export",
+    "deploy": "Policies in use",
     "bridges": "Bridges",
 }
 """A page a room, and its title."""

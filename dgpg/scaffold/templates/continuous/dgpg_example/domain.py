@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from dgpg.domain import Baseline
+from dgpg.domain import Baseline, Feature, Names
 
 from . import config as settings
 from .baselines import InProportion, MeritOrder
@@ -50,6 +50,15 @@ class ExampleDomain:
     def training(self, algorithm: str) -> Mapping[str, Any]:
         """Tuned settings."""
         return TUNED if algorithm == "dg-pg" else {}
+
+    def names(self, config: settings.Config) -> Names:
+        """Of what a pump sees and does."""
+        seen = (
+            Feature("size", "1", "less 1"),
+            Feature("price", "1", "over the mean, less 1"),
+            Feature("demand", "1", "level"),
+        )
+        return Names(seen, action=(Feature("flow", "volume a step"),))
 
 
 domain = ExampleDomain()

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from dgpg.domain import Baseline
+from dgpg.domain import Baseline, Feature, Names
 
 from . import config as settings
 from .baselines import BySpeed, Soonest
@@ -40,6 +40,11 @@ class ExampleDomain:
     def baselines(self, config: settings.Config) -> Sequence[Baseline]:
         """Rules with the same information."""
         return [Soonest(), BySpeed(config.speeds)]
+
+    def names(self, config: settings.Config) -> Names:
+        """Of what a client sees and does."""
+        servers = Feature("drain", "steps", "to work off the backlog"), Feature("run time", "steps", "of the job there")
+        return Names((Feature("job", "work", "of mean 1"),), servers, (Feature("server", "", "that the job goes to"),))
 
 
 domain = ExampleDomain()
