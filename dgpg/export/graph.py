@@ -56,7 +56,7 @@ class Decide(nn.Module):
         return KINDS[type(self.action)]
 
     def inputs(self, decision: Decision) -> dict[str, Tensor]:
-        """The rows of every agent of a decision's environments, by the name of the input; noise is zero."""
+        """A row `[B N, ...]` for every agent of a decision, by the name of the input; noise is zero."""
         seen = decision.observation
         envs, agents, choices = seen.mask.shape
         found = {"agent": seen.agent.flatten(0, 1)}

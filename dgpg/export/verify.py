@@ -25,7 +25,7 @@ SPAN = 3.0
 
 @torch.no_grad()
 def recorded(graph: Decide, team: Team, env: Environment, least: int, seed: int) -> dict[str, Tensor]:
-    """What agents that act see along episodes of the policy, at least so many rows; the noise of each is drawn."""
+    """What agents that act see along episodes of the policy, at least so many rows `[R, ...]`; noise is drawn."""
     chance, parts, count = random.generator(random.derive(seed, "export")), list[dict[str, Tensor]](), 0
     decision = env.reset()
     while count < least:
@@ -41,7 +41,7 @@ def recorded(graph: Decide, team: Team, env: Environment, least: int, seed: int)
 
 
 def with_noise(graph: Decide, rows: Rows, chance: torch.Generator) -> dict[str, Tensor]:
-    """The same rows with a draw of their own."""
+    """The same rows `[R, ...]` with a draw of their own."""
     if not graph.drawn:
         return dict(rows)
     make = torch.rand if graph.chance == "uniform" else torch.randn
@@ -49,7 +49,7 @@ def with_noise(graph: Decide, rows: Rows, chance: torch.Generator) -> dict[str, 
 
 
 def cases(graph: Decide, known: Rows, seed: int) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """Recorded rows, random ones far around them, the ends of every range, masks of one choice, fewer choices."""
+    """Rows `[R, ...]`: recorded, random far around those, ends of the ranges, masks of one choice, fewer choices."""
     chance = random.generator(random.derive(seed, "verify"))
     features = [name for name in ("agent", "choices") if name in known]
     low = {name: known[name].flatten(0, -2).min(0).values for name in features}

@@ -77,7 +77,7 @@ def export(run: Path, out: Path, form: Format = "onnx", decisions: int = 10_000,
 
 
 def description(trained: Trained, run: Path, graph: Decide, rows: Mapping[str, Tensor], agents: int) -> dict[str, Any]:
-    """What a reader who has the folder alone should know."""
+    """What a reader who has the folder alone should know; `rows` are `[R, ...]` of each input."""
     names, (_, config) = names_of(trained, rows, graph), RunFolder.open(run)
     inputs = {name: _seen(getattr(names, name), rows[name]) for name in ("agent", "choices") if name in rows}
     bounds = {"low": graph.low.tolist(), "high": graph.high.tolist()} if graph.kind == "numbers" else {}
@@ -102,7 +102,7 @@ def description(trained: Trained, run: Path, graph: Decide, rows: Mapping[str, T
 
 
 def names_of(trained: Trained, rows: Mapping[str, Tensor], graph: Decide) -> Names:
-    """The domain's names, or numbers where it gives none."""
+    """The domain's names, or numbers where it gives none, for rows `[R, ...]` of each input."""
     given = trained.domain.names(trained.config) if isinstance(trained.domain, SupportsNames) else Names(())
     width = {name: rows[name].shape[-1] if name in rows else 0 for name in ("agent", "choices")}
     numbers = graph.low.shape[1] if graph.kind == "numbers" else 1

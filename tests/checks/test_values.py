@@ -119,7 +119,23 @@ def test_the_command_prints_every_check_and_its_reason(monkeypatch, capsys):
     shown = capsys.readouterr().out
     assert "pass  api_version" in shown and "skip  conservation: the model declares no" in shown
     assert "1 passed, 0 failed, 1 skipped" in shown
-    assert "alignment: direction" in shown and "states\nthe model: " in shown
+    assert "alignment: direction" in shown and "steps of cost\ndirection in states that others lead to: " in shown
+    assert "\nfollowed without learning, on the same arrivals: " in shown and "even draws" in shown
+    assert "\nthe model: " in shown
+
+
+def test_the_model_is_measured_as_far_as_asked_for(monkeypatch, capsys):
+    only(monkeypatch, "api_version")
+    small = ("cloud", "--json", "--set", "num_agents=4", "--set", "candidates=3", "--set", "horizon=8")
+    assert run(monkeypatch, *small, "--no-alignment") in (0, None)
+    assert json.loads(capsys.readouterr().out)["alignment"] is None
+    states = []
+    for moments in (1, 2):
+        assert run(monkeypatch, *small, "--moments", str(moments), "--lookahead", "1") in (0, None)
+        found = json.loads(capsys.readouterr().out)["alignment"]
+        assert found["lookahead"] == 1 and len(found["along"]) == 2 and found["alone"]["even"] > 0
+        states.append(found["states"])
+    assert states[1] == 2 * states[0]
 
 
 def test_the_command_fails_with_a_failed_check_and_has_json(monkeypatch, capsys):
