@@ -34,7 +34,7 @@ def test_an_episode_by_hand() -> None:
     assert (second["waiting_buffers"], second["waiting_queues"]) == (0, 1)
     assert (second["machines_on"], second["usd_per_hour"]) == (2, 4)
     assert second["stranded_share"] == pytest.approx(3 * 0.25 / 4)
-    # Four jobs of equal weight, one of which waited a step; the mean over the four steps is told, all of it in the last.
+    # Four jobs of equal weight, one of which waited a step: their mean over four steps is told, all in the last.
     assert [x["wait_mean_steps"] for x in told[:-1]] == [0, 0, 0]
     assert told[-1]["wait_mean_steps"] / 4 == pytest.approx(0.25)
     assert told[-1]["wait_p50_steps"] == 0 and told[-1]["wait_over_limit"] == 0
