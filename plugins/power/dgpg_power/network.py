@@ -273,7 +273,12 @@ def _check_sizes(network: Network) -> str:
     if not network.num_units:
         return "no unit in service that can produce, expected at least one: check the status and limits of the units"
     if not (network.load > 0).any():
-        return "no bus has a load above 0, expected at least one: check the demand (Pd and Gs)"
+        found = "no bus has a load above 0, expected at least one"
+        for n in np.flatnonzero(network.unit_min < 0)[:1]:
+            demand = f"Pd of bus {network.bus_number[network.unit_bus[n]]}"
+            unit = f"unit {network.unit_name[n]} takes up to {-network.unit_min[n]:g} MW"
+            return f"{found}; {unit} as a dispatchable load, which is a choice: give what must be served as {demand}"
+        return f"{found}: check the demand (Pd and Gs)"
     number, count = np.unique(network.bus_number, return_counts=True)
     if (count > 1).any():
         return f"bus number {number[count > 1][0]} occurs more than once, expected distinct numbers: renumber the buses"

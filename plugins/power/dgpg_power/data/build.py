@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from dgpg.errors import DataError
 from dgpg_power.config import Flow
 from dgpg_power.network import BoolArray, FloatArray, IntArray, Network, validate
 
 from .case import Case, Matrix, positions
-from .costs import ROUNDING, Cost, kink_table, unit_costs
+from .costs import ROUNDING, Cost, kink_table, unit_cost, unit_costs
 
 # Columns, from 0; MATPOWER User's Manual, tables B-1 to B-3.
 BUS, TYPE, PD, GS, AREA = 0, 1, 2, 4, 6
@@ -45,7 +47,8 @@ def to_network(case: Case) -> Network:
     physics = branch_physics(branch[lines], case.base_mva, case.flow)
     _check_room(case.branch, lines, physics)
     costs = _costs(case, len(gen), units)
-    notes = (*case.notes, *kept.notes, *_load_notes(bus[live]), *physics.notes, *_cost_notes(costs))
+    unsaid = _condensers_cost(case, gen, kept)
+    notes = (*case.notes, *kept.notes, *unsaid, *_load_notes(bus[live]), *physics.notes, *_cost_notes(costs))
     names = tuple(case.unit_name[n] if case.unit_name else f"gen{n + 1}" for n in units)
     kinds = tuple(case.unit_kind[n] if case.unit_kind else "thermal" for n in units)
     network = _assemble(case, (bus[live], gen[units], branch[lines]), physics, costs, (names, kinds), notes)
@@ -76,10 +79,29 @@ def kept_rows(case: Case) -> Kept:
     live = bus[:, TYPE] != ISOLATED
     if not live.any():
         raise DataError(f"{case.where}: every bus is isolated (type {ISOLATED}), expected a connected grid")
+    isolated = _counted(int((~live).sum()), "isolated bus", "isolated buses", "left out")
+    dead = live & _dead(case, bus, gen, branch, live)
+    live = live & ~dead
     units, unit_notes = _kept_units(case.gen, gen, bus[:, BUS], live)
     lines, line_notes = _kept_lines(case.branch, branch, bus[:, BUS], live)
-    isolated = _counted(int((~live).sum()), "isolated bus", "isolated buses", "left out")
-    return Kept(np.flatnonzero(live), units, lines, (*isolated, *unit_notes, *line_notes))
+    cut = _counted(int(dead.sum()), "bus", "buses", "cut off, without load: left out")
+    return Kept(np.flatnonzero(live), units, lines, (*isolated, *cut, *unit_notes, *line_notes))
+
+
+def _dead(case: Case, bus: FloatArray, gen: FloatArray, branch: FloatArray, live: BoolArray) -> BoolArray:
+    """Buses of islands that ask for nothing and must give nothing, `[nb]`: of such the DC optimum is 0."""
+    ends = [_known(case.branch, branch[:, end], bus[:, BUS]) for end in (FROM, TO)]
+    on = (branch[:, ON] > 0) & live[ends[0]] & live[ends[1]]
+    graph = coo_array((np.ones(int(on.sum())), (ends[0][on], ends[1][on])), shape=(len(bus),) * 2)
+    island = connected_components(graph, directed=False)[1]
+    at = _known(case.gen, gen[:, GEN_BUS], bus[:, BUS])
+    must = at[(gen[:, STATUS] > 0) & ((gen[:, PMIN] > 0) | (gen[:, PMAX] < 0))]
+    asks = (bus[:, PD] != 0) | (bus[:, GS] != 0)
+    asks[must] = True
+    if not (asks & live).any():  # what is wrong with such a case is said elsewhere
+        return np.zeros(len(bus), bool)
+    dead: BoolArray = ~np.isin(island, island[asks & live])
+    return dead
 
 
 def _assemble(
@@ -271,6 +293,14 @@ def _check_room(matrix: Matrix, lines: IntArray, physics: BranchPhysics) -> None
         low, high = physics.flow_min[at], physics.flow_max[at]
         found = f"rateA, angmin and angmax leave flows from {low:g} to {high:g} MW"
         raise DataError(f"{matrix.at(int(lines[at]))}: {found}, expected the first below the second: correct them")
+
+
+def _condensers_cost(case: Case, gen: FloatArray, kept: Kept) -> tuple[str, ...]:
+    """A note on what condensers cost, if they do."""
+    bus = case.bus.array(13)[kept.bus, BUS]
+    here = np.isin(gen[:, GEN_BUS], bus) & (gen[:, STATUS] > 0) & (gen[:, PMIN] == 0) & (gen[:, PMAX] == 0)
+    cost = sum(unit_cost(case.gencost, int(row)).at_rest for row in np.flatnonzero(here))
+    return (f"condensers cost {cost:g} $ per hour whatever is done: not counted",) if cost else ()
 
 
 def _ramp(gen: FloatArray) -> FloatArray:

@@ -27,6 +27,11 @@ class Cost:
     fall: float = 0.0
     """Largest share by which the marginal cost fell in the source, at most `ROUNDING`."""
 
+    @property
+    def at_rest(self) -> float:
+        """At an output of 0, $ per hour."""
+        return self.constant + sum(-slope * kink for kink, slope in zip(self.kink, self.slope, strict=True) if kink < 0)
+
 
 def unit_cost(matrix: Matrix, row: int) -> Cost:
     """The cost in a row of gencost; DataError names the row if it is malformed or not convex."""
@@ -37,8 +42,8 @@ def unit_cost(matrix: Matrix, row: int) -> Cost:
     width = {1: 4 + 2 * n, 2: 4 + n}.get(int(model), 0)
     if not width or model not in (1, 2):
         raise DataError(f"{at}: model {model:g}, expected 1 (points) or 2 (polynomial)")
-    if n != values[3] or n < 3 - model:
-        raise DataError(f"{at}: n is {values[3]:g}, expected a whole number of at least {3 - model:g}")
+    if n != values[3] or n < 4 - 2 * model:
+        raise DataError(f"{at}: n is {values[3]:g}, expected a whole number of at least {4 - 2 * model:g}")
     if len(values) < width:
         raise DataError(f"{at}: expected {width} numbers for n = {n}, got {len(values)}: correct n or the row")
     return _polynomial(values[4:width], at) if model == 2 else _points(np.array(values[4:width]), at)
@@ -57,6 +62,10 @@ def _polynomial(coefficients: tuple[float, ...], at: str) -> Cost:
 def _points(values: FloatArray, at: str) -> Cost:
     """Straight pieces between points x1 y1 x2 y2 ...; the first and last go on beyond the points."""
     x, y = values[::2], values[1::2]
+    again = np.append(False, (np.diff(x) == 0) & (np.diff(y) == 0))  # a point that is there twice
+    x, y = x[~again], y[~again]
+    if len(x) < 2:
+        raise DataError(f"{at}: all points are the same one, expected two that differ: give a second, or model 2")
     if not (np.diff(x) > 0).all():
         raise DataError(f"{at}: the outputs of the points do not ascend, expected x1 < x2 < ...: sort them")
     slope = np.diff(y) / np.diff(x)
