@@ -19,7 +19,9 @@ from dgpg_traffic.network.incidence import Incidence, Routes, pack, stack_rows, 
 from dgpg_traffic.network.network import Network
 from dgpg_traffic.network.paths import Graph, cheapest
 
-ROUNDS = 50
+ROUNDS = 100
+ROUGH = 1e-3
+"""Gap of the first solutions on given routes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,12 +70,12 @@ def solve(
         routes, flow = _first(network, graph)
     else:
         routes, flow = _used(start, network.demand)
+    met: list[IntArray] = []
+    inner = ROUGH
     for count in range(1, ROUNDS + 1):
         incidence = Incidence(routes, network.num_links)
         demand = torch.from_numpy(np.array(network.demand))[None]
         splits = torch.from_numpy(flow / flow.sum(-1, keepdims=True))[None]
-        # The routes are still to change: a gap well below that of the round is enough for their prices.
-        inner = tolerance / 2 if count > 3 else 1e-3
         found = assign(links, incidence, demand, objective, start=splits, tolerance=inner)
         flow = (found.splits[0] * demand[0, :, None]).numpy()
         price = objective.price(links, found.flow)[0].numpy()
@@ -81,8 +83,12 @@ def solve(
         paid = float(price @ found.flow[0].numpy())
         gap = 1 - float(network.demand @ least) / paid if paid > 0 else 0.0  # nobody can save where nobody pays
         if gap <= tolerance:
-            return _solution(network, links, objective, (routes, flow), found.flow, gap, count)
-        routes, flow = _joined(routes, flow, new)
+            whole = _joined(routes, flow, met)
+            return _solution(network, links, objective, whole, found.flow, gap, count)
+        # The routes are still to change: a gap well below that of the round is enough for their prices.
+        inner = max(tolerance / 2, min(ROUGH, gap / 10))
+        met.append(new)
+        routes, flow = _joined(*_carrying(routes, flow), [new])
     message = f"column generation has a gap of {gap:.1e} after {ROUNDS} rounds, expected {tolerance:.1e}"
     raise SolverError(f"{network.name}: {objective.name}: {message}: allow a larger tolerance")
 
@@ -95,17 +101,21 @@ def _first(network: Network, graph: Graph) -> tuple[Routes, FloatArray]:
 
 def _used(start: Solution, demand: FloatArray) -> tuple[Routes, FloatArray]:
     """The routes of a solution that carry flow, with flows of the same shares of another demand."""
-    flow = start.route_flow * (demand / start.route_flow.sum(-1))[:, None]
-    pair, links, flows = unpack(start.routes, flow)
+    return _carrying(start.routes, start.route_flow * (demand / start.route_flow.sum(-1))[:, None])
+
+
+def _carrying(routes: Routes, flow: FloatArray) -> tuple[Routes, FloatArray]:
+    """The routes that carry flow: others are found again should they be wanted."""
+    pair, links, flows = unpack(routes, flow)
     used = flows > 0
     return pack(pair[used], links[used], flows[used])
 
 
-def _joined(routes: Routes, flow: FloatArray, new: IntArray) -> tuple[Routes, FloatArray]:
-    """The routes with one more for each pair, `[N, P]`, without flow; one that is there already is not added."""
+def _joined(routes: Routes, flow: FloatArray, new: list[IntArray]) -> tuple[Routes, FloatArray]:
+    """The routes with more of each pair, `[N, P]` each, without flow; what is there already is not added."""
     pair, links, flows = unpack(routes, flow)
-    pairs = np.concatenate([pair, np.arange(len(new))])
-    return pack(pairs, stack_rows([links, new]), np.concatenate([flows, np.zeros(len(new))]))
+    every = np.tile(np.arange(len(flow)), len(new))
+    return pack(np.concatenate([pair, every]), stack_rows([links, *new]), np.concatenate([flows, np.zeros(len(every))]))
 
 
 def _solution(

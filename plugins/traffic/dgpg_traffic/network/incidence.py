@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from dgpg_traffic.arrays import BoolArray, FloatArray, IntArray
@@ -58,8 +59,7 @@ def pack(pair: IntArray, links: IntArray, score: FloatArray, most: int | None = 
     Returns:
         The routes and their scores `[N, K]`, 0 in empty slots.
     """
-    rows, index = np.unique(np.column_stack([pair, links]), axis=0, return_inverse=True)
-    total = np.bincount(index.reshape(-1), score)
+    rows, total = _distinct(np.column_stack([pair, links]), score)
     order = np.lexsort((-total, rows[:, 0]))
     rows, total = rows[order], total[order]
     count = np.bincount(rows[:, 0])
@@ -71,6 +71,18 @@ def pack(pair: IntArray, links: IntArray, score: FloatArray, most: int | None = 
     packed[rows[kept, 0], slot[kept]] = rows[kept, 1 : 1 + length]
     scores[rows[kept, 0], slot[kept]] = total[kept]
     return Routes(packed), scores
+
+
+def _distinct(rows: IntArray, score: FloatArray) -> tuple[IntArray, FloatArray]:
+    """The rows that differ, `[R, P]`, in an order that only they decide, and the sums of their scores.
+
+    By hashes, and exactly: `numpy.unique` sorts whole rows, which took most of the time of column generation.
+    """
+    weight = np.random.default_rng(0).integers(1, 2**63, rows.shape[1], dtype=np.uint64)  # fixed, no chance
+    order = np.lexsort((((rows + 1).astype(np.uint64) * weight).sum(1), rows[:, 0]))
+    rows = rows[order]
+    other = np.append(True, (rows[1:] != rows[:-1]).any(1))
+    return rows[other], np.add.reduceat(score[order], np.flatnonzero(other))
 
 
 def unpack(routes: Routes, score: FloatArray) -> tuple[IntArray, IntArray, FloatArray]:
@@ -101,7 +113,9 @@ class Incidence:
         """(N, K)."""
         self.exists = torch.as_tensor(routes.exists, device=device)
         """Which slots hold a route, `[N, K]`."""
-        self._links = _matrices(routes.links.reshape(-1, routes.links.shape[-1]), num_links, *self._kind)
+        flat = routes.links.reshape(-1, routes.links.shape[-1])
+        row, at = np.nonzero(flat >= 0)
+        self._links = _matrices(row, flat[row, at], (len(flat), num_links), *self._kind)
 
     def flow(self, route_flow: Tensor) -> Tensor:
         """Flow on each link, `[..., L]`, of flows on routes `[..., N, K]`, 0 in empty slots."""
@@ -125,12 +139,19 @@ class Incidence:
 
     @cached_property
     def _common(self) -> _Pair:
-        links = self.routes.links
-        n, k, p = links.shape
-        held = np.zeros((n, k, self.num_links + 1), bool)
-        np.put_along_axis(held, links, True, axis=-1)
-        both = np.take_along_axis(held[:, None, :, :], links[:, :, None, :], axis=-1)
-        return _matrices(np.where(both, links[:, :, None, :], -1).reshape(n * k * k, p), self.num_links, *self._kind)
+        """Links that routes k and j of a pair share, a row (n, k, j): each link joins all routes that use it."""
+        n, k, _ = self.routes.links.shape
+        pair, slot, at = np.nonzero(self.routes.links >= 0)
+        link = self.routes.links[pair, slot, at]
+        order = np.lexsort((slot, link, pair))
+        pair, slot, link = pair[order], slot[order], link[order]
+        begins = np.flatnonzero(np.append(True, (np.diff(pair) != 0) | (np.diff(link) != 0)))
+        size = np.diff(begins, append=len(pair))
+        many, start = np.repeat(size, size), np.repeat(begins, size)
+        one = np.repeat(np.arange(len(pair)), many)
+        other = np.repeat(start, many) + np.arange(len(one)) - np.repeat(many.cumsum() - many, many)
+        row = (pair[one] * k + slot[one]) * k + slot[other]
+        return _matrices(row, link[one], (n * k * k, self.num_links), *self._kind)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,15 +170,21 @@ class _Pair:
         return self
 
 
-def _matrices(rows: IntArray, columns: int, device: torch.device | None, dtype: torch.dtype) -> _Pair:
-    """Ones `[R, columns]` where a row lists the column; -1 stands for none."""
-    row, at = np.nonzero(rows >= 0)
-    index = torch.from_numpy(np.stack([row, rows[row, at]]))
-    ones = torch.ones(index.shape[1], dtype=dtype)
+def _matrices(
+    row: IntArray, column: IntArray, shape: tuple[int, int], device: torch.device | None, dtype: torch.dtype
+) -> _Pair:
+    """Ones at these places of a matrix, and its transpose."""
+    matrix = csr_array((np.ones(len(row)), (row, column)), shape=shape)
+    return _Pair(*(_on_device(one, device, dtype) for one in (matrix, matrix.T.tocsr())))
+
+
+def _on_device(matrix: Any, device: torch.device | None, dtype: torch.dtype) -> Tensor:
+    """A CSR matrix of SciPy, by indices of 32 bits: products take half the time that those of 64 do."""
+    first, column = (torch.from_numpy(x.astype(np.int32)) for x in (matrix.indptr, matrix.indices))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta", category=UserWarning)
-        coo = torch.sparse_coo_tensor(index, ones, (len(rows), columns), check_invariants=False)
-        return _Pair(coo.to_sparse_csr().to(device), coo.t().to_sparse_csr().to(device))
+        values = torch.from_numpy(matrix.data).to(dtype)
+        return torch.sparse_csr_tensor(first, column, values, matrix.shape, check_invariants=False).to(device)
 
 
 def _apply(pair: _Pair, values: Tensor) -> Tensor:
@@ -173,6 +200,8 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, pair: _Pair, values: Tensor) -> Tensor:
         ctx.pair = pair
+        if len(values) == 1:  # of one instance, half the time of a product of matrices
+            return torch.mv(pair.matrix, values[0])[None]
         return (pair.matrix @ values.t()).t()
 
     @staticmethod

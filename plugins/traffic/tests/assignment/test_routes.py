@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 
 from dgpg.errors import ConfigError
 from dgpg.files import cache as store
@@ -89,6 +91,32 @@ def test_the_optimum_on_real_routes_is_that_on_all(tmp_path: Path, data_file: Ca
     assert time.process_time() - began < 30
     _check(network, routes, 6)
     assert max(_excess(network, routes, level) for level in (0.6, 0.9, 1.2)) < 1e-4
+
+
+@pytest.mark.slow
+def test_routes_of_a_large_network_are_made_in_a_minute(tmp_path: Path) -> None:
+    """As many nodes, links and pairs as Barcelona: 33 x 33 crossings, 7,920 pairs of 90 zones at random."""
+    side, rng = 33, np.random.default_rng(0)
+    number = np.arange(side * side).reshape(side, side)
+    right, down = (number[:, :-1], number[:, 1:]), (number[:-1], number[1:])
+    roads = [np.stack([x.ravel(), y.ravel()]) for a, b in (right, down) for x, y in ((a, b), (b, a))]
+    ends = np.concatenate(roads, 1)
+    ends = ends[:, rng.permutation(ends.shape[1])[:3800]]
+    _, part = connected_components(csr_array((np.ones(3800), ends), shape=(side**2,) * 2), connection="strong")
+    zones = rng.permutation(np.flatnonzero(part == np.bincount(part).argmax()))[:90]
+    origin, destination = (x.ravel() for x in np.meshgrid(zones, zones, indexing="ij"))
+    apart = origin != destination
+    main = rng.random(3800) < 0.3
+    network = Network(
+        name="city", node_number=np.arange(side**2), through=np.ones(side**2), place=np.zeros((side**2, 2)),
+        tail=ends[0], head=ends[1], capacity=np.where(main, 3000.0, 900), free_time=rng.uniform(0.5, 1.5, 3800),
+        b=np.full(3800, 0.15), power=np.full(3800, 4.0), length=np.ones(3800),
+        origin=origin[apart], destination=destination[apart], demand=rng.lognormal(1.6, 0.9, int(apart.sum())),
+    )  # fmt: skip
+    began = time.process_time()
+    routes = generate(network, cache=tmp_path)
+    assert time.process_time() - began < 60  # measured under 30 s beside other work
+    _check(network, routes, 6)
 
 
 def test_routes_are_read_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

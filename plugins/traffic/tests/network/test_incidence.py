@@ -5,8 +5,10 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from dgpg_traffic.network.incidence import Incidence, Routes, pack, unpack
+from dgpg_traffic.network.incidence import Incidence, Routes, _distinct, pack, unpack
 
 LINKS = np.array([[[0, 2, -1], [1, 3, -1], [-1, -1, -1]], [[4, -1, -1], [-1, -1, -1], [-1, -1, -1]], [[2, 4, 0]] * 3])
 LINKS[2, 1, 2], LINKS[2, 2] = -1, (1, 3, 4)
@@ -78,3 +80,16 @@ def test_a_copy_does_the_same() -> None:
     incidence = Incidence(Routes(LINKS), 5)
     cost = torch.arange(5.0).double()
     assert torch.equal(deepcopy(incidence).cost(cost), incidence.cost(cost))
+
+
+@given(data=st.data(), width=st.integers(1, 4), rows=st.integers(1, 30))
+def test_rows_that_differ_are_those_of_numpy(data: st.DataObject, width: int, rows: int) -> None:
+    drawn = data.draw(
+        st.lists(st.lists(st.integers(-1, 2), min_size=width, max_size=width), min_size=rows, max_size=rows)
+    )
+    table, score = np.array(drawn), np.arange(rows, dtype=float)
+    found, total = _distinct(table, score)
+    expected, place = np.unique(table, axis=0, return_inverse=True)
+    back = np.lexsort(found.T[::-1])
+    np.testing.assert_array_equal(found[back], expected)
+    np.testing.assert_allclose(total[back], np.bincount(place.reshape(-1), score))
