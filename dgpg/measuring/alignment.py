@@ -18,7 +18,7 @@ Why these and no others: docs/adr/0009-alignment-is-a-direction-and-a-control.md
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,6 +38,7 @@ from dgpg.domain import (
 from dgpg.learning import Task
 from dgpg.learning.actions import kind_of
 from dgpg.measuring import moments
+from dgpg.measuring.evaluate import Watch, unwatched
 from dgpg.measuring.moments import Array, Even, Sample
 from dgpg.measuring.rules import BiggestFirst, following
 from dgpg.measuring.statistics import Costs, difference
@@ -45,7 +46,6 @@ from dgpg.measuring.tries import tries_of
 from dgpg.measuring.verdict import Alignment, Alone, Along, Interval
 from dgpg.runs import launch
 
-Tell = Callable[[str, float], None]
 ALIKE = 1e-4
 """Part of the guidance below which a shuffle of the blocks changes nothing but rounding."""
 GROUPS = 4
@@ -66,11 +66,7 @@ class Plan:
     """Steps of cost that a choice is charged with; None until what it does has died out, at most the horizon."""
 
 
-def unwatched(what: str, share: float) -> None:
-    """Nobody is told."""
-
-
-def checked(plan: launch.Plan, how: Plan, seed: int, tell: Tell = unwatched) -> Alignment:
+def checked(plan: launch.Plan, how: Plan, seed: int, tell: Watch = unwatched) -> Alignment:
     """`measure` of what `launch.probe` made, beside the domain's rules for the same instance but the optimum."""
     domain, config = plan.domain, plan.config
     found = domain.baselines(config) if isinstance(domain, SupportsBaselines) else ()
@@ -82,7 +78,7 @@ def _to_beat(rule: Baseline) -> bool:
     return not isinstance(rule, SupportsRole) or rule.role == "baseline"
 
 
-def measure(task: Task, plan: Plan, seed: int, rules: Sequence[Baseline] = (), tell: Tell = unwatched) -> Alignment:
+def measure(task: Task, plan: Plan, seed: int, rules: Sequence[Baseline] = (), tell: Watch = unwatched) -> Alignment:
     """Measure on fresh episodes of the task's environment, which is left in an arbitrary state.
 
     Args:
@@ -120,7 +116,7 @@ def _alone(task: Task) -> Baseline:
 
 @torch.no_grad()
 def _episodes(
-    env: Environment, plays: Sequence[Any], draws: tuple[int, ...], seed: int, tell: Tell
+    env: Environment, plays: Sequence[Any], draws: tuple[int, ...], seed: int, tell: Watch
 ) -> dict[str, Costs]:
     """Cost an agent and step of each policy over one episode of each environment, all from the same state, `[B]`."""
     env.reset()

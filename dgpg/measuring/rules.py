@@ -18,9 +18,9 @@ from dgpg.domain import (
     Observation,
     SupportsBlockPotential,
 )
-from dgpg.errors import PluginError
 from dgpg.learning import guidance
 from dgpg.learning.actions import ActionKind, Box, Simplex
+from dgpg.measuring.tries import joint, of_choices
 
 STEPS, RATE = 100, 0.3
 """Of the descent by `DescendPotential`, and its first step in log-odds, which falls to 0."""
@@ -97,14 +97,8 @@ def following(
         PluginError: a mapping for the other kind of action.
     """
     if isinstance(kind, Box | Simplex):
-        if not isinstance(mapping, JointMapping):
-            raise PluginError(
-                "continuous actions need a mapping with state(actions, context), see dgpg.domain.protocols"
-            )
-        return DescendPotential(model, mapping, kind)
-    if not isinstance(mapping, AgentMapping):
-        raise PluginError("choices need a mapping with base_state and influence, see dgpg.domain.protocols")
-    return GreedyPotential(model, mapping)
+        return DescendPotential(model, joint(mapping), kind)
+    return GreedyPotential(model, of_choices(mapping))
 
 
 @dataclass(frozen=True)

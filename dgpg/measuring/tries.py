@@ -140,12 +140,18 @@ def tries_of(env: Environment, mapping: AgentMapping | JointMapping) -> Choices 
         PluginError: a mapping for the other kind of action.
     """
     kind = kind_of(env.action_space)
-    if isinstance(kind, Box | Simplex):
-        if not isinstance(mapping, JointMapping):
-            raise PluginError(
-                "continuous actions need a mapping with state(actions, context), see dgpg.domain.protocols"
-            )
-        return Numbers(kind, mapping)
+    return Numbers(kind, joint(mapping)) if isinstance(kind, Box | Simplex) else Choices(of_choices(mapping))
+
+
+def joint(mapping: AgentMapping | JointMapping) -> JointMapping:
+    """The mapping of continuous actions; PluginError for one of choices."""
+    if not isinstance(mapping, JointMapping):
+        raise PluginError("continuous actions need a mapping with state(actions, context), see dgpg.domain.protocols")
+    return mapping
+
+
+def of_choices(mapping: AgentMapping | JointMapping) -> AgentMapping:
+    """The mapping of choices; PluginError for one of continuous actions."""
     if not isinstance(mapping, AgentMapping):
         raise PluginError("choices need a mapping with base_state and influence, see dgpg.domain.protocols")
-    return Choices(mapping)
+    return mapping
