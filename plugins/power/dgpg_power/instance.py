@@ -79,7 +79,7 @@ def _own_lines(network: Network, factors: FloatArray, loading: FloatArray) -> In
 def _measured(system: System, notes: tuple[str, ...]) -> Instance:
     """Prices, scales and lines to watch from the optimum of sampled moments."""
     grid = make_grid(system, torch.device("cpu"))
-    load, best = _optima(system, grid)
+    load, best, share = _optima(system, grid)
     fine, price = best.solved, _overload_price(system.config, best)
     base = grid.loop_flow - load[fine] @ grid.bus_factors.mT
     loading, base = grid.loading(best.flow[fine]), grid.loading(base)
@@ -91,7 +91,7 @@ def _measured(system: System, notes: tuple[str, ...]) -> Instance:
     origin = "" if system.config.prices.overload else ", twice the dearest line's in 97 % of sampled moments"
     more = (
         f"overload price {price:g} $ per MWh{origin}",
-        _congestion(int((binding > 0).sum()), 1 - float(fine.float().mean())),
+        _congestion(int((binding > 0).sum()), share),
     )
     return Instance(
         **vars(system) | {"tariff": replace(system.tariff, overload=price)},
@@ -102,32 +102,58 @@ def _measured(system: System, notes: tuple[str, ...]) -> Instance:
     )
 
 
-def _optima(system: System, grid: Grid) -> tuple[torch.Tensor, opf.Optimum]:
-    """Loads `[S, nb]` of sampled moments and the optimum of each; ConfigError if none has one."""
+@dataclass(frozen=True)
+class _Unserved:
+    """Shares of the sampled moments that have no dispatch within all limits, by cause."""
+
+    low: float
+    """They ask for less than units give at least."""
+    high: float
+    """They ask for more than units give at most."""
+    lines: float
+    """Units could, lines could not."""
+
+
+def _optima(system: System, grid: Grid) -> tuple[torch.Tensor, opf.Optimum, _Unserved]:
+    """Loads `[S, nb]` of sampled moments, the optimum of each, and why some have none; ConfigError if all."""
     seed = random.derive(system.config.seed, "statistics")
     episodes = tape([draw(np.random.default_rng(seed + e), system) for e in range(SAMPLES)], torch.device("cpu"))
     every = torch.linspace(0, system.config.horizon, min(MOMENTS, system.config.horizon + 1)).long()
     load, least, most = (x[every].flatten(0, 1) for x in (episodes.forecast, episodes.least, episodes.most))
     best = opf.optimum(grid, load, load.sum(-1), least, most, None, opf.HARD)
+    asked, low, high = (x.sum(-1) for x in (load, least, most))
+    causes = (asked < low, asked > high, ~best.solved & (asked >= low) & (asked <= high))
     if not bool(best.solved.any()):
-        raise ConfigError(f"{system.network.name}: no sampled demand can be served {_cure(load, least, most)}")
-    return load, best
+        raise ConfigError(f"{system.network.name}: no sampled demand can be served {_cure(grid, load, least, most)}")
+    return load, best, _Unserved(*(float(cause.float().mean()) for cause in causes))
 
 
-def _cure(load: torch.Tensor, least: torch.Tensor, most: torch.Tensor) -> str:
+def _cure(grid: Grid, load: torch.Tensor, least: torch.Tensor, most: torch.Tensor) -> str:
     """Why demand `[S, nb]` cannot be served by units from `least` to `most`, `[S, n]` in MW, and what to change."""
     asked, low, high = (x.sum(-1) for x in (load, least, most))
-    if bool((asked < low).all()):
-        return (
-            f"by units that give at least {float(low.min()):.0f} MW: it is at most {float(asked.max()):.0f} MW; raise "
-            "load.scale or load.low, or let units go below their minimum with commitment=relaxed"
-        )
-    if bool((asked > high).all()):
+    within = (asked >= low) & (asked <= high)
+    if not bool(within.any()):
+        if bool((asked < low).float().mean() >= 0.5):
+            lower = ", or let units go below their minimum with commitment=relaxed" if bool((least > 0).any()) else ""
+            ends = f"{float(low.min()):.0f} MW: it is at most {float(asked.max()):.0f} MW"
+            return f"by units that give at least {ends}; raise load.scale or load.low{lower}"
         return (
             f"by units that give at most {float(high.max()):.0f} MW: it is at least {float(asked.min()):.0f} MW; lower "
             "load.scale or load.high"
         )
-    return "within the line limits; raise limit_scale or lower load.scale"
+    load, least, most = load[within], least[within], most[within]
+
+    def served(load: torch.Tensor, least: torch.Tensor) -> bool:
+        return bool(opf.optimum(grid, load, load.sum(-1), least, most, None, opf.HARD).solved.any())
+
+    relaxed = least.clamp(max=0)
+    if bool((least > 0).any()) and served(load, relaxed):
+        return (
+            "within the line limits while every unit stays above its minimum output; let units go below it with "
+            "commitment=relaxed, or raise limit_scale"
+        )
+    lower = " or lower load.scale" if served(0.1 * load, relaxed) else ""
+    return f"within the line limits; raise limit_scale{lower}"
 
 
 def _overload_price(config: Config, best: opf.Optimum) -> float:
@@ -158,12 +184,18 @@ def _kept(system: System, trained: Instance, notes: tuple[str, ...]) -> Instance
     )
 
 
-def _congestion(binding: int, broken: float) -> str:
-    """A note on how many lines bind, and in what share of the moments limits cannot be kept."""
-    if not (binding or broken):
-        return "no line ever binds: merit order is optimal here; lower limit_scale for congestion"
-    lines = "1 line binds" if binding == 1 else f"{binding} lines bind"
-    return f"{lines} at times; {broken:.1%} of sampled moments cannot keep all limits"
+def _congestion(binding: int, unserved: _Unserved) -> str:
+    """A note on how many lines bind, and in what share of the moments limits cannot be kept, and which."""
+    if not (binding or unserved.lines):
+        lines = "no line ever binds: merit order is optimal here; lower limit_scale for congestion"
+    else:
+        often = "1 line binds" if binding == 1 else f"{binding} lines bind"
+        lines = f"{often} at times; {unserved.lines:.1%} of sampled moments cannot keep all limits"
+    if unserved.low:
+        lines += f"; {unserved.low:.1%} ask for less than the units give at least (commitment=relaxed takes that as 0)"
+    if unserved.high:
+        lines += f"; {unserved.high:.1%} ask for more than the units give at most"
+    return lines
 
 
 def _moments(x: torch.Tensor, least: float = 0.0) -> FloatArray:

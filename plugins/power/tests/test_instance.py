@@ -137,3 +137,34 @@ def test_the_domain_makes_parts_that_fit() -> None:
     assert (
         all(domain.training(name) == SAMPLED for name in ("mappo", "ippo")) and domain.training("ippo-local") == LOCAL
     )
+
+
+MUST_RUN = TWO_BUSES.replace("1 0 0 0 0 1 100 1 200 0;", "1 0 0 0 0 1 100 1 200 80;")
+"""The cheap unit must give 80 MW, and the line away from it carries 50."""
+
+
+def test_the_cure_for_minimum_outputs_that_lines_cannot_carry_works(tmp_path: Path) -> None:
+    path = tmp_path / "two.m"
+    path.write_text(MUST_RUN)
+    with pytest.raises(ConfigError, match=r"every unit stays above its minimum output; let .*commitment=relaxed, or"):
+        built(network=str(path), load={"scale": 0.9})
+    assert built(network=str(path), load={"scale": 0.9}, commitment="relaxed").tariff.overload > 0
+    assert built(network=str(path), load={"scale": 0.9}, limit_scale=2).tariff.overload > 0
+
+
+def test_the_cure_for_limits_alone_works(tmp_path: Path) -> None:
+    path = tmp_path / "two.m"
+    path.write_text(TWO_BUSES.replace("2 0 0 0 0 1 100 1 200 0", "2 0 0 0 0 1 100 1 10 0"))
+    with pytest.raises(ConfigError, match=r"within the line limits; raise limit_scale or lower load\.scale"):
+        built(network=str(path))
+    assert built(network=str(path), limit_scale=2).tariff.overload > 0
+    assert built(network=str(path), load={"scale": 0.5}).tariff.overload > 0
+
+
+def test_moments_below_the_minimum_outputs_are_told_from_congestion() -> None:
+    note = built(load={"scale": 0.1}).notes[-1]
+    assert note.startswith("no line ever binds") and "ask for less than the units give at least" in note
+    share = float(note.split("; ")[-1].split("%")[0])
+    network = built().network
+    assert 0 < share < 100 and 0.1 * 0.85 * network.load.sum() < network.unit_min.sum() < 0.1 * network.load.sum()
+    assert "ask for less" not in built(load={"scale": 0.1}, commitment="relaxed").notes[-1]

@@ -34,7 +34,8 @@ STEPS = 96
 QD, VM, VMAX, VMIN, PG, QG, QMAX, QMIN, ON = 3, 7, 11, 12, 1, 2, 3, 4, 10
 ENDS = ((13, 14), (15, 16))
 """Columns of MW and Mvar at either end of a line in a result; MATPOWER User's Manual, table B-3."""
-SLACK = 3
+HELD, SLACK, ISOLATED = 2, 3, 4
+"""Types of buses: voltage held, slack, isolated."""
 GEN_COLUMNS = 21
 VOLTAGE_ERROR, POWER_ERROR = 1e-4, 1e-3
 """Per unit and MW or Mvar that count as rounding."""
@@ -121,16 +122,31 @@ def read_source(config: Config) -> Source:
 
 
 def _slack(case: Case, kept: Kept) -> int:
-    """Position among the units of the first one in service at the slack bus, the one that PYPOWER moves."""
-    bus, gen = case.bus.array(13), case.gen.array(10)
-    reference = bus[bus[:, TYPE] == SLACK, 0]
-    there = np.flatnonzero(np.isin(gen[:, 0], reference) & (gen[:, STATUS] > 0))
-    if len(reference) != 1 or not np.isin(there[:1], kept.gen).any():
-        raise DataError(
-            f"{case.where}: {len(reference)} slack buses (type {SLACK} in mpc.bus), expected one whose first unit in "
-            "service is no condenser: give that type to the bus of a large unit"
+    """Position among the units of the one that PYPOWER moves: the first in service at the slack bus.
+
+    That is the bus of type 3, or, where no unit is in service there, the first of type 2 that has one.
+    """
+    bus, gen = case.bus.array(13)[kept.bus], case.gen.array(10)
+    on = gen[:, STATUS] > 0
+    served = np.isin(bus[:, 0], gen[on, 0])
+    named = bus[bus[:, TYPE] == SLACK, 0]
+    found = bus[(bus[:, TYPE] == SLACK) & served, 0]
+    if not len(found):
+        found = bus[(bus[:, TYPE] == HELD) & served, 0][:1]
+    remedy = f"give type {SLACK} in mpc.bus to the bus of one large unit in service"
+    if len(found) != 1:
+        said = f"slack buses {', '.join(f'{b:g}' for b in found)}" if len(found) else "no slack bus"
+        off = (
+            f" (no unit is in service at bus {named[0]:g}, or at one of type {HELD})"
+            if len(named) and not len(found)
+            else ""
         )
-    return int(np.flatnonzero(kept.gen == there[0])[0])
+        raise DataError(f"{case.where}: {said}{off}, expected one: {remedy}")
+    first = int(np.flatnonzero(on & (gen[:, 0] == found[0]))[0])
+    if first not in kept.gen:
+        which = f"the first unit in service at slack bus {found[0]:g} is a condenser (mpc.gen row {first + 1})"
+        raise DataError(f"{case.where}: {which}, expected one that can cover losses: {remedy}")
+    return int(np.flatnonzero(kept.gen == first)[0])
 
 
 @torch.no_grad()
@@ -181,6 +197,7 @@ def _posed(source: Source, moment: Moment) -> dict[str, object]:
     """The case at a moment: P, Q and shunt of a bus times its load over the source's, and what units give."""
     bus, gen, branch = source.case.bus.array(13), source.case.gen.array(10), source.case.branch.array(13)
     live = source.kept.bus
+    bus[np.setdiff1d(np.arange(len(bus)), live), TYPE] = ISOLATED  # PYPOWER leaves these out with all that is there
     nominal = bus[live, PD] + bus[live, GS]
     common = moment.load.sum() / nominal.sum()  # for reactive load where there is no active one
     scale = np.divide(moment.load, nominal, out=np.full_like(nominal, common), where=nominal != 0)

@@ -9,16 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pypower.api import ppoption, runpf
 from torch import Tensor
 from typer.testing import CliRunner
 
 from dgpg.cli import app
 from dgpg.domain import SupportsJudge
-from dgpg.errors import ConfigError
+from dgpg.errors import ConfigError, DataError
 from dgpg.measuring.evaluate import judge_of
 from dgpg_power.baselines import baselines
 from dgpg_power.config import Config
 from dgpg_power.data.build import TAP, R
+from dgpg_power.data.load import load_case
+from dgpg_power.data.write import matpower_text
 from dgpg_power.domain import domain
 from dgpg_power.instance import build
 from dgpg_power.judge import judge
@@ -153,3 +156,55 @@ def test_the_command_line_shows_the_judge_where_it_is_asked_for(tmp_path: Path) 
     assert all(row["judged, steps"] == 8 and row["AC losses, MW"] > 0 for row in found["judge"])
     assert "judge" not in json.loads(dgpg("evaluate", run, "--episodes", "1", "--json"))
     assert "judged by an independent simulator" in dgpg("evaluate", run, "--episodes", "1", "--judge")
+
+
+def edited(folder: Path, gen: dict[tuple[int, int], float], bus: dict[tuple[int, int], float] | None = None) -> Config:
+    """case9 with some numbers of mpc.gen and mpc.bus changed."""
+    case = load_case("case9")
+    for name, changes in (("gen", gen), ("bus", bus or {})):
+        rows = [list(row) for row in getattr(case, name).rows]
+        for (row, column), value in changes.items():
+            rows[row][column] = value
+        case = replace(case, **{name: replace(getattr(case, name), rows=tuple(map(tuple, rows)))})
+    path = folder / "grid.m"
+    path.write_text(matpower_text(case, "grid"))
+    return Config(network=str(path), horizon=6)
+
+
+def test_the_slack_is_the_unit_that_pypower_moves(tmp_path: Path) -> None:
+    for gen, bus in (({}, {}), ({(0, 7): 0.0}, {}), ({(0, 7): 0.0}, {(1, 1): 1.0}), ({}, {(0, 1): 2.0, (2, 1): 3.0})):
+        config = edited(tmp_path, gen, bus)
+        build.cache_clear()
+        source, asked = judge.read_source(config), moment(config, 0.5)
+        case = judge._posed(source, asked)
+        found, success = runpf(case, ppoption(VERBOSE=0, OUT_ALL=0))
+        assert success, (gen, bus)
+        moved = np.flatnonzero(np.abs(found["gen"][source.kept.gen, 1] - asked.output) > 1e-3)
+        assert moved.tolist() == [source.slack], (gen, bus)
+
+
+def test_a_case_without_one_slack_bus_is_refused_by_bus(tmp_path: Path) -> None:
+    def refused(message: str, gen: Any, bus: Any) -> None:
+        config = edited(tmp_path, gen, bus)
+        build.cache_clear()
+        with pytest.raises(DataError, match=message):
+            judge.read_source(config)
+
+    refused(r"grid.m: slack buses 1, 2, expected one: give type 3", {}, {(1, 1): 3.0})
+    nowhere = {(1, 1): 1.0, (2, 1): 1.0}
+    refused(r"no slack bus \(no unit is in service at bus 1, or at one of type 2\)", {(0, 7): 0.0}, nowhere)
+    condenser = {(0, 8): 0.0, (0, 9): 0.0}
+    refused(r"at slack bus 1 is a condenser \(mpc.gen row 1\)", condenser, {})
+
+
+def test_a_bus_that_is_cut_off_is_no_part_of_the_power_flow(tmp_path: Path) -> None:
+    case = load_case("case9")
+    rows = (*case.bus.rows, (10.0, 1.0, *(0.0,) * 4, 1.0, 1.0, 0.0, 345.0, 1.0, 1.1, 0.9))
+    path = tmp_path / "more.m"
+    path.write_text(matpower_text(replace(case, bus=replace(case.bus, rows=rows)), "more"))
+    config = Config(network=str(path), horizon=6)
+    one, other = (
+        judge.solve(judge.read_source(config), moment(config)),
+        judge.solve(judge.read_source(CASE9), moment(CASE9)),
+    )
+    assert one is not None and other is not None and one.losses == pytest.approx(other.losses)
