@@ -18,7 +18,7 @@ from dgpg_traffic.network.network import Network, validate
 
 from .constant import constant_times
 from .names import file_or
-from .units import Units, read_units
+from .units import ASSUMED, CONFIG, Units, read_units
 from .zones import joined, zone_nodes
 
 NODE, LINK, DEMAND = "node.csv", "link.csv", "demand.csv"
@@ -27,6 +27,8 @@ _COLUMNS = {
     LINK: ("from_node_id", "to_node_id", "length"),
     DEMAND: ("o_zone_id", "d_zone_id", "volume"),
 }
+LONGEST = 120.0
+"""Minutes of a median link above which units were guessed wrongly: lengths are metres or feet."""
 _VDF = ("vdf_fftt", "vdf_alpha", "vdf_beta", "vdf_cap")
 _OPTIONAL = {
     NODE: ("node_type", "x_coord", "y_coord"),
@@ -43,7 +45,7 @@ def read_gmns(folder: Path) -> Network:
     )
     number = _node_numbers(nodes)
     through = np.array([kind.lower() != "centroid" for kind in nodes.column("node_type")])
-    zones = zone_nodes(nodes.whole("zone_id", blank=-1), ~through)
+    zones = zone_nodes(nodes.whole("zone_id", low=-1, blank=-1), ~through)
     _check_directed(links)
     at = {int(value): position for position, value in enumerate(number)}
     free_time, times_told = _free_time(links, read_units(folder))
@@ -164,6 +166,11 @@ def _free_time(links: Rows, units: Units) -> tuple[FloatArray, str]:
     computed = units.minutes * links.numbers("length") / np.where(speed > 0, speed, 1.0)
     if not missing.any():
         return given, "free-flow times are vdf_fftt, in minutes"
-    middle = f"{np.median(computed[missing]):.3g} min in the median"
+    median = float(np.median(computed[missing]))
+    if units is ASSUMED and median > LONGEST:
+        found = f"{median:.3g} min in the median, if lengths are kilometres or miles"
+        expected = f"expected at most {LONGEST:g}: write {CONFIG} with the units in its columns long_length and speed"
+        raise DataError(f"{links.path}: free-flow times are {found}, {expected}")
+    middle = f"{median:.3g} min in the median"
     some = "" if missing.all() else f" on {missing.sum()} of {len(missing)} links"
     return np.where(missing, computed, given), f"free-flow times are length / free_speed{some}, {middle}; {units.told}"

@@ -132,8 +132,10 @@ def _read(path: Path) -> _File:
 def _links(file: _File) -> tuple[IntArray, FloatArray, list[str]]:
     """Node numbers `[L, 2]`, `_COLUMNS` and the toll `[L, 6]`, and the place of each row."""
     ends, values = [], []
-    for at, text in file.lines:
-        cells = text.replace(";", " ").split()
+    rows = [(at, text.replace(";", " ").split()) for at, text in file.lines]
+    if rows and not any(map(_is_number, rows[0][1])):  # a header that is no comment
+        del rows[0]
+    for at, cells in rows:
         if len(cells) < 7:
             wanted = f"init_node, term_node, {', '.join(_COLUMNS)}"
             raise DataError(f"{at}: expected at least 7 fields, got {len(cells)}: {wanted}")
@@ -145,7 +147,7 @@ def _links(file: _File) -> tuple[IntArray, FloatArray, list[str]]:
     if (count := file.count("NUMBER OF LINKS")) != len(ends):
         at, _ = file.tags["NUMBER OF LINKS"]
         raise DataError(f"{at}: <NUMBER OF LINKS> is {count}, found {len(ends)} rows: the file may be truncated")
-    return np.array(ends), np.array(values), [at for at, _ in file.lines]
+    return np.array(ends), np.array(values), [at for at, _ in rows]
 
 
 def _numbering(ends: IntArray, nodes: int, link_at: list[str]) -> IntArray:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dgpg.convex import ConvexLayer, require
 from dgpg.files import CONTEXTS
+from dgpg_traffic.arrays import FloatArray
 from dgpg_traffic.config import Config
 from dgpg_traffic.instance import Instance, build
 from dgpg_traffic.models.potentials import OptimumDistance
@@ -27,8 +28,15 @@ class ProgramDistance(OptimumDistance):
         super().__init__(instance, memory)
         network, self.per_pair = instance.network, instance.config.agents_per_pair
         self.usual = torch.from_numpy(network.demand.copy())
-        self.capacity = torch.from_numpy(network.capacity.copy())
-        self.layer = optimum_layer(instance)
+        self.size = self.sizes(instance)
+        self.layer = optimum_layer(instance, self.size.numpy())
+
+    def sizes(self, instance: Instance) -> Tensor:
+        """Of flows, `[L]`: capacities or, where these are far less, the flows of the usual optimum."""
+        demand = torch.from_numpy(instance.by_agent(instance.network.demand.copy()))[None].float()
+        capacity = torch.from_numpy(instance.network.capacity.copy())
+        usual = OptimumDistance.solve(self, demand, torch.zeros_like(capacity)[None].float())
+        return usual[0].double().maximum(capacity)
 
     def solve(self, demand: Tensor, residual: Tensor) -> Tensor:
         """Flows of links `[B, L]`, as of `OptimumDistance`.
@@ -42,33 +50,33 @@ class ProgramDistance(OptimumDistance):
     def flows(self, demand: Tensor, residual: Tensor) -> Tensor:
         """Flows of links `[B, L]`, float64, differentiable in demand `[B, N]` and residual `[B, L]`."""
         of_pairs = demand.double().view(len(demand), len(self.usual), -1).sum(-1)
-        load, _ = self.layer(of_pairs / self.usual, residual.double() / self.capacity)
-        found: Tensor = load * self.capacity
+        load, _ = self.layer(of_pairs / self.usual, residual.double() / self.size)
+        found: Tensor = load * self.size
         return found
 
 
-def optimum_layer(instance: Instance) -> ConvexLayer:
-    """Loads y = x / capacity `[*, L]` of the system optimum, of demand over usual demand and residual over capacity.
+def optimum_layer(instance: Instance, size: FloatArray) -> ConvexLayer:
+    """Loads y = x / size `[*, L]` of the system optimum, of demand over usual demand and residual over size.
 
-    min sum of t0 capacity (y + b y^(p + 1)), y = residual / capacity + the flows of routes h, usual demand times the
-    variable; each pair's add up to its demand. Everything is of size one: in vehicles the solver ended 0.1 % above the
-    optimum, and took 80 times as long.
+    min sum of t0 size (y + b (size / capacity)^p y^(p + 1)), y = residual / size + the flows of routes h, usual demand
+    times the variable; each pair's add up to its demand. Everything is of size one: in vehicles the solver ended 0.1 %
+    above the optimum, and took 80 times as long.
     """
     cp = require("cvxpy")
     network, exists = instance.network, instance.routes.exists
     pair, links = np.nonzero(exists)[0], instance.routes.links[exists]
     row, at = np.nonzero(links >= 0)
     uses = csr_matrix((np.ones(len(row)), (links[row, at], row)), shape=(network.num_links, len(pair)))
-    brings = diags(1 / network.capacity) @ uses @ diags(network.demand[pair])
+    brings = diags(1 / size) @ uses @ diags(network.demand[pair])
     sums = csr_matrix((np.ones(len(pair)), (pair, np.arange(len(pair)))), shape=(network.num_pairs, len(pair)))
     h, y = cp.Variable(len(pair), name="h"), cp.Variable(network.num_links, name="y")
     demand, residual = cp.Parameter(network.num_pairs, name="demand"), cp.Parameter(network.num_links, name="residual")
-    weight = network.free_time * network.capacity
+    weight, b = network.free_time * size, network.b * (size / network.capacity) ** network.power
     weight = weight / max(weight.mean(), 1e-12)
     cost = weight @ y
     for power in np.unique(network.power[network.b > 0]):
         of = np.flatnonzero((network.power == power) & (network.b > 0))
-        cost = cost + (weight * network.b)[of] @ cp.power(y[of], power + 1)
+        cost = cost + (weight * b)[of] @ cp.power(y[of], power + 1)
     rules = [y == residual + brings @ h, sums @ h == demand, h >= 0]
     with warnings.catch_warnings():
         # Second-order cones stand for powers, exact to 1e-6; cvxpy advises power cones, which cvxpylayers refuses.

@@ -148,6 +148,20 @@ def test_units_are_those_of_the_configuration(tmp_path: Path, config: str, facto
     assert told in network.notes[0]
 
 
+def test_metres_are_not_taken_for_kilometres(tmp_path: Path) -> None:
+    metres = LINK.replace("1,2,2,900", "1,2000,2,900").replace("1,5,1,700", "1,5000,1,700")
+    with pytest.raises(
+        DataError, match=r"link\.csv: free-flow times are 4e\+03 min in the median, if lengths are kilom"
+    ):
+        _changed(tmp_path, metres)
+    network = _changed(tmp_path, metres, config="long_length,speed\nmeters,kph\n")
+    np.testing.assert_allclose(network.free_time, [2, 4.5, 12])
+
+
+def test_nodes_of_no_zone_may_say_so_by_minus_one(tmp_path: Path) -> None:
+    assert _changed(tmp_path, node=NODE.replace("middle,20,", "middle,20,-1")).origin.tolist() == [0]
+
+
 def test_a_unit_that_is_not_known_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"config\.csv:2: long_length: found 'furlong', expected one unit, such as m, km"

@@ -178,6 +178,11 @@ def test_a_node_file_needs_no_header(tmp_path: Path) -> None:
     assert load_network(str(_write(tmp_path))).place[[0, 2]].tolist() == [[0.5, -1], [2, 3]]
 
 
+def test_a_header_of_links_need_not_be_a_comment(tmp_path: Path) -> None:
+    plain, bare = _write(tmp_path / "a"), _write(tmp_path / "b", NET.replace("~\tinit", "\tinit"))
+    np.testing.assert_array_equal(load_network(str(bare)).free_time, load_network(str(plain)).free_time)
+
+
 def test_a_node_that_is_placed_twice_is_refused(tmp_path: Path) -> None:
     (tmp_path / "town_node.tntp").write_text(NODES + "1 0 0 ;\n")
     with pytest.raises(DataError, match=r"town_node\.tntp:4: node 1 occurs twice, expected one row a node"):

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -55,6 +56,17 @@ def test_both_solvers_agree_on_sioux_falls(data_file: Callable[[str], Path]) -> 
 @pytest.mark.parametrize("power", [(4, 4, 2, 1, 1), (2.5, 1.7, 3.3, 1, 1)])
 def test_both_solvers_agree_whatever_the_powers(tmp_path: Path, power: tuple[float, ...]) -> None:
     compare(diamond(tmp_path, power))
+
+
+def test_both_solvers_agree_where_capacities_mean_nothing() -> None:
+    grid = built(network="grid", queues=False)
+    network = grid.network
+    ones = replace(network, capacity=np.ones(network.num_links), b=network.b / network.capacity**network.power)
+    demand, none = demands(grid, (0.8, 1.2)).float(), torch.zeros(2, network.num_links)
+    ours, theirs = (
+        model(replace(grid, network=ones)).solve(demand, none) for model in (OptimumDistance, ProgramDistance)
+    )
+    torch.testing.assert_close(theirs, ours, rtol=1e-3, atol=1.0)  # of thousands of vehicles
 
 
 def differences(instance: Instance, level: float, pairs: int) -> None:
