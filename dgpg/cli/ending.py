@@ -56,6 +56,8 @@ def told(command: Callable[[], None]) -> None:
     """Run it; a mistake is one message, not a traceback."""
     try:
         command()
+    except KeyboardInterrupt:  # before there is a command
+        fail("interrupted", 130)
     except DgpgError as error:
         fail(f"error: {error}")
     except OSError as error:  # the terminal's end, or a file that only a plugin knows

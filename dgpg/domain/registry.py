@@ -112,7 +112,8 @@ def broken(point: EntryPoint, why: str) -> PluginError:
     """Of a plugin that cannot be imported: whose it is, what happened, and what to do."""
     name, version = owner(point)
     try:
-        shows = f". `python -c 'import {point.module}'` shows where"
+        named = ".".join(filter(None, (point.module, point.attr)))
+        shows = f". `python -c 'import {point.module}; {named}'` shows where"
     except Exception:
         why, shows = "expected module:object", ""
     return PluginError(

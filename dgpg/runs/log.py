@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dgpg.errors import ConfigError
 from dgpg.runs.atomic import write_atomic, writing
 from dgpg.runs.overrides import parse_json
+
+Hook = Callable[[threading.ExceptHookArgs], object]
 
 
 class Reading(NamedTuple):
@@ -65,6 +68,7 @@ class RunLog:
         """What a user should know of the log that was found."""
         self._folder = folder
         self._events: Any = None
+        self._hook: Hook | None = None
 
     def start(self, iteration: int) -> None:
         """Open it after `iteration`: lines beyond the checkpoint are of work that is done again.
@@ -83,6 +87,7 @@ class RunLog:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             return
+        self._hook, threading.excepthook = threading.excepthook, _told_elsewhere(threading.excepthook)
         with writing(self._folder):
             self._events = SummaryWriter(str(self._folder / "events"), purge_step=iteration + 1)
 
@@ -113,7 +118,21 @@ class RunLog:
 
     def close(self) -> None:
         """Events to disk, and no more of them."""
-        if self._events is not None:
-            with writing(self._folder / "events"):
-                self._events.close()
-            self._events = None
+        events, self._events = self._events, None
+        try:
+            if events is not None:
+                with writing(self._folder / "events"):
+                    events.close()
+        finally:
+            if self._hook is not None:
+                threading.excepthook, self._hook = self._hook, None
+
+
+def _told_elsewhere(before: Hook) -> Hook:
+    """A hook that leaves to who writes events what their thread raises, as on a full disk: it raises that again."""
+
+    def hook(raised: threading.ExceptHookArgs) -> None:
+        if not type(raised.thread).__module__.startswith("tensorboard."):
+            before(raised)
+
+    return hook

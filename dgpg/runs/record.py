@@ -152,10 +152,12 @@ class RunFolder:
 
     def close(self) -> None:
         """Flush the events, and let other processes have the folder."""
-        self._log.close()
-        if self._lock is not None:
-            release(self._lock)
-            self._lock = None
+        try:
+            self._log.close()
+        finally:
+            if self._lock is not None:
+                release(self._lock)
+                self._lock = None
 
 
 def begins(path: Path) -> bool:

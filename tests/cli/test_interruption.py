@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from dgpg.cli import ending
 from dgpg.learning import Trainer
 from dgpg.runs import restoring
 
@@ -23,6 +24,15 @@ SELDOM = ["train", "cloud", *TINY, "--iterations", 3000, "--set", "train.checkpo
 
 
 # --- told to stop
+
+
+def test_ctrl_c_before_there_is_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    def stopped() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as ended:
+        ending.told(stopped)
+    assert ended.value.code == 130 and capsys.readouterr().err == "interrupted\n"
 
 
 def training(out: str) -> subprocess.Popen[str]:

@@ -76,7 +76,7 @@ def test_a_plugin_that_cannot_be_imported(plugin: Plugins, source: str | None, v
     module = plugin(source, owner="dgpg-plugin-shop", shop=value)
     message = refused("shop")
     told = ("domain 'shop' of dgpg-plugin-shop 0.1", f"'{module}:{value}'", "pip uninstall dgpg-plugin-shop")
-    for part in (*told, f"python -c 'import {module}'", *parts):
+    for part in (*told, f"python -c 'import {module}; {module}.{value}'", *parts):
         assert part in message
 
 

@@ -1,16 +1,20 @@
 """The log of a run folder, and a run killed at any moment."""
 
+import contextlib
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 import torch
 
+from dgpg.errors import RunError
 from dgpg.runs import RunFolder, record
 
 from ..folders import CPU, line, names, state
@@ -58,6 +62,26 @@ def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
     accumulator = EventAccumulator(str(folder / "events"))
     accumulator.Reload()
     return {tag: [(e.step, e.value) for e in accumulator.Scalars(tag)] for tag in accumulator.Tags()["scalars"]}
+
+
+def test_a_disk_that_is_full_of_events_is_one_message(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorBoard's thread would print a traceback beside it, which fails a test."""
+    gfile = pytest.importorskip("tensorboard.compat.tensorflow_stub.io.gfile")
+    hook = threading.excepthook
+
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run.start_log(0)
+    run.log(line(1))
+    monkeypatch.setattr(gfile.LocalFileSystem, "append", full)
+    with pytest.raises(RunError, match=r"cannot write .*events: No space left on device"):
+        for iteration in range(2, 100):
+            run.log(line(iteration))
+            run.save(iteration, state(iteration))
+    with contextlib.suppress(RunError):
+        run.close()
+    assert threading.excepthook is hook and RunFolder.open(run.path)[0].claim() is None
 
 
 def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
