@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -55,9 +56,22 @@ def test_a_changed_cell_makes_its_page_out_of_date() -> None:
 def test_every_table_is_shown_and_says_where_it_is_from() -> None:
     shown = "".join(path.read_text() for path in SCRIPT["pages"]())
     for name, found in TABLES.items():
-        assert f"<!-- table {name} -->" in shown, f"{name}.json is on no page"
+        assert re.search(rf"<!-- table {name}(: .*)? -->", shown), f"{name}.json is on no page"
         assert found["commands"] and found["commit"] and found["rows"], name
         assert all(len(row) == len(found["columns"]) for row in found["rows"]), name
+
+
+def test_a_page_shows_the_columns_that_it_asks_for() -> None:
+    found = {
+        "columns": ["a", "b", "c"],
+        "rows": [[1, 2.5, "x"], [3, 4.0, ""]],
+        "commit": "0123456789",
+        "commands": ["."],
+    }
+    page = "Before\n\n<!-- table one: c, a -->\nold\n<!-- end one -->\n"
+    written = SCRIPT["render"](page, {"one": found})
+    assert "| c | a |\n|---|---|\n| x | 1 |\n| | 3 |\n" in written and "2.5" not in written
+    assert SCRIPT["render"](written, {"one": found}) == written
 
 
 def test_what_a_script_emits_becomes_a_table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -4,10 +4,11 @@
     python docs/scripts/results.py --check    # check alone, as the tests and `make docs` do
 
 A page asks for a table by two markers, `<!-- table NAME -->` and `<!-- end NAME -->`; what is between them is written
-from docs/results/data/NAME.json. A figure is a number with a decimal point, a thousands comma, or one of %, s, ms, x,
-times behind it. Each sentence or row of README.md and of the pages of results that shows one, and each elsewhere in
-docs/ that links to results, has an entry in docs/results/data/said.json: the sentence with `#` for its figures, the
-figures, the tables they are from, and under `own` those that no table holds.
+from docs/results/data/NAME.json, all its columns or those of `<!-- table NAME: column, column -->`. A figure is a
+number with a decimal point, a thousands comma, or one of %, s, ms, x, times behind it. Each sentence or row of
+README.md and of the pages of results that shows one, and each elsewhere in docs/ that links to results, has an entry
+in docs/results/data/said.json: the sentence with `#` for its figures, the figures, the tables they are from, and under
+`own` those that no table holds.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
 DATA = ROOT / "docs" / "results" / "data"
-PLACES = re.compile(r"<!-- table (\S+) -->\n(?:.*\n)*?<!-- end \1 -->\n")
+PLACES = re.compile(r"<!-- table (\S+?)(?:: (.*))? -->\n(?:.*\n)*?<!-- end \1 -->\n")
 UNIT = r" ?%| (?:s|ms|times)\b|x\b"
 FIGURE = re.compile(
     r"(?<![\w.#])[-+]?(?:\d+(?:,\d{3})*\.\d+(?:e-?\d+)?|\d+(?:,\d{3})+|\d+e-?\d+"
@@ -51,21 +52,24 @@ def shown(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def table(name: str, found: Mapping[str, Any]) -> str:
-    """The table and where it is from, between its markers."""
-    columns = found["columns"]
+def table(name: str, found: Mapping[str, Any], asked: str | None = None) -> str:
+    """The table and where it is from, between its markers; the columns that are asked for, or all."""
+    held = found["columns"]
+    places = [held.index(column) for column in asked.split(", ")] if asked else range(len(held))
+    columns = [held[at] for at in places]
     lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
-    lines += [f"| {' | '.join(map(shown, row))} |" for row in found["rows"]]
+    lines += [f"| {' | '.join(shown(row[at]) for at in places)} |" for row in found["rows"]]
     origin = f"[data](data/{name}.json), commit {found['commit'][:7]}"
     if found.get("transcribed"):
         origin += ", taken over from the page of that commit, not written by the script"
     body = "\n".join(line.replace("|  |", "| |") for line in lines)
-    return f"<!-- table {name} -->\n{body}\n\n*{origin}.*\n<!-- end {name} -->\n"
+    marker = f"{name}: {asked}" if asked else name
+    return f"<!-- table {marker} -->\n{body}\n\n*{origin}.*\n<!-- end {name} -->\n"
 
 
 def render(text: str, tables: Mapping[str, Mapping[str, Any]]) -> str:
     """A page with its tables written anew."""
-    return PLACES.sub(lambda place: table(place[1], tables[place[1]]), text)
+    return PLACES.sub(lambda place: table(place[1], tables[place[1]], place[2]), text)
 
 
 def sentences(text: str) -> Iterator[str]:
