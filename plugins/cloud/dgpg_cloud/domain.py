@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import torch
 
-from dgpg.domain import Baseline, Names
+from dgpg.domain import Baseline, Names, Policy
 from dgpg_cloud import config as settings
 from dgpg_cloud.baselines import baselines
 from dgpg_cloud.env import CloudEnv
@@ -43,6 +44,14 @@ class CloudDomain:
     def baselines(self, config: settings.Config) -> Sequence[Baseline]:
         """Rules that see what a dispatcher sees, and rules that see more."""
         return baselines(config)
+
+    def figures(
+        self, config: settings.Config, policies: Mapping[str, Policy], folder: Path, seed: int
+    ) -> Sequence[Path]:
+        """Use, waits, machines and jobs, of the first policy, the best rule and a random choice."""
+        from dgpg_cloud.figures import draw  # dgpg.showing stands above all that training needs
+
+        return draw(config, policies, folder, seed)
 
     def transfer(self, trained: settings.Config, wished: settings.Config) -> settings.Config:
         """With the seconds of a step, pace and machines of the run, where both are of traces."""
