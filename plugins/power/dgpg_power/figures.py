@@ -19,6 +19,8 @@ from dgpg_power.network import FloatArray, IntArray, Network
 OPTIMUM = "dc-opf"
 EPISODES = 8
 """Episodes that line loading is measured on; the dispatch is that of the first."""
+MANY = 200
+"""Units above which one episode does: an optimum takes a second there."""
 DAY = 24
 """Steps of it that are shown."""
 BANDS = 6
@@ -48,7 +50,8 @@ def draw(config: Config, policies: Mapping[str, Policy], folder: Path, seed: int
     """
     name = held_against(policies, OPTIMUM)
     network = build(config).network
-    replays = {key: replay(config, policies[key], EPISODES, seed) for key in (name, OPTIMUM)}
+    episodes = EPISODES if network.num_units <= MANY else 1
+    replays = {key: replay(config, policies[key], episodes, seed) for key in (name, OPTIMUM)}
     drawn = [dispatch(folder / "dispatch.svg", network, replays)]
     if (lines := loaded(network, replays)).size:
         drawn.append(line_loading(folder / "line_loading.svg", network, replays, lines))

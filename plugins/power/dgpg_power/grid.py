@@ -48,6 +48,9 @@ class Grid:
     """True for wind and sun, `[N]`."""
     tariff: Tariff
 
+    binding: Tensor
+    """Lines that are known to bind at times, bool `[L]`."""
+
     def outputs(self, actions: Tensor, low: Tensor, high: Tensor, demand: Tensor) -> Tensor:
         """Outputs `[B, N]` for actions `[B, N, A]`: base points, and shares if A = 2.
 
@@ -116,4 +119,5 @@ def make_grid(system: System, device: torch.device, dtype: torch.dtype = torch.f
         unit_bus=torch.as_tensor(np.array(network.unit_bus), device=device),
         renewable=torch.as_tensor((kinds == "wind") | (kinds == "pv"), device=device),
         tariff=system.tariff,
+        binding=torch.as_tensor(np.array(system.binding), device=device),
     )

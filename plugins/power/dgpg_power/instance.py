@@ -19,6 +19,8 @@ from dgpg_power.system import LEAST_PRICE, System, configured
 
 SAMPLES = 64
 """Episodes whose optima give prices and scales; their moments are the sample."""
+LARGE, FEWER = 1000, 16
+"""Buses above which as many episodes do: a moment takes a second there, and so many lines vary less in the mean."""
 MOMENTS = 8
 """Moments of each of them."""
 OWN_LINES = 8
@@ -94,7 +96,7 @@ def _measured(system: System, notes: tuple[str, ...]) -> Instance:
         _congestion(int((binding > 0).sum()), share),
     )
     return Instance(
-        **vars(system) | {"tariff": replace(system.tariff, overload=price)},
+        **vars(system) | {"tariff": replace(system.tariff, overload=price), "binding": (binding > 0).numpy()},
         scales=scales,
         own_lines=_own_lines(system.network, system.bus_factors, loading.abs().amax(0).numpy()),
         broadcast=order[:BROADCAST_LINES].numpy(),
@@ -116,8 +118,11 @@ class _Unserved:
 
 def _optima(system: System, grid: Grid) -> tuple[torch.Tensor, opf.Optimum, _Unserved]:
     """Loads `[S, nb]` of sampled moments, the optimum of each, and why some have none; ConfigError if all."""
-    seed = random.derive(system.config.seed, "statistics")
-    episodes = tape([draw(np.random.default_rng(seed + e), system) for e in range(SAMPLES)], torch.device("cpu"))
+    seed, count = (
+        random.derive(system.config.seed, "statistics"),
+        FEWER if system.network.num_buses > LARGE else SAMPLES,
+    )
+    episodes = tape([draw(np.random.default_rng(seed + e), system) for e in range(count)], torch.device("cpu"))
     every = torch.linspace(0, system.config.horizon, min(MOMENTS, system.config.horizon + 1)).long()
     load, least, most = (x[every].flatten(0, 1) for x in (episodes.forecast, episodes.least, episodes.most))
     best = opf.optimum(grid, load, load.sum(-1), least, most, None, opf.HARD)
@@ -176,7 +181,7 @@ def _kept(system: System, trained: Instance, notes: tuple[str, ...]) -> Instance
     price = system.config.prices.overload or trained.tariff.overload
     more = f"overload price {price:g} $ per MWh; feature scales and lines to watch are those of the training's settings"
     return Instance(
-        **vars(system) | {"tariff": replace(system.tariff, overload=price)},
+        **vars(system) | {"tariff": replace(system.tariff, overload=price), "binding": trained.binding},
         scales=trained.scales,
         own_lines=trained.own_lines,
         broadcast=trained.broadcast,

@@ -207,9 +207,9 @@ def ptdf(network: Network) -> FloatArray:
     return result
 
 
-def bridges(network: Network) -> BoolArray:
-    """Which lines split the grid when they fail, `[nl]`."""
-    own = _own_transfer(network, ptdf(network))
+def bridges(network: Network, factors: FloatArray | None = None) -> BoolArray:
+    """Which lines split the grid when they fail, `[nl]`; `factors` is `ptdf(network)`, if it is at hand."""
+    own = _own_transfer(network, ptdf(network) if factors is None else factors)
     bridge = np.zeros(network.num_lines, bool)
     # A bridge carries all of a transfer between its ends; near 1 the graph decides, not the rounding.
     for line in np.flatnonzero(np.abs(1.0 - own) < 1e-6):

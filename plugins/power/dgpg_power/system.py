@@ -15,7 +15,7 @@ from dgpg.errors import ConfigError
 from dgpg_power.config import Config, Flow
 from dgpg_power.data.load import load_network
 from dgpg_power.data.rts import load_rts
-from dgpg_power.network import FloatArray, IntArray, Network, bridges, loop_flows, ptdf
+from dgpg_power.network import BoolArray, FloatArray, IntArray, Network, bridges, loop_flows, ptdf
 from dgpg_power.recorded import Recorded, folder_of, recorded
 from dgpg_power.reward import Tariff
 
@@ -57,6 +57,8 @@ class System:
     series: Recorded | None
     """Demand, limits and commitment by the hour, where there is a series."""
     tariff: Tariff
+    binding: BoolArray
+    """Lines whose limit has a price in some sampled moment, `[L]`; none before there is a sample."""
 
     @property
     def num_agents(self) -> int:
@@ -78,16 +80,18 @@ def configured(config: Config) -> tuple[System, tuple[str, ...]]:
 def made_of(config: Config, network: Network, series: Recorded | None = None) -> System:
     """The system of a network."""
     factors = ptdf(network)
+    bridge = bridges(network, factors)
     return System(
         config=config,
         network=network,
         bus_factors=factors,
         loop_flow=loop_flows(network, factors),
-        outage_factors=_outage_factors(network, factors),
-        trippable=np.flatnonzero(~bridges(network)),
+        outage_factors=_outage_factors(network, factors, bridge),
+        trippable=np.flatnonzero(~bridge),
         noise_factor=noise_factor(network, config.load.reach),
         series=series,
         tariff=Tariff(config.prices.overload or LEAST_PRICE, config.prices.imbalance, config.prices.curtailment),
+        binding=np.zeros(network.num_lines, bool),
     )
 
 
@@ -151,10 +155,10 @@ def _network(config: Config) -> tuple[Network, Recorded | None, tuple[str, ...]]
     return network, series, (size, said, *network.notes, *(series.notes if series else ()))
 
 
-def _outage_factors(network: Network, factors: FloatArray) -> FloatArray:
+def _outage_factors(network: Network, factors: FloatArray, bridge: BoolArray) -> FloatArray:
     """Columns of LODF for every line at once, see `dgpg_power.network.lodf`."""
     transfer = factors[:, network.line_from] - factors[:, network.line_to]
-    own, bridge = np.diag(transfer), bridges(network)
+    own = np.diag(transfer)
     result: FloatArray = transfer / np.where(bridge, np.inf, 1 - own)
     result[np.diag_indices(len(own))] = np.where(bridge, 0.0, -1.0)
     return result

@@ -10,6 +10,7 @@ from dgpg.domain import Decision
 from dgpg_power.baselines import Rule, baselines, redispatch
 from dgpg_power.config import Config
 from dgpg_power.env import PowerEnv
+from dgpg_power.programs import opf
 
 from .made import CPU, EXACT, built, environment, random_actions
 
@@ -102,3 +103,12 @@ def test_redispatch_is_merit_order_where_no_line_binds() -> None:
     merit = rules(network="case9", limit_scale=100.0, mismatch=EXACT)["merit-order"]
     base = merit.act(decision, torch.full((3, 3, 1), 0.5))[..., 0]
     torch.testing.assert_close(redispatch(env.grid, decision.context), base, rtol=1e-4, atol=1e-2)
+
+
+def test_a_rule_solves_a_moment_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    env, every = environment(3), rules()
+    decision, noise = env.reset(), torch.full((3, 3, 2), 0.5)
+    first = {name: every[name].act(decision, noise) for name in ("last-opf", "dc-opf")}
+    monkeypatch.setattr(opf, "optimum", None)
+    for name, action in first.items():
+        assert torch.equal(rules()[name].act(decision, noise), action)

@@ -51,14 +51,17 @@ def optimum(
     """Least-cost outputs within `low` and `high`; arguments are those of `pose`.
 
     Few lines ever bind, and a solution within the limits that were left out is a solution with them: limits enter the
-    program where merit order comes near them (or from the start: `lines`), and otherwise once a solution breaks them.
+    program of lines that are known to bind, else where merit order comes near them (or those of `lines`), and otherwise
+    once a solution breaks them.
     """
     load, demand, low, high = load.double(), demand.double(), low.double(), high.double()
     size = max(1, ENTRIES // low.shape[-1] ** 2)
-    parts = [
-        _optimum(grid, load[k], demand[k], low[k], high[k], None if outage is None else outage[k], limits, lines)
-        for k in (slice(first, first + size) for first in range(0, max(len(low), 1), size))
-    ]
+    parts = []
+    for first in range(0, max(len(low), 1), size):
+        k = slice(first, first + size)
+        out = None if outage is None else outage[k]
+        part, lines = _optimum(grid, load[k], demand[k], low[k], high[k], out, limits, lines)  # what bound may again
+        parts.append(part)
     if len(parts) == 1:
         return parts[0]
     return Optimum(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Optimum)))
@@ -67,8 +70,8 @@ def optimum(
 def _optimum(
     grid: Grid, load: Tensor, demand: Tensor, low: Tensor, high: Tensor, outage: Tensor | None, limits: str,
     lines: Tensor | None,
-) -> Optimum:  # fmt: skip
-    """The optimum of instances that are solved together."""
+) -> tuple[Optimum, Tensor]:  # fmt: skip
+    """The optimum of instances that are solved together, and the lines whose limits entered."""
     chosen = _near(grid, load, demand, low, high, outage) if lines is None else lines & grid.limited
     found = _within(grid, load, demand, low, high, outage, limits, chosen)
     while True:
@@ -76,7 +79,7 @@ def _optimum(
         broken = over & ~chosen & found.solved.unsqueeze(-1)
         again = broken.any(-1).nonzero().squeeze(-1)
         if not len(again):
-            return found
+            return found, chosen
         chosen = chosen | broken.any(0)
         out = None if outage is None else outage[again]
         rest = (load[again], demand[again], low[again], high[again])
@@ -86,9 +89,11 @@ def _optimum(
 
 
 def _near(grid: Grid, load: Tensor, demand: Tensor, low: Tensor, high: Tensor, outage: Tensor | None) -> Tensor:
-    """Lines that merit order loads to `NEAR` of their limits in some instance, `[L]`; all lines on a small grid."""
+    """Lines that bind at times, else those that merit order loads to `NEAR` of a limit, `[L]`; all if units are few."""
     if len(grid.unit_bus) < FEW:
         return grid.limited
+    if bool(grid.binding.any()):
+        return grid.binding & grid.limited
     flow = line_flow(line_factors(grid, outage), merit_order(grid, demand, low, high), load)
     return (grid.loading(flow).abs() > NEAR).any(0)
 

@@ -236,3 +236,17 @@ def test_a_unit_cut_into_equal_ones_gives_what_it_gave_whole() -> None:
     found, expected = (solve(grid, load, opf.HARD).output for grid in (halves, whole))
     torch.testing.assert_close(found.view(4, -1, 2).sum(-1), expected, rtol=1e-4, atol=1e-2)
     torch.testing.assert_close(found[:, ::2], found[:, 1::2])
+
+
+def test_lines_that_are_known_to_bind_enter_first_and_change_no_optimum() -> None:
+    env = environment(4, network="synthetic-80")
+    context = env.reset().context
+    assert env.plant.binding.any() and len(env.plant.unit_bus) >= opf.FEW
+    args = [context[field] for field in ("oracle_load", "demand", "low", "high")]
+    none, costs = torch.zeros_like(env.plant.binding), []
+    for binding in (none, ~none, env.plant.binding, env.plant.binding.roll(7)):
+        found = opf.optimum(replace(env.plant, binding=binding), *args, None, opf.PRICED)
+        assert found.solved.all()
+        costs.append(env.plant.cost(found.output.double(), found.flow.double(), args[1].double(), context["available"]))
+    for cost in costs[1:]:
+        torch.testing.assert_close(cost, costs[0], rtol=1e-5, atol=0.0)
