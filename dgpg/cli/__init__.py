@@ -1,5 +1,8 @@
 """The command line: dgpg new | domains | check | train | evaluate | compare | calibrate."""
 
+import faulthandler
+import sys
+
 from dgpg.cli.commands import app
 from dgpg.cli.ending import told
 
@@ -8,4 +11,6 @@ __all__ = ["app", "main"]
 
 def main() -> None:
     """Entry point."""
+    if sys.__stderr__ is not None and not faulthandler.is_enabled():
+        faulthandler.enable(sys.__stderr__)  # C code of a plugin that crashes is named
     told(app)

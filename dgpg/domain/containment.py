@@ -9,13 +9,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 from dgpg.errors import DgpgError
 
 
 @contextmanager
 def contained(told: Callable[[BaseException], DgpgError]) -> Iterator[None]:
-    """Run a block that may raise anything, SystemExit and KeyboardInterrupt included.
+    """Run a block that may raise anything, SystemExit and KeyboardInterrupt included; os._exit raises, too.
 
     The working directory, the standard streams and what handles Ctrl-C are afterwards what they were.
 
@@ -26,7 +27,7 @@ def contained(told: Callable[[BaseException], DgpgError]) -> Iterator[None]:
         KeyboardInterrupt: the user pressed Ctrl-C, whatever the block made of it.
     """
     place, streams = _working_directory(), (sys.stdout, sys.stderr)
-    with _ctrl_c() as pressed:
+    with _ctrl_c() as pressed, _no_exit():
         try:
             yield
         except BaseException as error:
@@ -56,6 +57,23 @@ def _working_directory() -> str | None:
         return os.getcwd()
     except OSError:  # it was removed
         return None
+
+
+@contextmanager
+def _no_exit() -> Iterator[None]:
+    """os._exit would end the command without a word, and perhaps as if all were done; processes forked off may."""
+    exit_at_once, here = os._exit, os.getpid()
+
+    def refuse(status: int) -> NoReturn:
+        if os.getpid() != here:
+            exit_at_once(status)
+        raise SystemExit(f"os._exit({status})")
+
+    os._exit = refuse
+    try:
+        yield
+    finally:
+        os._exit = exit_at_once
 
 
 @contextmanager

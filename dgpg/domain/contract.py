@@ -28,6 +28,20 @@ def look(member: str, x: object, shape: tuple[int | None, ...], names: str, dtyp
         raise PluginError(f"{member}: expected {dtypes[0]}, got {x.dtype}; convert it where it is made; {ADVICE}")
 
 
+def look_at_environment(env: object) -> None:
+    """What `make_env` returned: all that training needs of it, and evaluation after it.
+
+    Raises:
+        PluginError: naming the members that are not there.
+    """
+    lacks = [name for name in (*Environment.__annotations__, "reset", "step") if not hasattr(env, name)]
+    if lacks:
+        raise PluginError(
+            f"Domain.make_env(...): expected an environment, got {type(env).__name__} without {', '.join(lacks)}; see "
+            f"dgpg.domain.Environment; {ADVICE}"
+        )
+
+
 def look_at_decision(decision: Decision, env: Environment) -> None:
     """What `reset` returned: an observation as the spaces say, and a context of batched tensors.
 

@@ -24,6 +24,7 @@ from dgpg.domain import (
     SupportsBlockPotential,
     SupportsDescription,
     SupportsTraining,
+    contract,
     random,
     registry,
     validate,
@@ -102,6 +103,7 @@ def resolve(domain_name: str, values: Mapping[str, Any], said: Mapping[str, Any]
     device = device_of(values["device"])
     model, name = load_model(domain_name, domain, config, values.get("model"))
     probe = domain.make_env(config, 1, device, 0)
+    contract.look_at_environment(probe)
     tuned = domain.training(algorithm.name) if isinstance(domain, SupportsTraining) else {}
     coordination = coordination_config(algorithm, values.get("coordination", {}))
     told, asked = tuned.get("train", {}), values.get("train", {})

@@ -1,13 +1,16 @@
 """What is refused when a run goes on is refused when it begins: nothing trains to an end that cannot be used."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from dgpg.domain import registry
 
-from ..commands import TINY, checkpoint, differing, metrics, ok, refused
+from ..commands import TINY, checkpoint, command, differing, metrics, ok, refused
 from ..distributions import Plugins
 
 pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
@@ -22,6 +25,18 @@ domain = Shop()
 
 def own(config):
     return domain.analytical_model(config)
+"""
+ENVIRONMENT = """
+class Partly:
+    def __init__(self, env):
+        self._env = env
+
+    def __getattr__(self, name):
+        if name == "{member}":
+            raise AttributeError(name)
+        return getattr(self._env, name)
+
+Shop.make_env = lambda self, *args: Partly(CloudDomain.make_env(self, *args))
 """
 SETTINGS = """
 from dgpg_cloud.domain import CloudDomain
@@ -102,3 +117,21 @@ def test_settings_that_do(plugin: Plugins, field: str) -> None:
     plugin(SETTINGS.format(field=field), shop="domain")
     ok("train", "shop", *TINY, "--stop-after", 1, "--out", "r")
     ok("train", "--resume", "--out", "r")
+
+
+@pytest.mark.parametrize("member", ["cost_unit", "horizon", "reset", "observation_space"])
+def test_an_environment_without_what_evaluation_needs(plugin: Plugins, member: str) -> None:
+    source = OTHER.format(name=None) + ENVIRONMENT.format(member=member)
+    plugin(source, shop="domain")
+    message = refused("train", "shop", *TINY, "--out", "r")
+    assert f"Domain.make_env(...): expected an environment, got Partly without {member};" in message
+    assert not Path("r").exists()
+
+
+def test_a_crash_in_c_names_the_line(plugin: Plugins) -> None:
+    module = plugin("import ctypes\n\nctypes.string_at(0)", shop="domain")
+    path = next(folder for folder in sys.path if module in folder)
+    done = subprocess.run(
+        command("train", "shop", before=f"sys.path.insert(0, {path!r})"), capture_output=True, text=True
+    )
+    assert done.returncode == -signal.SIGSEGV and f'{module}.py", line 3' in done.stderr

@@ -1,6 +1,5 @@
 """`dgpg domains`: every plugin is listed, whatever it does when it is imported."""
 
-import json
 import subprocess
 import sys
 import time
@@ -10,6 +9,7 @@ import pytest
 
 from dgpg.domain import listing, registry
 from dgpg.errors import PluginError
+from dgpg.showing import report
 
 from ..commands import ok
 from ..distributions import DOMAIN, Plugins
@@ -19,7 +19,7 @@ ENDLESS_THREAD = (
     "threading.Thread(target=run).start()\n"
 )
 FATAL = {
-    "exits": ("import os; os._exit(0)", "exit status 0"),
+    "exits": ("import ctypes; ctypes.CDLL(None)._exit(0)", "exit status 0"),
     "falls": ("import ctypes; ctypes.string_at(0)", "SIGSEGV"),
     "kills_its_group": ("import os, signal; os.killpg(0, signal.SIGTERM)", "SIGTERM"),
 }
@@ -27,6 +27,7 @@ FATAL = {
 LOUD = {
     "raises": ("raise GeneratorExit('closed')", "GeneratorExit: closed"),
     "stops": ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+    "leaves": ("import os; os._exit(0)", "os._exit(0)"),
     "is_no_domain": ("domain = 3", "lacks Config"),
 }
 """What is said by an exception."""
@@ -148,13 +149,12 @@ def test_files_where_one_works_are_not_imported_for_pythons(
     assert [entry.error for entry in listing.listing()] == [None]
 
 
-def test_a_table_shows_each_error_in_full(plugin: Plugins, monkeypatch: pytest.MonkeyPatch) -> None:
-    plugin("import a_module_nobody_has", first="domain")
-    plugin(DOMAIN.replace("api_version = 1", "api_version = 9"), second="domain")
-    only(monkeypatch)
-    shown = ok("domains").out
-    for entry in json.loads(ok("domains", "--json").out)["plugins"]:
-        assert f"{entry['name']}: {entry['error']}" in shown
+def test_a_table_shows_each_error_in_full(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "domain 'shop' of dgpg-plugin-shop 0.1 cannot be imported from 'shop:[red]domain': " + 20 * "and so on, "
+    report.plugins([listing.Entry("shop", registry.DOMAINS, "dgpg-plugin-shop", "0.1", long),
+                    listing.Entry("cloud.mine", registry.MODELS, "cloud-mine", "2.0")])  # fmt: skip
+    shown = capsys.readouterr().out
+    assert f"shop: {long}\n" in shown and "cloud-mine 2.0" in shown and "error, see below" in shown
 
 
 def only(monkeypatch: pytest.MonkeyPatch) -> None:

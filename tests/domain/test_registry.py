@@ -1,6 +1,7 @@
 """Plugins come by entry point: good ones load, each broken one says what is wrong and hides no other."""
 
 import json
+import os
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -60,6 +61,8 @@ def test_finding_names_imports_nothing(plugin: Plugins) -> None:
         ("assert False, 'not here'", "domain", ["AssertionError: not here"]),
         ("raise SystemExit('good bye')", "domain", ["SystemExit: good bye"]),
         ("raise SystemExit", "domain", ["': SystemExit. "]),
+        ("import os; os._exit(0)", "domain", ["': SystemExit: os._exit(0). "]),
+        ("from os import _exit; _exit(3)", "domain", ["os._exit(3)"]),
         ("raise KeyboardInterrupt", "domain", ["': KeyboardInterrupt. "]),
         ("raise GeneratorExit('closed')", "domain", ["GeneratorExit: closed"]),
         ("raise StopIteration('done')", "domain", ["StopIteration: done"]),
@@ -197,6 +200,14 @@ def test_ctrl_c_during_an_import_is_the_users(plugin: Plugins, end: str) -> None
     plugin(press + end + DOMAIN, shop="domain")
     with pytest.raises(KeyboardInterrupt):
         registry.load_domain("shop")
+
+
+def test_a_process_that_an_import_forks_may_end(plugin: Plugins) -> None:
+    fork = "import os, warnings\nwarnings.simplefilter('ignore')\nchild = os.fork()\nif child == 0: os._exit(7)\n"
+    module = plugin(f"{fork}status = os.waitpid(child, 0)[1]\n{DOMAIN}", shop="domain")
+    registry.load_domain("shop")
+    assert os.waitstatus_to_exitcode(sys.modules[module].status) == 7
+    assert os._exit.__name__ == "_exit"
 
 
 def test_an_import_outside_the_main_thread(plugin: Plugins) -> None:
