@@ -18,7 +18,7 @@ def _absolute(name: str) -> str:
 
 
 Flow = Literal["pglib", "matpower"]
-"""What the DC approximation counts; `dgpg_power.data.build` says how."""
+"""What the DC approximation counts; `dgpg_power.data.branch` says how."""
 NetworkName = Annotated[str, AfterValidator(_absolute)]
 Month = Annotated[int, Field(ge=1, le=12)]
 Day = Annotated[int, Field(ge=1, le=31)]

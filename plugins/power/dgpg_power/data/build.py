@@ -1,36 +1,25 @@
-"""From a case in MATPOWER's columns to a network: what is in service, checked row by row.
-
-Two conventions of the DC approximation are in use and contradict each other once there are taps, shifts or resistance:
-
-* "matpower": b = 1 / (x tap), a phase shift φ moves the flow to b (θ_from - θ_to - φ); makeBdc of MATPOWER and PYPOWER.
-* "pglib": b = x / (r² + x²), taps and phase shifts are left out; DCPPowerModel of PowerModels.jl, whose optima PGLib
-  publishes.
-"""
+"""From a case in MATPOWER's columns to a network: what is in service, checked row by row."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from dgpg.errors import DataError
-from dgpg_power.config import Flow
 from dgpg_power.network import BoolArray, FloatArray, IntArray, Network, validate
 
+from .branch import ANGLE_MAX, ANGLE_MIN, RATE, SHIFT, TAP, BranchPhysics, R, X, branch_physics, counted
 from .case import Case, Matrix, positions
 from .costs import ROUNDING, Cost, kink_table, unit_cost, unit_costs
 
 # Columns, from 0; MATPOWER User's Manual, tables B-1 to B-3.
 BUS, TYPE, PD, GS, AREA = 0, 1, 2, 4, 6
 GEN_BUS, STATUS, PMAX, PMIN, RAMP_AGC = 0, 7, 8, 9, 16
-FROM, TO, R, X, RATE, TAP, SHIFT, ON, ANGLE_MIN, ANGLE_MAX = 0, 1, 2, 3, 5, 8, 9, 10, 11, 12
+FROM, TO, ON = 0, 1, 10
 ISOLATED = 4
-OPEN: Mapping[Flow, float] = MappingProxyType({"pglib": 90.0, "matpower": 360.0})
-"""Degrees from which an angle limit is none. PowerModels has 60 in the place of those; PGLib's cases keep below."""
 LARGEST = 10**9
 """Largest number of a bus or area: beyond it a file is damaged."""
 
@@ -79,12 +68,12 @@ def kept_rows(case: Case) -> Kept:
     live = bus[:, TYPE] != ISOLATED
     if not live.any():
         raise DataError(f"{case.where}: every bus is isolated (type {ISOLATED}), expected a connected grid")
-    isolated = _counted(int((~live).sum()), "isolated bus", "isolated buses", "left out")
+    isolated = counted(int((~live).sum()), "isolated bus", "isolated buses", "left out")
     dead = live & _dead(case, bus, gen, branch, live)
     live = live & ~dead
     units, unit_notes = _kept_units(case.gen, gen, bus[:, BUS], live)
     lines, line_notes = _kept_lines(case.branch, branch, bus[:, BUS], live)
-    cut = _counted(int(dead.sum()), "bus", "buses", "cut off, without load: left out")
+    cut = counted(int(dead.sum()), "bus", "buses", "cut off, without load: left out")
     return Kept(np.flatnonzero(live), units, lines, (*isolated, *cut, *unit_notes, *line_notes))
 
 
@@ -144,15 +133,12 @@ def _assemble(
     )
 
 
-def _counted(number: int, one: str, more: str, what: str) -> tuple[str, ...]:
-    """A note about some things, or none if there are none: "1 line out of service: left out"."""
-    return (f"{number} {one if number == 1 else more}: {what}",) if number else ()
-
-
 def _check_buses(matrix: Matrix, bus: FloatArray) -> None:
     for column, name in ((BUS, "bus_i"), (TYPE, "type"), (PD, "Pd"), (GS, "Gs"), (AREA, "area")):
         matrix.require(np.isfinite(bus[:, column]), name, bus[:, column], "a finite number")
     number = bus[:, BUS]
+    kinds = np.isin(bus[:, TYPE], (1, 2, 3, ISOLATED))
+    matrix.require(kinds, "type", bus[:, TYPE], f"1 (load), 2 (voltage held), 3 (slack) or {ISOLATED} (isolated)")
     whole = (number > 0) & (number == np.floor(number)) & (number <= LARGEST)
     matrix.require(whole, "bus_i", number, f"a whole number from 1 to {LARGEST}")
     matrix.require(np.abs(bus[:, AREA]) <= LARGEST, "area", bus[:, AREA], f"a number of at most {LARGEST}")
@@ -172,7 +158,7 @@ def _load(bus: FloatArray) -> FloatArray:
 
 def _load_notes(bus: FloatArray) -> tuple[str, ...]:
     negative = int((_load(bus) < 0).sum())
-    return _counted(negative, "bus with negative load", "buses with negative load", "taken as injections")
+    return counted(negative, "bus with negative load", "buses with negative load", "taken as injections")
 
 
 def _known(matrix: Matrix, end: FloatArray, number: FloatArray) -> IntArray:
@@ -196,11 +182,9 @@ def _kept_units(
     condenser = on & (low == 0) & (high == 0)
     off = int((~on).sum())
     notes = (
-        *_counted(off, "unit out of service", "units out of service", "left out"),
-        *_counted(
-            int(condenser.sum()), "synchronous condenser", "synchronous condensers", "left out (Pmin = Pmax = 0)"
-        ),
-        *_counted(
+        *counted(off, "unit out of service", "units out of service", "left out"),
+        *counted(int(condenser.sum()), "synchronous condenser", "synchronous condensers", "left out (Pmin = Pmax = 0)"),
+        *counted(
             int((on & (low < 0)).sum()), "unit", "units", "output can be below 0 (dispatchable load), its cost kept"
         ),
     )
@@ -228,63 +212,10 @@ def _kept_lines(
     matrix.require(~on | (branch[:, TAP] >= 0), "tap ratio", branch[:, TAP], "0 for a line, or one above 0")
     matrix.check(~on | (branch[:, ANGLE_MIN] <= branch[:, ANGLE_MAX]), "angmin is above angmax: correct them")
     notes = (
-        *_counted(int((~on).sum()), "line out of service", "lines out of service", "left out"),
-        *_counted(int((on & (branch[:, X] < 0)).sum()), "line", "lines", "negative reactance (series capacitor), kept"),
+        *counted(int((~on).sum()), "line out of service", "lines out of service", "left out"),
+        *counted(int((on & (branch[:, X] < 0)).sum()), "line", "lines", "negative reactance (series capacitor), kept"),
     )
     return np.flatnonzero(on), notes
-
-
-@dataclass(frozen=True, eq=False)
-class BranchPhysics:
-    """What a convention makes of branches, `[nl]` each; the fields of `Network` that have these names."""
-
-    susceptance: FloatArray
-    shift_flow: FloatArray
-    flow_min: FloatArray
-    flow_max: FloatArray
-    notes: tuple[str, ...]
-
-
-def branch_physics(branch: FloatArray, base_mva: float, flow: Flow) -> BranchPhysics:
-    """Susceptances, flows at equal angles and limits of branches in service, `[nl, 13]`, and notes.
-
-    Limits are rate A either way and the angles between which θ_from - θ_to may be. Of these, 0 and 0 are none, as in
-    MATPOWER 8 and PowerModels (PYPOWER 5.1 takes a single 0 as none too); so are angles of `OPEN` or more.
-    """
-    b, shift = _susceptance(branch, flow)
-    rate = np.where(branch[:, RATE] > 0, branch[:, RATE], np.inf)
-    low, high = branch[:, ANGLE_MIN], branch[:, ANGLE_MAX]
-    none = (low == 0) & (high == 0)
-    angles = np.where(none | (low <= -OPEN[flow]), -np.inf, low), np.where(none | (high >= OPEN[flow]), np.inf, high)
-    # A negative susceptance turns the larger angle into the smaller flow.
-    ends = np.sort([(np.deg2rad(angle) - shift) * b * base_mva for angle in angles], axis=0)
-    flow_min, flow_max = np.maximum(-rate, ends[0]), np.minimum(rate, ends[1])
-    unlimited = np.isinf(flow_min) & np.isinf(flow_max)
-    narrower = (flow_min > -rate) | (flow_max < rate)
-    notes = (
-        _flow_note(branch, flow),
-        *_counted(int(unlimited.sum()), "line", "lines", "no limit in the source"),
-        *_counted(int(narrower.sum()), "line", "lines", "limited by its angle difference, below rateA"),
-        *_counted(int((flow_min != -flow_max).sum()), "line", "lines", "limits differ by direction"),
-    )
-    return BranchPhysics(b, 0.0 - b * shift * base_mva, flow_min, flow_max, notes)
-
-
-def _susceptance(branch: FloatArray, flow: Flow) -> tuple[FloatArray, FloatArray]:
-    """b, per unit, and the phase shift that counts, radians, `[nl]` each."""
-    r, x, tap = branch[:, R], branch[:, X], branch[:, TAP]
-    if flow == "pglib":
-        return x / (r**2 + x**2), np.zeros(len(branch))
-    return 1 / (x * np.where(tap == 0, 1.0, tap)), np.deg2rad(branch[:, SHIFT])
-
-
-def _flow_note(branch: FloatArray, flow: Flow) -> str:
-    changed = int((((branch[:, TAP] != 0) & (branch[:, TAP] != 1)) | (branch[:, SHIFT] != 0)).sum())
-    lines = f"{changed} {'line' if changed == 1 else 'lines'}"
-    if flow == "pglib":
-        left = f", tap ratio or phase shift of {lines} left out" if changed else ""
-        return f"flow = pglib: b = x / (r² + x²){left}"
-    return f"flow = matpower: b = 1 / (x tap){f', tap ratio or phase shift of {lines} counted' if changed else ''}"
 
 
 def _check_room(matrix: Matrix, lines: IntArray, physics: BranchPhysics) -> None:
@@ -321,4 +252,4 @@ def _costs(case: Case, count: int, units: IntArray) -> list[Cost]:
 def _cost_notes(costs: list[Cost]) -> tuple[str, ...]:
     fallen = [cost.fall for cost in costs if cost.fall > 0]
     limit = f"marginal cost falls by up to {max(fallen, default=0.0):.2g} (share, at most {ROUNDING:g}), held constant"
-    return _counted(len(fallen), "unit", "units", limit)
+    return counted(len(fallen), "unit", "units", limit)

@@ -80,7 +80,7 @@ class Case:
         gencost: one row a unit, or two, the second half for reactive power.
         unit_name: name of each row of `gen`; empty where the source has none.
         unit_kind: kind of each row of `gen`; empty where the source has none.
-        flow: convention of its DC approximation, see `dgpg_power.data.build`.
+        flow: convention of its DC approximation, see `dgpg_power.data.branch`.
         notes: what the reader left out.
     """
 

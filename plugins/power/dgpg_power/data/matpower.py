@@ -19,7 +19,7 @@ from .case import Case, Matrix
 from .statements import QUOTED, code_lines, elements, fault, looks_like_number, masked, statement_end, value_of
 
 _ASSIGNMENT = re.compile(r"([A-Za-z]\w*)\.([\w.]+)\s*=\s*(.*)", re.DOTALL)
-_FUNCTION = re.compile(r"function\s+(?:(?:\[\s*\w+\s*\]|\w+)\s*=\s*)?(\w+)\s*(?:\([\w\s,~]*\))?\s*")
+_FUNCTION = re.compile(r"function\s+(?:\[?\s*(\w+)\s*\]?\s*=\s*)?(\w+)\s*(?:\([\w\s,~]*\))?\s*")
 _IDLE = re.compile(r"end|endfunction|return|define_constants|\w+\s*=\s*struct\s*(?:\(\s*\))?|", re.DOTALL)
 _PGLIB = "pglib_opf_"
 """PGLib's optima are of a DC approximation of its own, and the functions of its files begin like this."""
@@ -112,10 +112,10 @@ def _padded(branch: Matrix) -> Matrix:
 
 def _fields(where: str, lines: _Lines) -> tuple[dict[str, _Field], str]:
     """What the file sets, and the name of its function."""
-    fields, function = dict[str, _Field](), ""
+    fields, function, owner = dict[str, _Field](), "", ""
     for number, text in lines:
         if match := _FUNCTION.match(text):
-            function = match.group(1)
+            owner, function = match.group(1) or owner, match.group(2)
             rest = text[match.end() :]
             if rest[:1] not in ("", ";", ","):
                 raise _no_statement(where, number, text, fields)
@@ -127,7 +127,11 @@ def _fields(where: str, lines: _Lines) -> tuple[dict[str, _Field], str]:
         assigned = _ASSIGNMENT.fullmatch(text)
         if assigned is None:
             raise _no_statement(where, number, text, fields)
+        owner = owner or assigned.group(1)
         name, value = assigned.group(2), assigned.group(3)
+        if assigned.group(1) != owner:
+            found = f"{assigned.group(1)}.{name} is no field of {owner}, which the case is"
+            raise fault(where, number, f"{found}, expected {owner}.{name}: rename it")
         if name in fields:
             raise fault(where, number, f"mpc.{name} is set again, first in line {fields[name].line}: remove one")
         if not value.strip("; ,"):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dgpg.errors import DataError
 
 QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*\"""")
-_NUMBER = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?|(?i:inf|nan))")
+_NUMBER = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?|(?i:inf|nan))", re.ASCII)
 _GAP = re.compile(r"[ \t]*,[ \t]*|[ \t]+")
 _PART = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?|\w+|\.?[*/^]|[-+()]|[ \t]+|,|.")
 _COMMENT, _OPEN, _CLOSE = "%#", ("%{", "#{"), ("%}", "#}")
@@ -33,12 +33,13 @@ def code_lines(where: str, text: str) -> Iterator[tuple[int, str]]:
     """Lines of code with their numbers, without comments; a continued line keeps the number of its first.
 
     Raises:
-        DataError: a quote is not closed.
+        DataError: a quote or a block comment is not closed.
     """
-    start, held, depth = 0, "", 0
+    start, held, depth, opened = 0, "", 0, 0
     for number, line in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
         mark = line.strip()
         if mark in _OPEN or (depth and mark in _CLOSE):
+            opened = opened if depth else number
             depth += 1 if mark in _OPEN else -1
             continue
         code, goes_on = ("", bool(held)) if depth else _code(where, number, line)
@@ -50,6 +51,8 @@ def code_lines(where: str, text: str) -> Iterator[tuple[int, str]]:
             held = ""
         else:
             held = ""
+    if depth:
+        raise fault(where, opened, "a block comment is not closed, expected '%}' in a line of its own below it")
     if held.strip():
         yield start, held.strip()
 
@@ -100,7 +103,7 @@ def value_of(text: str) -> float | None:
         return _float(text)
     plain = re.sub(r"(?<=[\d.])[dD](?=[+-]?\d)", "e", text).replace(".^", "^").replace(".*", "*").replace("./", "/")
     words = [part.group().lower() for part in _PART.finditer(plain) if re.match(r"[^\W\d]|_", part.group())]
-    signs = re.fullmatch(r"[\w.+\-*/^() \t]+", plain) and not re.search(r"\*\*|//|\^.*\^", plain)
+    signs = plain.isascii() and re.fullmatch(r"[\w.+\-*/^() \t]+", plain) and not re.search(r"\*\*|//|\^.*\^", plain)
     if not signs or any(word not in _NAMES for word in words):
         return None
     try:

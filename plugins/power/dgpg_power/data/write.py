@@ -10,7 +10,8 @@ import numpy as np
 
 from dgpg_power.network import Network
 
-from .build import ANGLE_MAX, ANGLE_MIN, GS, PD, RATE, kept_rows, to_network
+from .branch import ANGLE_MAX, ANGLE_MIN, RATE
+from .build import GS, PD, kept_rows, to_network
 from .case import Case, Matrix
 
 QD = 3

@@ -20,7 +20,8 @@ from pypower.api import ppoption, runpf
 from dgpg.domain import Policy, random
 from dgpg.errors import ConfigError, DataError
 from dgpg_power.config import Config
-from dgpg_power.data.build import GS, PD, RATE, STATUS, TYPE, Kept, kept_rows
+from dgpg_power.data.branch import RATE
+from dgpg_power.data.build import GS, PD, STATUS, TYPE, Kept, kept_rows
 from dgpg_power.data.case import Case
 from dgpg_power.data.load import load_case
 from dgpg_power.env import TOLERANCE, PowerEnv

@@ -48,6 +48,7 @@ WRITTEN: dict[str, tuple[str, str]] = {
     "function with an argument": ("function mpc = grid", "function mpc = grid(varargin);"),
     "function without output": ("function mpc = grid", "function grid"),
     "no function": ("function mpc = grid", "mpc = struct();"),
+    "no block comment, at its end": ("mpc.gen = [\n", "%}\nmpc.gen = [\n"),
     "function and a statement": ("function mpc = grid\n", "function mpc = grid; x = struct;\n"),
     "two statements": ("mpc.version = '2';\nmpc", "mpc.version = '2'; mpc"),
     "two statements with a comma": ("mpc.version = '2';\nmpc", "mpc.version = '2', mpc"),
@@ -182,3 +183,8 @@ def test_masking_keeps_the_length_and_hides_only_quotes(text: str) -> None:
     hidden = masked(text)
     assert len(hidden) == len(text) and all(a in (b, "_") for a, b in zip(hidden, text, strict=True))
     assert 0 <= statement_end(text) <= len(text)
+
+
+def test_the_variable_may_have_any_name(load: Callable[[str | bytes], Network]) -> None:
+    same(load(PLAIN.replace("mpc", "s")), load(PLAIN))
+    same(load(PLAIN.replace("mpc", "s").replace("function s = grid\n", "")), load(PLAIN))

@@ -19,7 +19,7 @@ from dgpg.errors import ConfigError, DataError
 from dgpg.measuring.evaluate import judge_of
 from dgpg_power.baselines import baselines
 from dgpg_power.config import Config
-from dgpg_power.data.build import TAP, R
+from dgpg_power.data.branch import TAP, R
 from dgpg_power.data.load import load_case
 from dgpg_power.data.write import matpower_text
 from dgpg_power.domain import domain
