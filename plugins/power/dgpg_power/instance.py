@@ -19,8 +19,8 @@ from dgpg_power.system import LEAST_PRICE, System, configured
 
 SAMPLES = 64
 """Episodes whose optima give prices and scales; their moments are the sample."""
-LARGE, FEWER = 1000, 16
-"""Buses above which as many episodes do: a moment takes a second there, and so many lines vary less in the mean."""
+FEWER = 16
+"""Episodes that do on a large grid: a moment takes a second there, and so many lines vary less in the mean."""
 MOMENTS = 8
 """Moments of each of them."""
 OWN_LINES = 8
@@ -90,13 +90,14 @@ def _measured(system: System, notes: tuple[str, ...]) -> Instance:
     )
     binding = (best.line_price[fine].abs() > 1e-3 * price).float().mean(0)
     order = torch.argsort(binding + 1e-3 * loading.abs().mean(0), descending=True, stable=True)
+    known = (binding > 0) & (system.network.num_buses > opf.LARGE)
     origin = "" if system.config.prices.overload else ", twice the dearest line's in 97 % of sampled moments"
     more = (
         f"overload price {price:g} $ per MWh{origin}",
         _congestion(int((binding > 0).sum()), share),
     )
     return Instance(
-        **vars(system) | {"tariff": replace(system.tariff, overload=price), "binding": (binding > 0).numpy()},
+        **vars(system) | {"tariff": replace(system.tariff, overload=price), "binding": known.numpy()},
         scales=scales,
         own_lines=_own_lines(system.network, system.bus_factors, loading.abs().amax(0).numpy()),
         broadcast=order[:BROADCAST_LINES].numpy(),
@@ -118,10 +119,8 @@ class _Unserved:
 
 def _optima(system: System, grid: Grid) -> tuple[torch.Tensor, opf.Optimum, _Unserved]:
     """Loads `[S, nb]` of sampled moments, the optimum of each, and why some have none; ConfigError if all."""
-    seed, count = (
-        random.derive(system.config.seed, "statistics"),
-        FEWER if system.network.num_buses > LARGE else SAMPLES,
-    )
+    seed = random.derive(system.config.seed, "statistics")
+    count = FEWER if system.network.num_buses > opf.LARGE else SAMPLES
     episodes = tape([draw(np.random.default_rng(seed + e), system) for e in range(count)], torch.device("cpu"))
     every = torch.linspace(0, system.config.horizon, min(MOMENTS, system.config.horizon + 1)).long()
     load, least, most = (x[every].flatten(0, 1) for x in (episodes.forecast, episodes.least, episodes.most))

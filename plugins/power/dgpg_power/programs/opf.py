@@ -19,6 +19,8 @@ ENTRIES = 1 << 21
 """Of one matrix of all instances that are solved together, 16 MiB: more would only leave the caches."""
 FEW = 64
 """Units below which all limits enter at once: another round would cost more than their rows."""
+LARGE = 1000
+"""Buses above which lines that bound before enter first; smaller grids are solved as their published figures were."""
 NEAR = 0.95
 """Loading in merit order from which a line's limit enters the program at once."""
 EXCESS = 1e-6
@@ -60,7 +62,8 @@ def optimum(
     for first in range(0, max(len(low), 1), size):
         k = slice(first, first + size)
         out = None if outage is None else outage[k]
-        part, lines = _optimum(grid, load[k], demand[k], low[k], high[k], out, limits, lines)  # what bound may again
+        part, entered = _optimum(grid, load[k], demand[k], low[k], high[k], out, limits, lines)
+        lines = entered if grid.bus_factors.shape[-1] > LARGE else lines  # what bound may bind again
         parts.append(part)
     if len(parts) == 1:
         return parts[0]
