@@ -172,8 +172,8 @@ def train(
     try:
         with report.progress(plan.run.iterations, trainer.iteration) as show:
             interruption = training.train(trainer, folder, stop_after, show, report.aside)
-    except KeyboardInterrupt:
-        interrupted(folder.path, folder.kept, 130)
+    except KeyboardInterrupt as stop:
+        interrupted(folder.path, folder.kept, *(stop.args or (130,)))
     if interruption.signal is not None:
         interrupted(folder.path, trainer.iteration, interruption.exit_status)
     report.closing(folder, trainer)

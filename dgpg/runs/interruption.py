@@ -27,7 +27,7 @@ class Interruption:
 
 @contextmanager
 def heeded(told: Callable[[str], None]) -> Iterator[Interruption]:
-    """Note the first signal; the second one raises KeyboardInterrupt. Signals that are ignored stay ignored.
+    """Note the first signal; the second one raises KeyboardInterrupt of its exit status. Ignored ones stay ignored.
 
     Outside the main thread, where Python takes no signals, nothing changes.
 
@@ -38,7 +38,7 @@ def heeded(told: Callable[[str], None]) -> Iterator[Interruption]:
 
     def note(number: int, frame: FrameType | None) -> None:
         if found.signal is not None:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(128 + number)
         found.signal = signal.Signals(number)
         told(f"{found.signal.name}: the iteration is finished and saved first; once more stops at once")
 

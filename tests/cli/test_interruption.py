@@ -69,10 +69,13 @@ def test_told_to_stop_a_run_saves_the_iteration_it_is_in(name: str) -> None:
     assert metrics(Path("r")) == metrics(Path("whole"))
 
 
-def test_told_twice_it_stops_at_once_and_names_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_told_twice_it_stops_at_once_and_names_what_is_kept(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
     def endless(self: Trainer) -> Any:
         for _ in range(2):
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
         time.sleep(60)
 
     monkeypatch.setattr(Trainer, "iterate", endless)
@@ -82,7 +85,7 @@ def test_told_twice_it_stops_at_once_and_names_what_is_kept(monkeypatch: pytest.
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
-    assert result.code == 130 and "interrupted; iteration 0 is saved" in result.err
+    assert result.code == 128 + number and "interrupted; iteration 0 is saved" in result.err
 
 
 def test_by_time_there_is_a_checkpoint_too() -> None:
