@@ -9,7 +9,8 @@ Methods for Optimization Problems with Simple Constraints, SIAM Journal on Contr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -70,7 +71,19 @@ class Assignment:
     steps: int
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Products here are many and small: threads that wait for each other took 100 times as long on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 @torch.no_grad()
+@_one_thread()
 def assign(
     links: Bpr,
     incidence: Incidence,

@@ -1,5 +1,7 @@
 """Assignment on given routes: by hand, against SciPy's SLSQP, and its properties on a grid."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -166,3 +168,18 @@ def test_inputs_that_do_not_fit(demand: list[list[float]], start: list[object] |
     given_start = None if start is None else torch.tensor(start, dtype=torch.float64)
     with pytest.raises(DataError, match=message):
         _solved(made(), demand, USER_EQUILIBRIUM, start=given_start)
+
+
+def test_one_thread_assigns_and_others_come_back() -> None:
+    before, inside = torch.get_num_threads(), []
+    price = USER_EQUILIBRIUM.price
+    told = replace(USER_EQUILIBRIUM, price=lambda *x: (inside.append(torch.get_num_threads()), price(*x))[1])
+    try:
+        torch.set_num_threads(2)
+        _solved(made(), [[25.0, 5.0]], told)
+        assert set(inside) == {1} and torch.get_num_threads() == 2
+        with pytest.raises(DataError):
+            _solved(made(), [[1.0]], USER_EQUILIBRIUM)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
