@@ -1,6 +1,6 @@
 """Does the cloud domain make jobs of a real trace wait as long as they would without steps?
 
-    python benchmarks/cloud_events.py --data DATA/cloud
+    python benchmarks/cloud_events.py
 
 The judge reads the trace itself and plays it event by event in continuous time: each job goes, when it comes, to the
 machine whose largest requested share would be least, and each machine starts its jobs in order. The domain plays the
@@ -13,6 +13,7 @@ import argparse
 import csv
 import gzip
 import heapq
+import os
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from dgpg_cloud.domain import domain
 from dgpg_cloud.instance import Instance, build
 from dgpg_cloud.measures import waits
 
+DATA = Path(os.environ.get("DGPG_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")) / "cloud"
 CATALOGUE = "ec2/ec2_catalogue_us-east-1_2026-07-20.csv"
 TRACES = {
     "alibaba": ("alibaba_gpu2023/openb_pod_list_default.csv", "alibaba_gpu2023/openb_node_list_all_node.csv"),
@@ -256,7 +258,7 @@ def compare(data: Path, name: str, machines: int, load: float, step_s: float, se
 def main() -> None:
     """One row a trace and length of step."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="the folder with alibaba_gpu2023, kth_sp2_1996, ...")
+    parser.add_argument("--data", type=Path, default=DATA, help="the folder with alibaba_gpu2023, kth_sp2_1996, ...")
     parser.add_argument("--traces", nargs="+", default=list(TRACES), choices=list(TRACES))
     parser.add_argument("--machines", type=int, default=40)
     parser.add_argument("--load", type=float, default=0.8)
