@@ -2,9 +2,9 @@
 
     python benchmarks/cloud_traces.py
 
-Trained with dg-pg on the first 70 % of the jobs, measured on the last 30 % in the steps, at the pace and on the machines
-of the training, in as many episodes as that part has without overlap. Costs an agent and step with 95 % interval, the
-difference to the first row on the same episodes, and what is measured beside the cost.
+Trained with dg-pg on the first 70 % of the jobs, measured on the last 30 % in the steps, at the pace and on the
+machines of the training, in as many episodes as that part has without overlap. Costs an agent and step with 95 %
+interval, the difference to the first row on the same episodes, and what is measured beside the cost.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def replay(config: Config, pool: Pool, fleet: Fleet, trained: Replay | None) -> 
 
     Raises:
         DataError: all jobs come at once.
-        ConfigError: no pace gives the load, or the used part is shorter than an episode.
+        ConfigError: no pace gives the load, the used part is shorter than an episode, or steps are too short.
     """
     asked, horizon = config.workload, config.horizon
     assert pool.submit is not None  # a trace's pool has times
@@ -59,6 +59,12 @@ def replay(config: Config, pool: Pool, fleet: Fleet, trained: Replay | None) -> 
         step_s, pace = asked.step or _chosen_step(config, pool, fleet), asked.pace
     else:
         step_s, pace = asked.step or trained.step_s, asked.pace or (trained.pace if _same_source(config) else None)
+
+    if (longest := float(pool.duration.max())) > FINEST * step_s:
+        raise ConfigError(
+            f"workload.step = {step_s:.3g}: the longest job of {asked.trace} runs {longest / step_s:,.0f} steps, "
+            f"expected at most {FINEST:,}: raise workload.step, or leave workload.pace out"
+        )
 
     def laid(pace: float) -> Replay | None:
         return lay(pool, horizon, step_s, pace)
@@ -131,11 +137,12 @@ def longest_interval(config: Config, pool: Pool) -> float:
 
 def buffered(came: FloatArray, interval: float, dispatchers: int) -> float:
     """Steps that a job waits on average if dispatchers get jobs in turn and each places one a step."""
-    step = (came / interval).astype(np.int64)
-    count = np.bincount(step, minlength=int(step[-1]) + len(came) // dispatchers + 1)  # until the last has gone
-    surplus = (count - dispatchers).cumsum()
-    waiting = surplus - np.minimum(np.minimum.accumulate(surplus), 0)
-    return float(waiting.sum() / len(came))
+    step = np.floor(came / interval)
+    turns = -(-len(step) // dispatchers)
+    dealt = np.append(step, np.full(turns * dispatchers - len(step), np.inf)).reshape(turns, dispatchers)
+    turn = np.arange(turns)[:, None]
+    goes = turn + np.maximum.accumulate(dealt - turn)  # its own step, or the one after its dispatcher's last
+    return float((goes.reshape(-1)[: len(step)] - step).mean())
 
 
 def fit_pace(config: Config, pool: Pool, fleet: Fleet, laid: Callable[[float], Replay | None]) -> float:

@@ -12,6 +12,8 @@ from dgpg_cloud.workload import FloatArray, Pool
 RESOURCES = ("vCPU", "memory", "GPU")
 UNITS = (("vCPU", 3_600_000), ("GiB", 3600 * 1024), ("GPU", 3_600_000))
 """Names of resources, and whole units of a pool times seconds that make one of them for an hour."""
+FAR = 0.02
+"""Share by which a load may be off before that is told."""
 TOLERANCE = 0.1
 """Share by which simulated work may differ from the trace's before a run is refused."""
 
@@ -40,14 +42,14 @@ def replay_notes(config: Config, pool: Pool, played: Replay, fleet: Fleet) -> li
         f"one step is {played.step_s:g} s, mean run {played.base_steps[used].mean():.2f} steps; run times are those of "
         f"the trace, rounded up",
         f"jobs come {played.pace:.3g} times as fast as they did, on {config.machine_count} machines",
-        _load(played, pool, fleet, horizon),
+        _load(played, pool, fleet, horizon, config.workload.load),
         f"an episode is {config.horizon} steps, {length:.3g} h; {windows} of them do not overlap and hold "
         f"{100 * _shown(played, pool, horizon):.1f} % of the jobs",
     ]
 
 
-def _load(played: Replay, pool: Pool, fleet: Fleet, horizon: int) -> str:
-    """Mean over windows, and the busiest of those that do not overlap."""
+def _load(played: Replay, pool: Pool, fleet: Fleet, horizon: int, asked: float) -> str:
+    """Mean over windows, and the busiest of those that do not overlap; told where it is not what was asked for."""
     mean = in_use(played, pool, fleet, horizon)
     start = played.apart(horizon)
     total = np.concatenate(
@@ -56,7 +58,8 @@ def _load(played: Replay, pool: Pool, fleet: Fleet, horizon: int) -> str:
     most = ((total[start + horizon] - total[start]) / horizon).max(0)
     names = (*RESOURCES[: len(mean) - 1], "run slots")
     told = ", ".join(f"{name} {x:.2f} ({high:.2f})" for name, x, high in zip(names, mean, most, strict=True))
-    return f"load if no job waited, mean over episodes (and in the busiest): {told}"
+    other = f"; not workload.load = {asked:g}" if abs(float(mean.max()) - asked) > FAR * asked else ""
+    return f"load if no job waited, mean over episodes (and in the busiest): {told}{other}"
 
 
 def _shown(played: Replay, pool: Pool, horizon: int) -> float:

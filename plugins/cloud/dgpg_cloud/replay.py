@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dgpg.errors import ConfigError
 from dgpg_cloud.workload import FloatArray, IntArray, Pool, steps_on, with_slots
 
+MOST_STEPS = 2**22
+"""Steps that the used part of a trace lasts at most."""
 SPARSE = 0.1
 """Windows with fewer arrivals than this part of what a job sees around it are not shown: holes in the recording."""
 
@@ -105,13 +108,23 @@ def profile(replay: Replay, pool: Pool, fleet: Fleet, steps: int) -> FloatArray:
 
 
 def lay(pool: Pool, horizon: int, step_s: float, pace: float) -> Replay | None:
-    """The pool at this pace in steps of this length; None if no episode fits into its used part."""
+    """The pool at this pace in steps of this length; None if no episode fits into its used part.
+
+    Raises:
+        ConfigError: it lasts more steps than can be looked at.
+    """
     assert pool.submit is not None  # a trace's pool has times
     scaled = (pool.submit - pool.submit[pool.first]) / (pace * step_s)
-    arrival = np.floor(scaled).astype(np.int64)
-    possible = int(scaled[-1]) - horizon
+    possible = int(min(scaled[-1], 2.0**60)) - horizon
     if possible < 1:
         return None
+    if possible > MOST_STEPS:
+        raise ConfigError(
+            f"workload.step = {step_s:.3g}: the used part of the trace lasts {possible:,} steps of it at {pace:.3g} "
+            f"times its pace, expected at most {MOST_STEPS:,}: raise workload.step, workload.load or workload.pace, "
+            "lower num_machines, or use less of the trace (workload.start, workload.end)"
+        )
+    arrival = np.floor(scaled.clip(min=-(2.0**60))).astype(np.int64)
     came = np.bincount(arrival[pool.first :], minlength=possible + horizon + 1).cumsum()
     count = came[horizon : horizon + possible] - np.concatenate([[0], came[: possible - 1]])
     starts = np.flatnonzero(count >= max(SPARSE * (count * count).sum() / max(count.sum(), 1), 1))

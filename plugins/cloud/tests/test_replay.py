@@ -388,6 +388,26 @@ def test_bursts_that_are_more_than_the_load_alone_are_refused(tmp_path: Path) ->
         build(config_of(tmp_path, path, 2, load=0.3))
 
 
+@pytest.mark.parametrize(
+    ("duration", "workload", "parts"),
+    [
+        (1e6, {"step": 1e-4, "pace": 1}, ("workload.step = 0.0001", "runs 10,000,000,000 steps", "1,073,741,824")),
+        (50.0, {"step": 1e-4, "pace": 1}, ("workload.step = 0.0001", "299,", "steps of it", "4,194,304", "raise")),
+        (1e6, {"step": 1.0, "load": 0.0001}, ("workload.step = 1", "expected at most 4,194,304", "workload.load")),
+    ],
+    ids=str,
+)
+def test_more_steps_than_can_be_counted_are_refused(
+    tmp_path: Path, duration: float, workload: dict[str, Any], parts: tuple[str, ...]
+) -> None:
+    """A crash in the machines, and a computer busy for ever, once."""
+    path = trace(tmp_path, list(range(0, 30_000, 30)), [duration] * 1000)
+    with pytest.raises(ConfigError) as caught:
+        build(config_of(tmp_path, path, **workload))
+    for part in parts:
+        assert part in str(caught.value)
+
+
 def test_jobs_that_all_come_at_once_are_refused(tmp_path: Path) -> None:
     path = trace(tmp_path, [7.0] * 5, [90.0] * 5)
     with pytest.raises(DataError, match="all 5 jobs of the used part come at the same moment"):

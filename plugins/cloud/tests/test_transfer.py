@@ -69,6 +69,8 @@ def test_another_part_keeps_step_pace_and_machines_and_so_has_the_load_that_it_h
     assert other.load == pytest.approx(0.4 * more, rel=0.03)
     assert "kept from the training: the seconds of a step, the pace, the machines" in other.notes
     assert other.mean_job == own.mean_job
+    assert any("not workload.load = 0.4" in note for note in other.notes)
+    assert not any("not workload.load" in note for note in own.notes)
     alone = build(Config.model_validate({**config.model_dump(), "workload": config.workload.model_copy(update=REST)}))
     assert alone.replay is not None and alone.replay.pace != own.replay.pace
     assert alone.load == pytest.approx(0.4, rel=0.02)
