@@ -129,7 +129,7 @@ def test_nor_does_a_policy_that_has_learnt() -> None:
     ("name", "gap"), [("case9", 2e-5), ("case24-tight", 1e-4), ("case39", 1e-5), ("case30pwl", 2e-3)]
 )
 def test_the_bound_is_nearly_reached(name: str, gap: float) -> None:
-    """Measured 1e-6 to 9e-4: what the bound leaves out costs next to nothing."""
+    """What the bound leaves out, ramps and what the slope of a step loses, costs next to nothing."""
     config = Config.model_validate({"network": name, "horizon": 12, "mismatch": {"outages": 0.0}})
     least = bound_of(config, 4, 5)
     reached = costs(config, Follow(config, 4, 5), 4, 5)

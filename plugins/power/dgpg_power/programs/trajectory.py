@@ -7,9 +7,9 @@ from step to step, hence
 
     sum over t of cost_t >= V_0(l_0) + sum over t > 0 of [ V_t(l^_{t-1}) - m_{t-1} l^_{t-1} ].
 
-Losses are taken by their tangent, which is below them. Where V falls with l, as where units cannot go low enough, m is
-0 and l whatever is best. Ramps are left out, and limits of lines that never come near them: without these a dispatch
-only costs less. (Weak duality: D. P. Bertsekas, Nonlinear Programming, 3rd ed., chapter 6.)
+Where V falls with l, as where units cannot go low enough, m is 0 and l whatever is best. Ramps are left out, and limits
+of lines that never come near them: without these a dispatch only costs less. What the slope loses is of second order
+in l - l^. (Weak duality: D. P. Bertsekas, Nonlinear Programming, 3rd ed., chapter 6.)
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from dgpg_power.reward import generation
 TOLERANCE, CLOSE = 1e-8, 1e-5
 """Relative residual that is aimed at, and with which a step counts as solved; it is taken off the bound."""
 PASSES = 2
-"""Rounds of tangents, the first at the optimum without losses."""
+"""Rounds, the first at the losses of the optimum without them."""
 NEAR = 0.9
 """Loading of a line in some step from which its limit counts."""
 
@@ -60,14 +60,6 @@ class Bound:
     """The outputs of the last pass, from which it comes, MW, `[T, B, N]`."""
 
 
-@dataclass(frozen=True)
-class _Around:
-    """Where tangents touch: flows `[T, B, L]` and the losses that steps start with, `[T, B]`."""
-
-    flow: Tensor
-    lost: Tensor
-
-
 @torch.no_grad()
 def lower_bound(grid: Grid, episode: Episode, resistance: Tensor) -> Bound:
     """The bound; `grid` in float64, `resistance` as of `losses`, not negative, `[L]`.
@@ -80,36 +72,37 @@ def lower_bound(grid: Grid, episode: Episode, resistance: Tensor) -> Bound:
     steps, envs = episode.outage.shape
     best = opf.optimum(grid, load, load.sum(-1), least, most, outage, opf.PRICED)
     lines = (grid.loading(best.flow.double()).abs() > NEAR).any(0)
-    around = _around(episode, best.flow.double().view(steps, envs, -1), resistance)
+    lost = _before(episode, best.flow.double().view(steps, envs, -1), resistance)
     cost = load.new_full((envs,), -torch.inf, dtype=torch.float64)
     for _ in range(PASSES):
-        found, flow, output = _pass(grid, episode, around, resistance, lines)
-        cost, around = torch.maximum(cost, found), _around(episode, flow, resistance)
+        found, flow, output = _pass(grid, episode, lost, resistance, lines)
+        cost, lost = torch.maximum(cost, found), _before(episode, flow, resistance)
+        lines = lines | (grid.loading(flow).abs() > NEAR).flatten(0, 1).any(0)
     return Bound(cost, output)
 
 
-def _around(episode: Episode, flow: Tensor, resistance: Tensor) -> _Around:
-    lost = losses(flow, resistance)
-    return _Around(flow, torch.cat([episode.lost[None].double(), lost[:-1]]))
+def _before(episode: Episode, flow: Tensor, resistance: Tensor) -> Tensor:
+    """Losses that steps start with, of flows `[T, B, L]`, `[T, B]`."""
+    return torch.cat([episode.lost[None].double(), losses(flow, resistance)[:-1]])
 
 
 def _pass(
-    grid: Grid, episode: Episode, around: _Around, resistance: Tensor, lines: Tensor
+    grid: Grid, episode: Episode, lost: Tensor, resistance: Tensor, lines: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The bound `[B]`, and flows and outputs of its programs, from the last step to the first."""
-    charge, total = torch.zeros_like(around.lost[0]), torch.zeros_like(around.lost[0])
+    charge, total = torch.zeros_like(lost[0]), torch.zeros_like(lost[0])
     flows, outputs = [], []
-    for t in reversed(range(len(around.lost))):
-        step = Episode(episode.load[t], episode.least[t], episode.most[t], episode.outage[t], around.lost[t])
-        value, charge, flow, output = _step(grid, step, around.flow[t], charge, resistance, lines, free=t > 0)
-        total = total + value - (charge * around.lost[t] if t else 0.0)
+    for t in reversed(range(len(lost))):
+        step = Episode(episode.load[t], episode.least[t], episode.most[t], episode.outage[t], lost[t])
+        value, charge, flow, output = _step(grid, step, charge, resistance, lines, free=t > 0)
+        total = total + value - (charge * lost[t] if t else 0.0)
         flows.append(flow)
         outputs.append(output)
     return total, torch.stack(flows[::-1]), torch.stack(outputs[::-1])
 
 
 def _step(
-    grid: Grid, step: Episode, flow: Tensor, charge: Tensor, resistance: Tensor, lines: Tensor, free: bool
+    grid: Grid, step: Episode, charge: Tensor, resistance: Tensor, lines: Tensor, free: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """V of a step `[B]`, its slope in the losses that the step starts with `[B]`, flows and outputs.
 
@@ -117,17 +110,16 @@ def _step(
     """
     load, least, most = (x.double() for x in (step.load, step.least, step.most))
     problem = pose(grid, load, load.sum(-1), least, most, step.outage, PRICED, lines)
-    price = 2 * charge.unsqueeze(-1) * resistance * flow  # of a MW more on each line
-    drawn = _drawn(problem, load)
-    found = _solved(program := _charged(problem, price, drawn, step.lost))
+    still, drawn = problem.flow(least, load), _drawn(problem, load)
+    found = _solved(program := _charged(problem, charge, still, drawn, resistance, step.lost))
     slope = found.lower_dual[:, -1] - found.upper_dual[:, -1]
     if free and bool((slope < 0).any()):
         found = _solved(_started_anyhow(program, slope < 0))
     output, lost = problem.output(found.x), found.x[:, -1:]
     spilled = torch.where(grid.renewable, most - least, 0.0).clamp(min=0).sum(-1)
     fixed = generation(least, grid.curves).sum(-1) + grid.tariff.curtailment * spilled
-    tangent = (price * problem.flow(least, load)).sum(-1) - charge * losses(flow, resistance)
-    value = found.objective - found.residual * found.objective.abs() + fixed + tangent
+    fixed = fixed + charge * losses(still, resistance)
+    value = found.objective - found.residual * found.objective.abs() + fixed
     return value, slope.clamp(min=0), problem.flow(output, load) + lost * drawn, output
 
 
@@ -150,20 +142,28 @@ def _drawn(problem: Problem, load: Tensor) -> Tensor:
     return -(share.unsqueeze(-2) @ problem.buses.mT).squeeze(-2)
 
 
-def _charged(problem: Problem, price: Tensor, drawn: Tensor, lost: Tensor) -> QuadraticProgram:
-    """The program with flows priced, `[B, L]`, and a last variable held at `lost`: the losses of the step before."""
+def _charged(
+    problem: Problem, charge: Tensor, still: Tensor, drawn: Tensor, resistance: Tensor, lost: Tensor
+) -> QuadraticProgram:
+    """The program with its losses charged, and a last variable held at `lost`: the losses of the step before.
+
+    Flows are still + J z with J the segments' columns of H, two of 0 and `drawn`; losses r (still + J z)^2, summed.
+    """
     program, count = problem.program, len(problem.owner)
     assert program.equality_matrix is not None and program.inequality_matrix is not None
     assert program.quadratic is not None and program.lower is not None and program.upper is not None
-    slope = (price.unsqueeze(-2) @ problem.units).squeeze(-2)[:, problem.owner]
-    linear = torch.cat([program.linear[:, :count] + slope, program.linear[:, count:]], -1)
+    units = problem.units[..., problem.owner].expand(len(lost), -1, -1)
+    flows = torch.cat([units, units.new_zeros(*units.shape[:-1], program.linear.shape[-1] - count)], -1)
+    flows = torch.cat([flows, drawn.unsqueeze(-1)], -1)
+    weighted = 2 * charge[:, None, None] * resistance.unsqueeze(-1) * flows
+    linear = torch.nn.functional.pad(program.linear, (0, 1)) + (still.unsqueeze(-2) @ weighted).squeeze(-2)
     column = torch.cat([drawn[:, problem.lines], -drawn[:, problem.lines]], -1).unsqueeze(-1)
     rows = program.inequality_matrix.expand(len(lost), -1, -1)
     free = torch.full_like(program.upper[:, count:], torch.inf)
     return replace(
         program,
-        linear=torch.cat([linear, (price * drawn).sum(-1, keepdim=True)], -1),
-        quadratic=torch.nn.functional.pad(program.quadratic, (0, 1, 0, 1)),
+        linear=linear,
+        quadratic=torch.nn.functional.pad(program.quadratic, (0, 1, 0, 1)) + flows.mT @ weighted,
         equality_matrix=torch.cat([program.equality_matrix, -torch.ones_like(program.equality_matrix[:, :1])], -1),
         inequality_matrix=torch.cat([rows, column], -1),
         lower=torch.cat([program.lower, lost.unsqueeze(-1)], -1),
