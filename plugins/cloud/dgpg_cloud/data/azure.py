@@ -9,6 +9,7 @@ at that second) with the number of a duration bin. `flav_map.txt` maps letters t
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from dgpg.errors import DataError
 from dgpg.files import read_text, wrong
 
+from .screen import BadRows, lines_of
 from .tables import FloatArray, JobTable, ordered_jobs
 from .text import count, field_rows
 
@@ -23,6 +25,7 @@ BIN_S = 300.0
 """Length of an arrival bin, and resolution of every time in the trace, seconds."""
 
 Bin = tuple[int, float, list[str]]  # line in the file, time in seconds, one token per VM
+Codes = Mapping[str, tuple[float, ...]]  # what a letter or a bin stands for
 _FIRST_LINE = re.compile(r"\d+ +[a-z|](,|\s|$)")
 
 
@@ -36,24 +39,32 @@ def is_azure_durations(text: str) -> bool:
     return re.match(r"\d+ +[UC]\d+,", text) is not None
 
 
-def azure_jobs(path: Path, text: str) -> JobTable:
+def azure_jobs(path: Path, text: str, bad_rows: BadRows = "refuse") -> JobTable:
     """Return the VMs of a slice. Its partner and its two maps are read from the same folder.
+
+    With `bad_rows` "skip", a line that is wrong, or does not match that of the partner, is left out of both and told.
 
     The VMs of a line arrive in order, evenly over its 300 s. A finished VM runs for the middle of its
     duration bin; one still running at the end for the lower edge of its bin: its duration is a lower bound.
     GB are read as GiB.
     """
     partner = _partner(path)
-    arrivals, durations = _bins(path, text), _bins(partner, read_text(partner))
-    _check_aligned(path, arrivals, partner, durations)
-    flavour = _decode(path, arrivals, _flavours(path.with_name("flav_map.txt")), "VM size", "flav_map.txt")
     interval_map = path.with_name(f"{path.name.split('.')[0]}.interval_map.txt")
-    seconds = _decode(partner, durations, _durations(interval_map), "duration", interval_map.name)
+    sizes, ran = _flavours(path.with_name("flav_map.txt")), _durations(interval_map)
+    skipped: list[str] = []
+    partner_text = read_text(partner)
+    if bad_rows == "skip":
+        text, partner_text, skipped = _sound(text, partner_text, sizes, ran)
+    arrivals, durations = _bins(path, text), _bins(partner, partner_text)
+    _check_aligned(path, arrivals, partner, durations)
+    flavour = _decode(path, arrivals, sizes, "VM size", "flav_map.txt")
+    seconds = _decode(partner, durations, ran, "duration", interval_map.name)
     submit = [time + BIN_S * np.arange(len(vms)) / len(vms) for _, time, vms in arrivals if vms]
     censored = sum(token.startswith("C") for _, _, tokens in durations for token in tokens)
     notes = ["durations are known by bins only: the middle of the bin is used"]
     if censored:
         notes.append(f"{count(censored, 'VM')} still running at the end: the lower edge of the bin is used")
+    notes += skipped
     jobs = len(seconds)
     return ordered_jobs(
         path,
@@ -85,11 +96,44 @@ def _bins(path: Path, text: str) -> list[Bin]:
     bins = []
     for line, content in enumerate(text.split("\n"), start=1):
         if content.strip():
-            time, _, tokens = content.strip().partition(" ")
+            time, tokens = _split(content)
             if not time.isdecimal():
                 raise wrong(f"{path}:{line}", "time", time, "whole seconds", "fetch the file again")
-            bins.append((line, float(time), [t for t in tokens.split(",") if t.strip("| ")]))
+            bins.append((line, float(time), tokens))
     return bins
+
+
+def _sound(text: str, partner: str, sizes: Codes, ran: Codes) -> tuple[str, str, list[str]]:
+    """Return both texts with nothing in the lines that are wrong in either, and what was left out."""
+    lines, others = text.split("\n"), partner.split("\n")
+    faults: dict[str, list[int]] = {}
+    for i, (came, run) in enumerate(zip(lines, others, strict=False)):
+        if fault := _fault(came, run, sizes, ran):
+            faults.setdefault(fault, []).append(i + 1)
+            lines[i] = others[i] = ""
+    notes = [f"{count(len(at), 'line')} skipped: {fault}{lines_of(at)}" for fault, at in faults.items()]
+    return "\n".join(lines), "\n".join(others), notes
+
+
+def _fault(came: str, run: str, sizes: Codes, ran: Codes) -> str:
+    """Say what is wrong with a line of a slice and that of its partner; "" if nothing is."""
+    if not came.strip() or not run.strip():
+        return ""  # where one alone is blank, a file is truncated: that is refused
+    time, names = _split(came)
+    other, codes = _split(run)
+    if not time.isdecimal() or time != other:
+        return "time that is no whole seconds, or not that of the partner"
+    if len(names) != len(codes):
+        return "another number of VMs than of durations"
+    if not set(names) <= set(sizes) or not set(codes) <= set(ran):
+        return "VM size or duration that is in no map"
+    return ""
+
+
+def _split(line: str) -> tuple[str, list[str]]:
+    """Return the time and the tokens of VMs of a line."""
+    time, _, tokens = line.strip().partition(" ")
+    return time, [t for t in tokens.split(",") if t.strip("| ")]
 
 
 def _check_aligned(path: Path, arrivals: list[Bin], partner: Path, durations: list[Bin]) -> None:

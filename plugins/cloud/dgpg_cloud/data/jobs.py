@@ -58,7 +58,7 @@ def load_jobs(
     if is_azure_durations(text):
         raise DataError(f"{path}: found the durations of an Azure slice, expected the slice: name that file")
     if is_azure(text) and not is_swf(path, text):
-        return azure_jobs(path, text)
+        return azure_jobs(path, text, bad_rows)
     raw, read = _reader(path, text, memory_mib_per_vcpu, units or JobUnits())
     return screened(raw, read, bad_rows, "workload.bad_rows")
 

@@ -82,7 +82,7 @@ def screened(raw: Raw, read: Callable[[Rows], Table], bad_rows: BadRows, setting
             if faults and bad_rows == "refuse":
                 raise _refusal(faults, len(raw.cells), setting)
             skipped = tuple(
-                f"{count(len(lines), 'row')} skipped: {fault.fault}{_lines(lines)}" for fault, lines in faults
+                f"{count(len(lines), 'row')} skipped: {fault.fault}{lines_of(lines)}" for fault, lines in faults
             )
             return replace(table, notes=table.notes + skipped)
     raise _refusal(faults, len(raw.cells), "")
@@ -93,16 +93,16 @@ def _refusal(faults: list[tuple[RowError, list[int]]], total: int, setting: str)
     number = sum(len(lines) for _, lines in faults)
     first, lines = faults[0]
     message, _, _ = str(first).rpartition(f": {first.advice}")
-    message += _lines(lines) if len(lines) > 1 else ""
+    message += lines_of(lines) if len(lines) > 1 else ""
     for error, lines in faults[1:]:
-        message += f"; {count(len(lines), 'row')}: {error.fault}{_lines(lines)}"
+        message += f"; {count(len(lines), 'row')}: {error.fault}{lines_of(lines)}"
     if number > 1:
         message += f"; {number} of {total} rows in all"
     leave = f", or leave such rows out with {setting}=skip" if setting else ""
     return DataError(f"{message}: {first.advice}{leave}")
 
 
-def _lines(lines: list[int]) -> str:
+def lines_of(lines: list[int]) -> str:
     """Return where: the first lines of a fault."""
     shown = ", ".join(map(str, lines[:SHOWN])) + (" ..." if len(lines) > SHOWN else "")
     return f" ({'line' if len(lines) == 1 else 'lines'} {shown})"

@@ -67,6 +67,30 @@ def test_a_wrong_azure_file_is_named(azure: Path, name: str, old: str, new: str,
     fails(azure, *parts)
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new", "fault"),
+    [
+        ("v1.dev.txt", "3600 d,|,a", "3600 d,|,z", "VM size or duration that is in no map (line 3)"),
+        ("v1.dev.c4000.txt", "C2", "C9", "VM size or duration that is in no map (line 3)"),
+        ("v1.dev.txt", "|,g,|\n", "\n", "another number of VMs than of durations (line 3)"),
+        ("v1.dev.txt", "3600", "36x", "time that is no whole seconds, or not that of the partner (line 3)"),
+        ("v1.dev.c4000.txt", "3600", "3601", "time that is no whole seconds, or not that of the partner (line 3)"),
+    ],
+)
+def test_bad_lines_of_a_slice_are_skipped_and_told(azure: Path, name: str, old: str, new: str, fault: str) -> None:
+    path = azure.parent / name
+    path.write_text(path.read_text().replace(old, new, 1))
+    jobs = load_jobs(azure, bad_rows="skip")
+    assert jobs.submit_s.tolist() == [0, 100, 200] and jobs.line.tolist() == [1, 1, 1]
+    assert jobs.duration_s.tolist() == [150, 300, 900]
+    assert jobs.notes[-1] == f"1 line skipped: {fault}"
+
+
+def test_a_slice_that_ends_early_is_refused_all_the_same(azure: Path) -> None:
+    azure.write_text(azure.read_text().replace("3600 d,|,a,|,a,|,g,|\n", "", 1))
+    refused(partial(load_jobs, bad_rows="skip"), azure, "end of file")
+
+
 def test_the_azure_partner_is_not_a_trace(azure: Path) -> None:
     fails(azure.with_name("v1.dev.c4000.txt"), "v1.dev.c4000.txt", "found the durations")
 
