@@ -24,6 +24,7 @@ from .text import count, field_rows
 BIN_S = 300.0
 """Length of an arrival bin, and resolution of every time in the trace, seconds."""
 
+SKIP = "or leave such lines out with workload.bad_rows=skip"
 Bin = tuple[int, float, list[str]]  # line in the file, time in seconds, one token per VM
 Codes = Mapping[str, tuple[float, ...]]  # what a letter or a bin stands for
 _FIRST_LINE = re.compile(r"\d+ +[a-z|](,|\s|$)")
@@ -98,7 +99,7 @@ def _bins(path: Path, text: str) -> list[Bin]:
         if content.strip():
             time, tokens = _split(content)
             if not time.isdecimal():
-                raise wrong(f"{path}:{line}", "time", time, "whole seconds", "fetch the file again")
+                raise wrong(f"{path}:{line}", "time", time, "whole seconds", f"fetch the file again, {SKIP}")
             bins.append((line, float(time), tokens))
     return bins
 
@@ -138,12 +139,13 @@ def _split(line: str) -> tuple[str, list[str]]:
 
 def _check_aligned(path: Path, arrivals: list[Bin], partner: Path, durations: list[Bin]) -> None:
     advice = "the two files do not belong together or one is truncated; fetch both again"
+    line_advice = f"{advice}, {SKIP}"
     for (line, time, vms), (other, other_time, tokens) in zip(arrivals, durations, strict=False):
         if time != other_time:
-            raise wrong(f"{partner}:{other}", "time", f"{other_time:.0f}", f"{time:.0f} as in {path.name}", advice)
+            raise wrong(f"{partner}:{other}", "time", f"{other_time:.0f}", f"{time:.0f} as in {path.name}", line_advice)
         if len(vms) != len(tokens):
             expected = f"{len(vms)} as in {path.name}:{line}"
-            raise wrong(f"{partner}:{other}", "number of durations", str(len(tokens)), expected, advice)
+            raise wrong(f"{partner}:{other}", "number of durations", str(len(tokens)), expected, line_advice)
     if len(arrivals) != len(durations):
         short, long = (arrivals, durations) if len(arrivals) < len(durations) else (durations, arrivals)
         name, other_name = (path, partner.name) if short is arrivals else (partner, path.name)
@@ -158,7 +160,7 @@ def _decode(path: Path, bins: list[Bin], codes: dict[str, tuple[float, ...]], fi
     except KeyError as error:
         token = error.args[0]
     line = next(line for line, _, tokens in bins if token in tokens)
-    raise wrong(f"{path}:{line}", field, token, f"a code of {map_name}", "correct it or fetch both files again")
+    raise wrong(f"{path}:{line}", field, token, f"a code of {map_name}", f"correct it, fetch both files again, {SKIP}")
 
 
 def _flavours(path: Path) -> dict[str, tuple[float, ...]]:
