@@ -13,8 +13,8 @@ from dgpg_power.instance import Instance, build
 from dgpg_power.models.potentials import OptimumDistance
 from dgpg_power.programs.program import PRICED, Problem, pose
 
-OPEN = 1e6
-"""MW: a limit that no flow reaches stands for none, where a line has one in the other direction alone."""
+OPEN = 3.0
+"""Times all that units can give: a limit that no flow reaches, where a line has one in the other direction alone."""
 
 
 class ProgramDistance(OptimumDistance):
@@ -47,7 +47,9 @@ def parameters_of(problem: Problem) -> tuple[Tensor, ...]:
     """
     program, count = problem.program, len(problem.owner)
     assert program.upper is not None and program.inequality_bound is not None and program.equality_vector is not None
-    limits = program.inequality_bound.clamp(max=OPEN).chunk(2, -1) if len(problem.lines) else ()
+    open_ = OPEN * program.upper[:, :count].sum(-1, keepdim=True)
+    bound = torch.where(program.inequality_bound.isinf(), open_, program.inequality_bound)
+    limits = bound.chunk(2, -1) if len(problem.lines) else ()
     return program.linear[:, :count], program.upper[:, :count], *limits, program.equality_vector[:, 0]
 
 
