@@ -3,7 +3,7 @@
     python benchmarks/traces.py --traces alibaba azure kth
 
 Costs are of the stochastic policy, the mean over seeds in each window; windows share no arrival. `over dg-pg` is the
-difference to dg-pg on the same windows in percent of its cost, with a paired 95 % bootstrap interval.
+difference to dg-pg on the same windows in percent of its cost, with a paired 95 % interval by block bootstrap.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dgpg.learning import Trainer
 from dgpg.learning.algorithms import find
 from dgpg.measuring import NetworkPolicy, Played, play
 from dgpg.measuring.evaluate import label, rules
-from dgpg.measuring.statistics import difference, interval
+from dgpg.measuring.statistics import block_of, difference, interval
 from dgpg.runs import launch
 from dgpg.runs.overrides import parse_overrides
 from dgpg.runs.trained import evaluated_in
@@ -77,10 +77,11 @@ def mean_of(played: Sequence[Played]) -> Played:
 
 def row(trace: str, name: str, information: str, found: Played, against: Played) -> Mapping[str, Any]:
     """Cost, its difference to the first algorithm, and what an operator asks for."""
-    spread = interval(found.cost) or (float(found.cost.mean()),) * 2
+    block = block_of(len(found.cost))  # windows of one recording, in its order
+    spread = interval(found.cost, block) or (float(found.cost.mean()),) * 2
     told = {"trace": trace, "policy": name, "information": information, "windows": len(found.cost)}
     cost = {"cost": {"mean": float(found.cost.mean()), "low": spread[0], "high": spread[1]}}
-    apart = difference(found.cost, against.cost, ALGORITHMS[0])
+    apart = difference(found.cost, against.cost, ALGORITHMS[0], block)
     over: dict[str, Any] = {}
     if apart.percent is not None and apart.percent_ci95 is not None:
         low, high = apart.percent_ci95

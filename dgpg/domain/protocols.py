@@ -254,6 +254,10 @@ class SupportsEpisodes(Protocol):
         """How many first episodes of neighbouring seeds share nothing that was recorded; None where each is drawn."""
         ...
 
+    def begins(self, config: Any, seed: int, count: int) -> Sequence[int]:
+        """When in the recording the first episodes of `seed`, `seed` + 1, ... begin: neighbours are alike."""
+        ...
+
 
 @runtime_checkable
 class SupportsDescription(Protocol):

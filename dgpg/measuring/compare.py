@@ -28,6 +28,8 @@ class Measured:
     trained: Trained
     cost: Costs
     """An agent and step, `[E]`."""
+    block: int
+    """Neighbours that an interval draws together."""
 
 
 def compare_runs(paths: Sequence[Path], episodes: int, seed: int, watch: Watch = unwatched) -> dict[str, Any]:
@@ -40,7 +42,7 @@ def compare_runs(paths: Sequence[Path], episodes: int, seed: int, watch: Watch =
         RunError: the runs have no common arrivals, or two of them are one training.
     """
     opened = open_runs(paths)
-    episodes, fewer = recorded_episodes(opened[0][1], episodes)
+    draws = recorded_episodes(opened[0][1], episodes)
     found = []
     for place, (path, trained) in enumerate(opened):
 
@@ -48,16 +50,17 @@ def compare_runs(paths: Sequence[Path], episodes: int, seed: int, watch: Watch =
             watch(f"measuring {path}, {place + 1} of {len(opened)}", (place + share) / len(opened))
 
         policy = NetworkPolicy(trained.team, "stochastic")
-        played = play(trained.domain, trained.config, policy, episodes, seed, trained.device, tick)
-        found.append(Measured(path, trained, played.cost))
+        played = play(trained.domain, trained.config, policy, draws.count, seed, trained.device, tick)
+        found.append(Measured(path, trained, played.cost, draws.block))
     groups = dict[str, list[Measured]]()
     for one in found:
         groups.setdefault(_but_seed(one.trained), []).append(one)
     return {
         "cost_unit": cost_unit(opened[0][1]),
+        "episodes": draws.count,
         "runs": [_run(one, found[0]) for one in found],
         "groups": [_group(group, next(iter(groups.values()))) for group in groups.values()],
-        "notes": _notes(opened, list(groups.values()), episodes) + fewer,
+        "notes": [*_notes(opened, list(groups.values()), draws.count), *draws.notes],
     }
 
 
@@ -115,16 +118,18 @@ def _run(one: Measured, first: Measured) -> dict[str, Any]:
     effort = {name: log[-1][name] for name in EFFORT} if log else dict.fromkeys(EFFORT, 0)
     record = {
         "run": str(one.path), "algorithm": run.algorithm, "model": run.model or "", "rounds": run.coordination.rounds,
-        "seed": run.seed, "cost": float(one.cost.mean()), "ci95": interval(one.cost),
+        "seed": run.seed, "cost": float(one.cost.mean()), "ci95": interval(one.cost, one.block),
     }  # fmt: skip
-    against = None if one is first else difference(one.cost, first.cost, str(first.path)).json()
+    against = None if one is first else difference(one.cost, first.cost, str(first.path), one.block).json()
     return record | effort | {"difference": against}
 
 
 def _group(members: Sequence[Measured], first: Sequence[Measured]) -> dict[str, Any]:
     """Mean over seeds: its interval is over seeds, its difference over episodes of these seeds."""
     run, cost = members[0].trained.run, np.array([one.cost.mean() for one in members])
-    against = None if members is first else difference(_over_seeds(members), _over_seeds(first), _name(first))
+    against = (
+        None if members is first else difference(_over_seeds(members), _over_seeds(first), _name(first), first[0].block)
+    )
     return {
         "algorithm": run.algorithm, "model": run.model or "", "rounds": run.coordination.rounds,
         "iteration": members[0].trained.iteration, "cost": float(cost.mean()), "ci95": interval(cost),

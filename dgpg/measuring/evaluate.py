@@ -33,7 +33,7 @@ from dgpg.learning.actions import kind_of
 from dgpg.learning.rounds import Team
 from dgpg.measuring.rows import Kind, Mode, Row, in_order
 from dgpg.measuring.rules import BiggestFirst, following
-from dgpg.measuring.statistics import Costs, Difference, difference, interval
+from dgpg.measuring.statistics import Costs, Difference, block_of, difference, interval
 from dgpg.runs import Trained
 from dgpg.runs.launch import on_device
 
@@ -97,8 +97,14 @@ def play(
     domain: Domain, config: Any, policy: Policy, episodes: int, seed: int, device: torch.device,
     tick: Callable[[float], None] = _unseen,
 ) -> Played:  # fmt: skip
-    """Run a policy; episode e draws from `seed + e` alone. `tick` is told after each step what part is done."""
+    """Run a policy; episode e draws from `seed + e` alone. `tick` is told after each step what part is done.
+
+    Episodes of a recording are in its order, all others in that of their seeds.
+    """
     parts: list[dict[str, NDArray[np.float64]]] = []
+    order = np.arange(episodes)
+    if isinstance(domain, SupportsEpisodes) and domain.episodes(config) is not None:
+        order = np.argsort(domain.begins(config, random.derive(seed, "arrivals"), episodes), kind="stable")
     for first in range(0, episodes, BATCH):
         count = min(BATCH, episodes - first)
         env = domain.make_env(config, count, device, random.derive(seed, "arrivals") + first)
@@ -112,7 +118,7 @@ def play(
                 totals[name] = totals.get(name, 0.0) + x.double()
             tick((first + count * (t + 1) / env.horizon) / episodes)
         parts.append({name: (x / env.horizon).cpu().numpy() for name, x in totals.items()})
-    every = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    every = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
     return Played(every.pop(""), every)
 
 
@@ -123,10 +129,10 @@ def episode_costs(
     return play(domain, config, policy, episodes, seed, device).cost
 
 
-def row(one: Contestant, found: Played, against: Difference | None = None) -> Row:
-    """Summary of some episodes."""
+def row(one: Contestant, found: Played, against: Difference | None = None, block: int = 1) -> Row:
+    """Summary of some episodes; `block` as for `statistics.interval`."""
     measures = {measure: float(x.mean()) for measure, x in found.measures.items()}
-    cost, spread = float(found.cost.mean()), interval(found.cost)
+    cost, spread = float(found.cost.mean()), interval(found.cost, block)
     return Row(
         one.name, one.kind, one.information, one.mode, cost, spread, len(found.cost), measures, against
     )  # fmt: skip
@@ -181,13 +187,29 @@ def cost_unit(trained: Trained) -> str:
     return f"{env.cost_unit}; per agent and step"
 
 
-def recorded_episodes(trained: Trained, episodes: int) -> tuple[int, list[str]]:
-    """As many of `episodes` as share nothing that was recorded, and what to say where that is fewer."""
+@dataclass(frozen=True)
+class Draws:
+    """How many are played, and what an interval over them must know."""
+
+    count: int
+    block: int = 1
+    """Neighbours that are drawn together; 1 where each episode is drawn for itself."""
+    notes: tuple[str, ...] = ()
+
+
+def recorded_episodes(trained: Trained, episodes: int) -> Draws:
+    """As many of `episodes` as share nothing that was recorded, and what to say of them."""
     domain, config = trained.domain, trained.config
     most = domain.episodes(config) if isinstance(domain, SupportsEpisodes) else None
-    if most is None or most >= episodes:
-        return episodes, []
-    return most, [f"{most} episodes instead of {episodes}: the recording has no more that do not overlap"]
+    if most is None:
+        return Draws(episodes)
+    count = min(episodes, most)
+    block, notes = block_of(count), list[str]()
+    if count < episodes:
+        notes.append(f"{count} episodes instead of {episodes}: the recording has no more that do not overlap")
+    if block > 1:
+        notes.append(f"episodes are windows of one recording: intervals draw {block} neighbours together")
+    return Draws(count, block, tuple(notes))
 
 
 def contestants(trained: Trained) -> list[Contestant]:
@@ -199,9 +221,10 @@ def contestants(trained: Trained) -> list[Contestant]:
 
 
 def measured(
-    trained: Trained, among: Sequence[Contestant], episodes: int, seed: int, watch: Watch = unwatched
+    trained: Trained, among: Sequence[Contestant], draws: Draws, seed: int, watch: Watch = unwatched
 ) -> Iterator[Row]:
     """A row for each of `among` as it is found, with its difference to the first on the same episodes."""
+    episodes, block = draws.count, draws.block
     first: tuple[str, Costs] | None = None
     for place, one in enumerate(among):
         what, device = f"measuring {label(one)}, {place + 1} of {len(among)}", trained.device
@@ -211,14 +234,14 @@ def measured(
 
         tick(0.0)
         found = play(trained.domain, one.config, one.policy, episodes, seed, device, tick)
-        yield row(one, found, difference(found.cost, first[1], first[0]) if first else None)
+        yield row(one, found, difference(found.cost, first[1], first[0], block) if first else None, block)
         first = first or (label(one), found.cost)
 
 
 def evaluate_run(trained: Trained, episodes: int, seed: int) -> tuple[str, list[Row]]:
     """The unit, and rows of the policy, its untrained self and every baseline."""
-    episodes, _ = recorded_episodes(trained, episodes)
-    return cost_unit(trained), in_order(measured(trained, contestants(trained), episodes, seed))
+    draws = recorded_episodes(trained, episodes)
+    return cost_unit(trained), in_order(measured(trained, contestants(trained), draws, seed))
 
 
 def judge_of(trained: Trained) -> SupportsJudge:

@@ -15,6 +15,7 @@ Interval: TypeAlias = tuple[float, float] | None
 Costs: TypeAlias = NDArray[np.float64]
 ROUGH = 8
 """Draws below which a bootstrap has too few to draw from: its intervals are too narrow."""
+RESAMPLES = 2000
 RESOLUTION = 1e-6
 """Part of a cost below which a spread is rounding: policies act in single precision."""
 
@@ -41,23 +42,28 @@ class Difference:
         return asdict(self)
 
 
-def interval(costs: Costs) -> Interval:
-    """Percentile bootstrap of the mean, 95 %, of draws `[E]`."""
+def interval(costs: Costs, block: int = 1) -> Interval:
+    """Percentile bootstrap of the mean, 95 %, of draws `[E]`, or of runs of `block` neighbours that are alike."""
     if not _varies(costs, costs):
         return None
-    return _percentile((costs,), np.mean)
+    return _percentile((costs,), np.mean, block)
 
 
-def difference(costs: Costs, others: Costs, to: str) -> Difference:
-    """Costs minus those of `to`, `[E]` each, paired by episode."""
+def block_of(episodes: int) -> int:
+    """How many neighbours are drawn together for an interval over so many: E^(1/3) (Hall, Horowitz and Jing 1995)."""
+    return int(np.ceil(np.cbrt(episodes) - 1e-9))
+
+
+def difference(costs: Costs, others: Costs, to: str, block: int = 1) -> Difference:
+    """Costs minus those of `to`, `[E]` each, paired by episode; `block` as for `interval`."""
     apart = costs - others
     percent, percent_ci95, ci95 = None, None, None
     one_sign = bool((others > 0).all() or (others < 0).all())
     if one_sign:
         percent = float(_percent(costs, others))
     if _varies(apart, others):
-        ci95 = _percentile((apart,), np.mean)
-        percent_ci95 = _percentile((costs, others), _percent) if one_sign else None
+        ci95 = _percentile((apart,), np.mean, block)
+        percent_ci95 = _percentile((costs, others), _percent, block) if one_sign else None
     return Difference(to, float(apart.mean()), ci95, percent, percent_ci95, _distinguishable(apart, others, ci95))
 
 
@@ -90,9 +96,20 @@ def _percent(costs: Costs, others: Costs, axis: int = -1) -> Costs:
     return percent
 
 
-def _percentile(data: tuple[Costs, ...], statistic: Callable[..., Any]) -> Interval:
+def _percentile(data: tuple[Costs, ...], statistic: Callable[..., Any], block: int) -> Interval:
+    if block > 1:
+        return _percentile_of_blocks(data, statistic, block)
     found = bootstrap(
-        data, statistic, n_resamples=2000, method="percentile", paired=True, vectorized=True,
+        data, statistic, n_resamples=RESAMPLES, method="percentile", paired=True, vectorized=True,
         rng=np.random.default_rng(0),
     ).confidence_interval  # fmt: skip
     return float(found.low), float(found.high)
+
+
+def _percentile_of_blocks(data: tuple[Costs, ...], statistic: Callable[..., Any], block: int) -> Interval:
+    """Circular blocks are drawn, so that what neighbours have in common stays (Politis and Romano 1992)."""
+    count = len(data[0])
+    first = np.random.default_rng(0).integers(count, size=(RESAMPLES, -(-count // block), 1))
+    drawn = ((first + np.arange(block)) % count).reshape(RESAMPLES, -1)[:, :count]
+    low, high = np.quantile(statistic(*(x[drawn] for x in data), axis=-1), [0.025, 0.975])
+    return float(low), float(high)

@@ -15,7 +15,16 @@ from dgpg.domain import SupportsDescription, validate
 from dgpg.learning import ChannelConfig
 from dgpg.learning.algorithms import find
 from dgpg.measuring import Difference, Row, compare_runs
-from dgpg.measuring.evaluate import contestants, cost_unit, judge_of, judge_run, label, measured, recorded_episodes
+from dgpg.measuring.evaluate import (
+    Draws,
+    contestants,
+    cost_unit,
+    judge_of,
+    judge_run,
+    label,
+    measured,
+    recorded_episodes,
+)
 from dgpg.measuring.rows import in_order
 from dgpg.measuring.statistics import rough
 from dgpg.runs import Trained, open_trained
@@ -31,7 +40,7 @@ class Found:
     """What an evaluation has found so far."""
 
     unit: str
-    episodes: int
+    draws: Draws
     rows: list[Row] = field(default_factory=list)
     figures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -52,8 +61,8 @@ def evaluation(path: Path, episodes: int, seed: int, overrides: dict[str, Any], 
     channel = validate(ChannelConfig, overrides.pop("coordination", {}), "coordination")
     with waiting(f"opening {path}, building the instance"):
         trained = open_trained(path, overrides, channel)
-        episodes, fewer = recorded_episodes(trained, episodes)
-        found = Found(cost_unit(trained), episodes, notes=[*described(trained), *fewer])
+        draws = recorded_episodes(trained, episodes)
+        found = Found(cost_unit(trained), draws, notes=[*described(trained), *draws.notes])
     if judge:
         judge_of(trained)  # refuse before minutes of measuring
     if (obstacle := figures.obstacle(path)) is not None:
@@ -64,7 +73,7 @@ def evaluation(path: Path, episodes: int, seed: int, overrides: dict[str, Any], 
         _draw(trained, found, path, seed, told)
         if judge:
             with waiting("judging") as watch:
-                found.judged = judge_run(trained, episodes, seed, watch)
+                found.judged = judge_run(trained, draws.count, seed, watch)
             told.judged()
     except KeyboardInterrupt as stop:
         found.notes.append(f"interrupted: {stop or 'the table is complete, what follows it is not'}")
@@ -129,7 +138,7 @@ def _measure(trained: Trained, found: Found, seed: int, told: _Silent | _Spoken)
 
     try:
         with waiting("measuring", so_far) as watch:
-            for row in measured(trained, among, found.episodes, seed, watch):
+            for row in measured(trained, among, found.draws, seed, watch):
                 found.rows.append(row)
                 watch.found(f"{label(row)}: {row.cost:.4f} {against(row.difference, _same())}")
     except KeyboardInterrupt:
@@ -149,8 +158,8 @@ def _draw(trained: Trained, found: Found, path: Path, seed: int, told: _Silent |
 
 def _notes(found: Found, guided: bool) -> list[str]:
     """What a reader of the table should know."""
-    notes = _beaten(found.rows, guided) + rough(found.episodes)
-    if found.episodes > 1 and any(row.ci95 is None for row in found.rows):
+    notes = _beaten(found.rows, guided) + rough(found.draws.count)
+    if found.draws.count > 1 and any(row.ci95 is None for row in found.rows):
         notes.append("a row whose episodes all cost the same has no interval: its cost is exact")
     return notes
 
@@ -180,7 +189,7 @@ def _same() -> str:
 def _table(found: Found) -> Table:
     """The measure that the domain names first goes where there is no room; --json has all."""
     rows = in_order(found.rows)
-    head = f"cost = {found.unit}\n{found.episodes} episodes, the same arrivals for all\n"
+    head = f"cost = {found.unit}\n{found.draws.count} episodes, the same arrivals for all\n"
     head += f"against {label(found.rows[0])}, episode by episode, with 95 % interval; {_same()}: not distinguishable"
     measures = list(rows[0].measures)[:1]
     columns = ["name", "kind", "sees", "cost", "95 % interval", "against the policy", *measures]
@@ -212,7 +221,7 @@ def comparison(paths: Sequence[Path], episodes: int, seed: int, as_json: bool) -
         tell(result)
         return
     runs, groups = result["runs"], result["groups"]
-    title = f"{result['cost_unit']}, {episodes} episodes, lower is better"
+    title = f"{result['cost_unit']}, {result['episodes']} episodes, lower is better"
     if len(runs) > 1:
         title += f"\nagainst the first, episode by episode, with 95 % interval; {_same()}: not distinguishable"
     report.console.print(_records(title, runs, ("run", "algorithm", "model", "seed", "cost", "ci95", "wall_s")))

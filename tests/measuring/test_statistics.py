@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dgpg.measuring.statistics import Costs, difference, interval, rough
+from dgpg.measuring.statistics import Costs, block_of, difference, interval, rough
 
 CHANCE = np.random.default_rng(5)
 COSTS: Costs = CHANCE.normal(10.0, 2.0, 32)
@@ -47,3 +47,33 @@ def test_costs_that_change_sign_have_no_percent() -> None:
 
 def test_few_episodes_are_called_rough() -> None:
     assert rough(32) == [] and "rough" in rough(3)[0] and "no interval" in rough(1)[0]
+
+
+def test_blocks_are_the_cube_root_of_what_there_is() -> None:
+    assert [block_of(n) for n in (1, 2, 8, 9, 27, 28, 64)] == [1, 2, 2, 3, 3, 4, 4]
+
+
+def test_neighbours_that_are_alike_widen_an_interval() -> None:
+    """An autoregression of 0.8 has three times the deviation of its mean that independent draws of its spread have."""
+    covered, plain, many = 0, 0, 200
+    chance = np.random.default_rng(0)
+    for _ in range(many):
+        x = np.zeros(400)
+        for t in range(1, 400):
+            x[t] = 0.8 * x[t - 1] + chance.normal()
+        ends, others = interval(x[100:] + 5, 20), interval(x[100:] + 5)
+        assert ends is not None and others is not None
+        covered += ends[0] <= 5 <= ends[1]
+        plain += others[0] <= 5 <= others[1]
+    assert plain / many < 0.6 < 0.8 < covered / many
+
+
+def test_blocks_of_all_there_is_say_that_nothing_varies() -> None:
+    found = interval(COSTS, len(COSTS))
+    assert found is not None and found[0] == pytest.approx(found[1])
+
+
+def test_a_difference_is_drawn_in_the_same_blocks() -> None:
+    """Costs that rise and fall together with those they are held against: the ratio does not vary, however drawn."""
+    found = difference(1.1 * COSTS, COSTS, "policy", 4)
+    assert found.percent_ci95 == pytest.approx((10.0, 10.0)) and found.distinguishable

@@ -12,7 +12,7 @@ import torch
 from dgpg.domain import Baseline, Names, Policy
 from dgpg_cloud import config as settings
 from dgpg_cloud.baselines import baselines
-from dgpg_cloud.env import CloudEnv
+from dgpg_cloud.env import CloudEnv, first_starts
 from dgpg_cloud.instance import build
 from dgpg_cloud.mapping import PlacementMapping
 from dgpg_cloud.models.potentials import HeadroomModel
@@ -63,6 +63,10 @@ class CloudDomain:
         """Windows of a trace that share no arrival; synthetic episodes are drawn afresh."""
         played = build(config).replay
         return None if played is None else len(played.apart(config.horizon))
+
+    def begins(self, config: settings.Config, seed: int, count: int) -> Sequence[int]:
+        """The step of the trace at which each first episode starts."""
+        return [start or 0 for start in first_starts(build(config), count, seed)]
 
     def names(self, config: settings.Config) -> Names:
         """Of what a dispatcher sees."""
