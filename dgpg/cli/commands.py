@@ -19,8 +19,24 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Train cooperative multi-agent policies guided by an analytical model.",
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from dgpg import __version__
+
+        typer.echo(f"dgpg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Train cooperative multi-agent policies guided by an analytical model."""
 
 
 def _place(text: str | Path) -> Path:

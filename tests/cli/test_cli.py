@@ -137,3 +137,9 @@ def test_options_win_over_the_file(shared: Path) -> None:
     settings = config["settings"]
     assert (settings["num_agents"], settings["horizon"]) == (4, 8)
     assert (settings["workload"]["load"], settings["workload"]["swing"]) == (0.45, 0.1)
+
+
+def test_the_version_is_told() -> None:
+    import dgpg
+
+    assert ok("--version").out.strip() == f"dgpg {dgpg.__version__}"

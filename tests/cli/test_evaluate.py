@@ -259,7 +259,7 @@ def test_compare_measures_runs_and_averages_seeds(shared: Path) -> None:
     ok("train", "cloud", *TINY, "--seed", 1, "--out", "other")
     ok("train", "cloud", *TINY, "--algorithm", "mappo", "--stop-after", 1, "--out", "mappo")
     found = ok("compare", shared, "other", "mappo", "--episodes", 3, "--json").json
-    assert set(found) == {"cost_unit", "runs", "groups", "notes"}
+    assert set(found) == {"cost_unit", "episodes", "runs", "groups", "notes"}
     one, two, three = found["runs"]
     assert [run["run"] for run in (one, two, three)] == [str(shared), "other", "mappo"]
     assert [(run["algorithm"], run["seed"], run["iteration"]) for run in (one, two, three)] == [
