@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,8 @@ from dgpg.errors import DataError, DecisionError
 
 Given: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
 """An array, or a value by the name of each feature."""
-TYPES = {"float32": np.float32, "bool": np.bool_, "int64": np.int64}
+FORMAT = 1
+"""Of the description in a file."""
 
 
 class Policy:
@@ -47,6 +49,9 @@ class Policy:
         path = path / "policy.onnx" if path.is_dir() else path
         if not path.is_file():
             raise DataError(f"{path}: no such file; expected the folder that `dgpg export RUN --out DIR` wrote")
+        if not isinstance(threads, int) or threads < 1:
+            raise DataError(f"threads: expected a whole number of at least 1, got {threads!r}")
+        unchanged(path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = threads
         try:
@@ -55,10 +60,7 @@ class Policy:
             raise DataError(
                 f"{path}: not a readable ONNX file ({str(error).splitlines()[0]}); export it again"
             ) from None
-        told = session.get_modelmeta().custom_metadata_map.get("dgpg")
-        if told is None:
-            raise DataError(f"{path}: an ONNX file, but none that `dgpg export` wrote: it has no description 'dgpg'")
-        return cls(session, json.loads(told))
+        return cls(session, described(path, session))
 
     def act(
         self,
@@ -75,7 +77,7 @@ class Policy:
             choices: of each choice `[K, C]` or `[R, K, C]`, as an array or by name (`[K]` or `[R, K]` each).
             mask: allowed choices `[K]` or `[R, K]`; all of them by default.
             index: which agents, where each has bounds or a network of its own; 0 to N - 1.
-            rng: draws the action; None takes the one without chance.
+            rng: draws the action; None takes the one without chance. A policy that has no chance acts the same with it.
 
         Returns:
             Of one agent `[]`, `[A]` or `[K]`, of R agents with R in front.
@@ -84,6 +86,8 @@ class Policy:
             DecisionError: a name that is missing or unknown, a shape that does not fit, a value that is no number, or a
                 policy whose draws need SciPy.
         """
+        if rng is not None and not isinstance(rng, np.random.Generator):
+            raise DecisionError(f"rng: expected a numpy Generator, as np.random.default_rng(seed) makes, got {rng!r}")
         rows, one = self._rows(agent, choices, mask, index)
         if "noise" in self._arrays:
             rows["noise"] = self._noise(rows, rng)
@@ -150,38 +154,63 @@ class Policy:
     def _array(self, name: str, given: Given) -> NDArray[np.float32]:
         """Features in their order, float32."""
         if isinstance(given, Mapping):
-            wanted = self.features[name]
-            missing, strange = [f for f in wanted if f not in given], [f for f in given if f not in wanted]
-            if missing or strange:
-                told = [
-                    f"{', '.join(found)} {what}"
-                    for found, what in ((missing, "missing"), (strange, "unknown"))
-                    if found
-                ]
-                raise DecisionError(f"{name}: {'; '.join(told)}; expected {', '.join(wanted)}")
-            given = np.stack(np.broadcast_arrays(*(np.asarray(given[f], np.float32) for f in wanted)), -1)
+            given = self._stacked(name, given)
+        return self._numbers(name, given)
+
+    def _stacked(self, name: str, given: Mapping[str, ArrayLike]) -> NDArray[np.float32]:
+        """Values by name; each is of one shape, or one number for all."""
+        wanted = self.features[name]
+        missing, strange = [f for f in wanted if f not in given], [str(f) for f in given if f not in wanted]
+        if missing or strange:
+            told = [
+                f"{', '.join(found)} {what}" for found, what in ((missing, "missing"), (strange, "unknown")) if found
+            ]
+            raise DecisionError(f"{name}: {'; '.join(told)}; expected {', '.join(wanted)}")
+        values = {f: self._numbers(f"{name}: '{f}'", given[f]) for f in wanted}
+        shapes = {f: x.shape for f, x in values.items() if x.shape}
+        if len(set(shapes.values())) > 1:
+            told = [f"'{f}' {list(shape)}" for f, shape in shapes.items()]
+            raise DecisionError(
+                f"{name}: features of several shapes, expected one shape or single numbers: {', '.join(told)}"
+            )
+        return np.stack(np.broadcast_arrays(*values.values()), -1)
+
+    def _numbers(self, name: str, given: ArrayLike) -> NDArray[np.float32]:
+        """An array of real numbers."""
         try:
-            return np.asarray(given, np.float32)
+            found = np.asarray(given)
         except (TypeError, ValueError):
-            raise DecisionError(f"{name}: not an array of numbers, expected {self._shape(name)}") from None
+            found = np.asarray(None)
+        if found.dtype.kind not in "fiub":
+            raise DecisionError(
+                f"{name}: not an array of numbers"
+                + (f", expected {self._shape(name)}" if name in self.features else "")
+            )
+        return found.astype(np.float32)
 
     def _mask(self, mask: ArrayLike | None, rows: Mapping[str, NDArray[Any]], one: bool) -> NDArray[np.bool_]:
         if mask is None:
             like = rows["choices"].shape[:2] if "choices" in rows else (len(rows["agent"]), self._arrays["mask"][2])
             return np.ones(like, bool)
-        able = np.asarray(mask)
-        if able.dtype != np.bool_ and not np.isin(able, (0, 1)).all():
+        try:
+            able = np.asarray(mask)
+        except ValueError:
+            able = np.asarray(None)
+        if able.dtype.kind not in "biuf" or not np.isin(able, (0, 1)).all():
             raise DecisionError("mask: expected true or false for each choice")
         able = able.astype(bool)
         able = able[None] if one and able.ndim == 1 else able
-        if able.ndim == 2 and not able.any(-1).all():
+        if able.ndim == 2 and len(able) and not able.any(-1).all():
             raise DecisionError(f"mask: nothing is allowed in row {int(np.flatnonzero(~able.any(-1))[0])}")
         return able
 
     def _index(self, index: ArrayLike | None, one: bool) -> NDArray[np.int64]:
         agents = self.description["agents"]
-        which = np.asarray(-1 if index is None else index)
-        if index is None or which.dtype.kind not in "iu" or ((which < 0) | (which >= agents)).any():
+        if index is None:
+            raise DecisionError(f"index: nothing is given, expected which agent decides, from 0 to {agents - 1}")
+        which = np.asarray(index)
+        which = which.astype(np.int64) if not which.size else which
+        if which.dtype.kind not in "iu" or ((which < 0) | (which >= agents)).any():
             raise DecisionError(
                 f"index: expected which agent decides, whole numbers from 0 to {agents - 1}, got {which.tolist()}"
             )
@@ -193,7 +222,9 @@ class Policy:
         wanted = [{"R": count, "K": choices}.get(size, size) for size in self._arrays[name][1:]]
         fits = x.ndim == len(wanted) and all(size in (None, have) for size, have in zip(wanted, x.shape, strict=True))
         if not fits:
-            raise DecisionError(f"{name}: expected {self._shape(name)}, got {list(x.shape)}")
+            raise DecisionError(f"{name}: expected {self._shape(name)}, got {list(x.shape)} (with a row an agent)")
+        if choices == 0:
+            raise DecisionError("choices: there are none, expected at least one choice")
         if x.dtype.kind == "f" and not np.isfinite(x).all():
             bad = tuple(np.argwhere(~np.isfinite(x))[0])
             feature, value = self.features[name][bad[-1]], float(x[bad])
@@ -212,3 +243,36 @@ class Policy:
         features = self.features.get(name, ())
         told = f" ({', '.join(features)})" if features else ""
         return f"[{', '.join(map(str, self._arrays[name][1:]))}], the first left out for one agent{told}"
+
+
+def unchanged(path: Path) -> None:
+    """Hold a file against the digest that `policy.json` beside it has, where there is one.
+
+    Raises:
+        DataError: it is another.
+    """
+    beside = path.with_name("policy.json")
+    try:
+        told = json.loads(beside.read_text(encoding="utf-8"))["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if told != hashlib.sha256(path.read_bytes()).hexdigest():
+        raise DataError(f"{path}: not the file that {beside} is about: damaged, or of another export; export it again")
+
+
+def described(path: Path, session: Any) -> Mapping[str, Any]:
+    """What the file says of itself.
+
+    Raises:
+        DataError: none that `dgpg export` wrote, or one of another version.
+    """
+    try:
+        told = json.loads(session.get_modelmeta().custom_metadata_map["dgpg"])
+        version, _ = told["format"], (told["arrays"], told["inputs"], told["action"]["kind"], told["chance"])
+    except (KeyError, TypeError, ValueError):
+        raise DataError(f"{path}: an ONNX file, but none that `dgpg export` wrote; export the run") from None
+    if version != FORMAT:
+        raise DataError(
+            f"{path}: format {version}, this dgpg reads {FORMAT}; export the run again, or install another dgpg"
+        )
+    return told  # type: ignore[no-any-return]

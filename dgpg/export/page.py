@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+TITLE = "# A policy for "
 MEANINGS = {
     "choice": "the number of the choice, from 0",
-    "numbers": "numbers in the units below, within each agent's own bounds",
+    "numbers": "numbers in the units below, within each agent's own bounds (`policy.json` has them by agent)",
     "split": "shares of one unit, zero where a choice is not allowed",
 }
+ENDS = (("low", min), ("high", max))
 INPUTS = {
     "index": "which agent, from 0",
     "agent": "its features",
@@ -23,7 +25,7 @@ def page(told: Mapping[str, Any]) -> str:
     """Markdown."""
     action = told["action"]
     lines = [
-        f"# A policy for {told['domain']}",
+        f"{TITLE}{told['domain']}",
         "",
         f"Trained by dgpg ({told['algorithm']}, iteration {told['iteration']}) for {told['agents']} agents. "
         "`policy.onnx` opens with onnxruntime and nothing else; this page and `policy.json` say what is also in its "
@@ -44,7 +46,13 @@ def page(told: Mapping[str, Any]) -> str:
         lines += [f"## `{name}`", "", "| | name | unit | range | what |", "|---|---|---|---|---|"]
         lines += [f"| {n} | {_feature(one)} |" for n, one in enumerate(features)]
         lines.append("")
+    lines += ["## The action", "", "| | name | unit | least | most | what |", "|---|---|---|---|---|---|"]
+    lines += [f"| {n} | {_number(action, n)} |" for n in range(len(action["names"]))]
     lines += [
+        "",
+        "An environment may narrow it further in a step (by ramps, say), and features are as it makes them: deviations "
+        "and shares are of scales of the instance that the policy was trained in, which are not in this folder.",
+        "",
         "## In Python",
         "",
         "```python",
@@ -57,6 +65,12 @@ def page(told: Mapping[str, Any]) -> str:
         f"the same, numbers differ by {told['compared']['largest_difference']:.1e} at most.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _number(action: Mapping[str, Any], n: int) -> str:
+    one = action["names"][n]
+    ends = [f"{pick(own[n] for own in action[end]):g}" if action.get(end) else "" for end, pick in ENDS]
+    return f"{one['name']} | {one['unit']} | {' | '.join(ends)} | {one['meaning']}"
 
 
 def _code(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
 import json
 import logging
 import warnings
@@ -18,9 +19,10 @@ from torch import Tensor
 from dgpg.domain import Names, SupportsNames, numbered, random
 from dgpg.errors import ConfigError, RunError
 from dgpg.export.graph import Decide
-from dgpg.export.page import page
+from dgpg.export.page import TITLE, page
 from dgpg.export.verify import CASES, recorded, verify
 from dgpg.runs import Trained, open_trained
+from dgpg.runs.places import refuse_folder
 from dgpg.runs.record import RunFolder
 from dgpg.runs.versions import plugin_of, versions
 
@@ -57,6 +59,7 @@ def export(run: Path, out: Path, form: Format = "onnx", decisions: int = 10_000,
     if missing:
         raise ConfigError(f"export needs {', '.join(missing)}: pip install 'dgpg[export]'")
     _refuse(out)
+    refuse_folder(out, "--out")
     trained = open_trained(run, {})
     graph = Decide(trained.team)
     env = trained.domain.make_env(trained.config, ENVS, trained.device, random.derive(seed, "export"))
@@ -68,11 +71,9 @@ def export(run: Path, out: Path, form: Format = "onnx", decisions: int = 10_000,
     text = json.dumps(described, indent=1, ensure_ascii=False, allow_nan=False)
     entry = model.metadata_props.add()
     entry.key, entry.value = "dgpg", text
-    files = {
-        "policy.onnx": model.SerializeToString(),
-        "policy.json": text.encode(),
-        "README.md": page(described).encode(),
-    }
+    written = model.SerializeToString()
+    beside = json.dumps({**described, "sha256": hashlib.sha256(written).hexdigest()}, indent=1, ensure_ascii=False)
+    files = {"policy.onnx": written, "policy.json": beside.encode(), "README.md": page(described).encode()}
     return Exported(_written(out, files, program if form == "pt2" else None), described)
 
 
@@ -96,7 +97,7 @@ def description(trained: Trained, run: Path, graph: Decide, rows: Mapping[str, T
         "inputs": inputs,
         "action": {"kind": graph.kind, "names": [vars(one) for one in names.action], **bounds},
         "chance": graph.chance,
-        "arrays": {name: [str(x.dtype).removeprefix("torch."), *_shape(name, x)] for name, x in rows.items()},
+        "arrays": {name: [str(x.dtype).removeprefix("torch."), *_shape(graph, name, x)] for name, x in rows.items()},
         "outputs": list(graph.outputs()),
     }
 
@@ -120,9 +121,9 @@ def _seen(features: Any, rows: Tensor) -> list[dict[str, Any]]:
     return [{**vars(one), "low": low, "high": high} for one, low, high in ends]
 
 
-def _shape(name: str, x: Tensor) -> list[str | int]:
+def _shape(graph: Decide, name: str, x: Tensor) -> list[str | int]:
     """R rows; K choices where a policy serves any number of them."""
-    choices = {"choices": 1, "mask": 1}.get(name)
+    choices = {"choices": 1, "mask": 1}.get(name) if graph.kind == "choice" else None
     return ["R", *("K" if at == choices else size for at, size in enumerate(x.shape) if at)]
 
 
@@ -150,23 +151,38 @@ def _session(model: bytes) -> Any:
     return onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
 
 
+OWN = ("policy.onnx", "policy.json", "policy.pt2", "README.md")
+"""What an export writes, and a later one may replace."""
+
+
 def _refuse(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out}: a file of that name exists; name a folder")
-    if out.is_dir() and any(out.iterdir()) and not (out / "policy.onnx").is_file():
-        raise ConfigError(f"--out {out}: the folder holds other things than an export; name a new or an empty one")
+    there = [path.name for path in out.iterdir()] if out.is_dir() else []
+    strange = [name for name in there if name.removeprefix(".").removesuffix(".partial") not in OWN]
+    page_there = out / "README.md"
+    if strange or (page_there.is_file() and not page_there.read_text(errors="replace").startswith(TITLE)):
+        name = strange[0] if strange else "a README.md of its own"
+        raise ConfigError(f"--out {out}: it holds other things than an export ({name}); name a new or empty folder")
 
 
 def _written(out: Path, files: Mapping[str, bytes], program: Any) -> tuple[Path, ...]:
     """Each file whole or not at all, the policy last: who watches for it finds the rest."""
+    files = dict(files)
+    if program is not None:
+        held = io.BytesIO()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.export.save(program.exported_program, held)
+        files["policy.pt2"] = held.getvalue()
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name in sorted(files, key=lambda one: one == "policy.onnx"):
             partial = out / f".{name}.partial"
             partial.write_bytes(files[name])
             partial.replace(out / name)
-        if program is not None:
-            torch.export.save(program.exported_program, out / "policy.pt2")
+        for name in set(OWN) - set(files):  # of an earlier export, of another policy
+            (out / name).unlink(missing_ok=True)
     except OSError as error:
         raise RunError(f"{out}: cannot be written: {error.strerror}") from None
-    return tuple(sorted(out / name for name in (*files, *(["policy.pt2"] if program is not None else []))))
+    return tuple(sorted(out / name for name in files))

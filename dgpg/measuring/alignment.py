@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from dgpg.domain import (
     AgentMapping,
@@ -90,7 +91,8 @@ def measure(task: Task, plan: Plan, seed: int, rules: Sequence[Baseline] = (), t
     """
     way, draws = tries_of(task.env, task.mapping), random.derive(seed, "alignment")
     even = Even(way)
-    costs = _episodes(task.env, (even, *rules, _alone(task)), way.draws, draws, tell)
+    follower = _alone(task)
+    costs = _episodes(task.env, (even, follower, *rules), way.draws, draws, tell)
     lookahead = plan.lookahead or moments.reach(task.env, way, even, seed)
 
     def looked(play: Baseline | Even, count: int, what: str) -> Alignment:
@@ -98,11 +100,11 @@ def measure(task: Task, plan: Plan, seed: int, rules: Sequence[Baseline] = (), t
         return summarise(found, np.random.default_rng(random.derive(seed, "bootstrap")), lookahead)
 
     found = looked(even, plan.moments, "alignment under even draws")
-    alone, cheapest = _held(costs, even.name, rules)
+    alone, cheapest = _held(follower, costs, rules)
     along = []
-    for play in (_alone(task), *([cheapest] if cheapest else [])):
+    for play in (follower, *([cheapest] if cheapest else [])):
         seen = looked(play, 1, f"alignment along {play.name}")
-        along.append(Along(play.name, seen.direction, seen.direction_ci95))
+        along.append(Along(play.name, seen.direction, seen.direction_ci95, seen.states))
     return replace(found, along=tuple(along), alone=alone)
 
 
@@ -115,12 +117,10 @@ def _alone(task: Task) -> Baseline:
 
 
 @torch.no_grad()
-def _episodes(
-    env: Environment, plays: Sequence[Any], draws: tuple[int, ...], seed: int, tell: Watch
-) -> dict[str, Costs]:
+def _episodes(env: Environment, plays: Sequence[Any], draws: tuple[int, ...], seed: int, tell: Watch) -> list[Costs]:
     """Cost an agent and step of each policy over one episode of each environment, all from the same state, `[B]`."""
     env.reset()
-    saved, found = env.state_dict(), dict[str, Costs]()
+    saved, found = env.state_dict(), list[Costs]()
     for play in plays:
         decision, chance = env.load_state_dict(saved), random.Streams(seed, env.num_envs)
         total = torch.zeros(env.num_envs, dtype=torch.float64)
@@ -129,26 +129,30 @@ def _episodes(
             step = env.step(play.act(decision, noise))
             decision, total = step.decision, total - step.reward.double().cpu() / env.num_agents
             tell(f"following {play.name}", (t + 1) / env.horizon)
-        found[play.name] = (total / env.horizon).numpy()
+        found.append((total / env.horizon).numpy())
     env.load_state_dict(saved)
     return found
 
 
-def _held(costs: dict[str, Costs], even: str, rules: Sequence[Baseline]) -> tuple[Alone, Baseline | None]:
-    """The follower, played last, beside even draws and the cheapest rule; and that rule."""
-    name = list(costs)[-1]
-    cheapest = min(rules, key=lambda rule: float(costs[rule.name].mean()), default=None)
-    told = {x: float(found.mean()) for x, found in costs.items()}
-    over = difference(costs[name], costs[even], even)
-    rule = None if cheapest is None else cheapest.name
-    return Alone(name, told[name], told[even], over, rule, None if rule is None else told[rule]), cheapest
+def _held(follower: Baseline, costs: Sequence[Costs], rules: Sequence[Baseline]) -> tuple[Alone, Baseline | None]:
+    """The follower beside even draws and the cheapest rule, from costs in the order of `_episodes`; and that rule."""
+    even, own, *others = costs
+    over = difference(own, even, Even.name)
+    alone = Alone(follower.name, float(own.mean()), float(even.mean()), over)
+    if not rules:
+        return alone, None
+    best = int(np.argmin([cost.mean() for cost in others]))
+    rule, cost = rules[best], others[best]
+    gap, behind = difference(cost, even, Even.name), difference(own, cost, rule.name)
+    return replace(alone, rule=rule.name, rule_cost=float(cost.mean()), rule_over_even=gap, over_rule=behind), rule
 
 
 def summarise(found: Sample, rng: np.random.Generator, lookahead: int, resamples: int = 1000) -> Alignment:
     """Cosines, their intervals and the scale."""
-    count = len(found.true)
     true, guided = (np.einsum("spk,spkd->sd", x, found.features) for x in (found.true, found.guided))
-    draws = rng.integers(count, size=(resamples, count))
+    envs = np.unique(found.env)
+    of = [np.flatnonzero(found.env == env) for env in envs]
+    draws = rng.integers(len(envs), size=(resamples, len(envs)))
     groups = np.array_split(found.potential.argsort(), GROUPS)
     apart = float(np.abs(found.shuffled - found.guided).max())
 
@@ -158,16 +162,21 @@ def summarise(found: Sample, rng: np.random.Generator, lookahead: int, resamples
     def gain(states: Any) -> float:
         return detail(states) - float(np.mean([_cosine(found.true[states], x[states]) for x in found.shuffled]))
 
-    every = np.arange(count)
+    def towards(states: Any, times: Array | None = None) -> float:
+        return _direction(true[states], guided[states], found.env[states], times)
+
+    every = np.arange(len(found.true))
+    place = np.searchsorted(envs, found.env)
+    times = (np.bincount(d, minlength=len(envs))[place].astype(float) for d in draws)
     return Alignment(
-        direction=_direction(true, guided),
-        direction_ci95=_interval([_direction(true[s], guided[s]) for s in draws]),
-        worst=min((d for s in groups if (d := _direction(true[s], guided[s]))), default=0.0),
+        direction=towards(every),
+        direction_ci95=_interval([towards(every, n) for n in times]),
+        worst=min((d for s in groups if (d := towards(s))), default=0.0),
         detail=detail(every),
         gain=gain(every),
-        gain_ci95=_interval([gain(s) for s in draws]),
+        gain_ci95=_interval([gain(np.concatenate([of[e] for e in d])) for d in draws]),
         scale=float((found.true * found.guided).sum() / max(float(np.square(found.guided).sum()), 1e-300)),
-        states=count,
+        states=len(every),
         own=_cosine(found.step, found.guided),
         lasting=float((found.true * found.step).sum() / max(float(np.square(found.step).sum()), 1e-300)),
         symmetric=float(np.abs(found.guided).max()) > 0 and apart <= ALIKE * float(np.abs(found.guided).max()),
@@ -180,16 +189,28 @@ def _cosine(one: Array, other: Array) -> float:
     return float((one * other).sum()) / size if size > 0 else 0.0
 
 
-def _direction(one: Array, other: Array) -> float:
-    """Cosine of the means of `[S, D]` over states, 0 where luck outweighs them; no state is multiplied by itself."""
+def _direction(one: Array, other: Array, env: NDArray[np.int64], times: Array | None = None) -> float:
+    """Cosine of the means of `[S, D]` over states, 0 where luck outweighs them.
 
-    def product(a: Array, b: Array) -> float:
-        return float(a.sum(0) @ b.sum(0) - (a * b).sum())
+    Nothing is multiplied by what is of its own environment, however often that was drawn (`times` `[S]`; once each).
+    """
+    place = np.unique(env, return_inverse=True)[1]
+    weight = np.ones(len(env)) if times is None else times
 
-    power, power_other = product(one, one), product(other, other)
+    def of_each(x: Array) -> Array:
+        total = np.zeros((place.max() + 1, x.shape[1]))
+        np.add.at(total, place, weight[:, None] * x)
+        return total
+
+    a, b = of_each(one), of_each(other)
+
+    def product(x: Array, y: Array) -> float:
+        return float(x.sum(0) @ y.sum(0) - (x * y).sum())
+
+    power, power_other = product(a, a), product(b, b)
     if power <= 0 or power_other <= 0:
         return 0.0
-    return float(np.clip(product(one, other) / np.sqrt(power * power_other), -1.0, 1.0))
+    return float(np.clip(product(a, b) / np.sqrt(power * power_other), -1.0, 1.0))
 
 
 def _interval(values: list[float]) -> Interval:

@@ -44,6 +44,8 @@ class Sample:
     """phi of each state after the joint action, `[S]`."""
     step: Array
     """As `true`, of the cost of the step itself, `[S, P, K]`."""
+    env: NDArray[np.int64]
+    """Environment that a state is of, `[S]`: what is of one has its luck in common."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ def sample(
         columns = (true, said[0], torch.stack(said[1:], 1), way.features(actor, moment), phi, step)
         parts.append([_numpy(x) for x in columns])
     true_, guided, shuffled, features, potential, own = (np.concatenate(x) for x in zip(*parts, strict=True))
-    return Sample(true_, guided, shuffled.swapaxes(0, 1), features, potential, own)
+    env = np.tile(np.arange(task.env.num_envs), len(parts))
+    return Sample(true_, guided, shuffled.swapaxes(0, 1), features, potential, own, env)
 
 
 def reach(env: Environment, way: Choices | Numbers, play: Policy, seed: int) -> int:

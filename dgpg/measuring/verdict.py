@@ -25,6 +25,7 @@ class Along:
     play: str
     direction: float
     direction_ci95: Interval
+    states: int
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,12 @@ class Alone:
     even: float
     """Even draws."""
     over_even: Difference
-    rule: str | None
+    rule: str | None = None
     """The cheapest rule, none where the domain brings none."""
-    rule_cost: float | None
+    rule_cost: float | None = None
+    rule_over_even: Difference | None = None
+    over_rule: Difference | None = None
+    """Of the follower."""
 
     @property
     def ruins(self) -> bool:
@@ -46,11 +50,17 @@ class Alone:
         return bool(self.over_even.distinguishable) and self.over_even.cost > 0
 
     @property
+    def helps(self) -> bool:
+        """Whether it costs less than drawing evenly, by more than chance."""
+        return bool(self.over_even.distinguishable) and self.over_even.cost < 0
+
+    @property
     def lost(self) -> float:
-        """Part of the way from the cheapest rule to even draws; 0 where the rule is no better than those."""
-        if self.rule_cost is None or self.rule_cost >= self.even:
+        """Part of the way from the cheapest rule to even draws; 0 where either of both may be chance."""
+        gap, behind = self.rule_over_even, self.over_rule
+        if gap is None or behind is None or not (gap.distinguishable and behind.distinguishable):
             return 0.0
-        return (self.cost - self.rule_cost) / (self.even - self.rule_cost)
+        return max(behind.cost / -gap.cost, 0.0) if gap.cost < 0 else 0.0
 
     @property
     def said(self) -> str:
@@ -127,10 +137,11 @@ class Alignment:
         low, high = self.direction_ci95
         if high < 0:
             return "it misleads: it points where the cost rises; look for a wrong sign, index order or reference"
-        if self.misleads is not None:
+        wrong = self.misleads
+        if wrong is not None and not (self.alone is not None and self.alone.helps):
             return (
-                f"it misleads where it is followed: in states that {self.misleads.play} leads to it points where the "
-                f"cost rises (direction {self.misleads.direction:.2f}); {self._look}"
+                f"it misleads where it is followed: in states that {wrong.play} leads to it points where the cost "
+                f"rises (direction {wrong.direction:.2f}); {self._look}"
             )
         if self.alone is not None and self.alone.ruins:
             return (
@@ -138,14 +149,29 @@ class Alignment:
                 f"{self._look}, or train with mappo or ippo-local"
             )
         if low < DOUBTFUL:
-            return "it may not be trusted: it does not point where the cost falls; train with mappo or ippo-local"
+            how = "does not point" if self.direction < DOUBTFUL else "may not point, as far as was measured,"
+            return f"it may not be trusted: it {how} where the cost falls; train with mappo or ippo-local"
+        if wrong is not None:
+            return (
+                f"use alpha 0.5 falling to 0: following it helps ({self.alone and self.alone.said}), but in states "
+                f"that {wrong.play} leads to it points where the cost rises (direction {wrong.direction:.2f}); "
+                f"{self._look}"
+            )
         if self.trusted:
             return "it may be trusted with a large alpha: it points where the cost falls and knows its blocks apart"
-        half = self.alone is not None and self.alone.lost > HALF
-        if self.symmetric and low >= TRUSTED and self.worst > 0 and not half:
+        if not SIZE[0] < self.scale < SIZE[1]:
             return (
-                "it may be trusted with a large alpha if its blocks are alike: it points where the cost falls, and its "
-                "potential takes all blocks for alike, so that a control with shuffled blocks does not apply"
+                f"check its units first: one unit of its potential stands for {self.scale:.1e} of cost, so some "
+                "coordinate may be off by a factor (a distance in units of its own is fine: guidance is normalised)"
+            )
+        half = self.alone is not None and self.alone.lost > HALF
+        if self.symmetric and not half:
+            if low >= TRUSTED and self.worst > 0:
+                how = "it may be trusted with a large alpha if its blocks are alike: it points where the cost falls"
+            else:
+                how = "use alpha 0.5 falling to 0: it points the right way on the whole, not in all states"
+            return (
+                f"{how}, and its potential takes all blocks for alike, so a control with shuffled ones does not apply"
             )
         if self.gain_ci95[0] <= 0:
             return (
@@ -156,10 +182,5 @@ class Alignment:
             return (
                 "use alpha 0.5 falling to 0: it points the right way, but following it alone is nearer to even draws "
                 f"than to the best rule ({self.alone and self.alone.said}), so it leaves out something that costs"
-            )
-        if not SIZE[0] < self.scale < SIZE[1]:
-            return (
-                f"check its units first: one unit of its potential stands for {self.scale:.1e} of cost, so some "
-                "coordinate may be off by a factor (a distance in units of its own is fine: guidance is normalised)"
             )
         return "use alpha 0.5 falling to 0: it points the right way on the whole, not in all states"

@@ -73,11 +73,27 @@ def test_any_number_of_choices_and_what_is_allowed(policy: Policy) -> None:
         ({"mask": np.zeros((3, 4), bool)}, "mask: nothing is allowed in row 0"),
         ({"mask": np.full((3, 4), 0.5)}, "mask: expected true or false"),
         ({"index": [0, 1, 2]}, "index: given, but all agents share one network"),
+        ({"agent": None}, "agent: not an array of numbers"),
+        ({"agent": np.ones((3, 5), complex)}, "agent: not an array of numbers"),
+        ({"choices": np.ones((3, 0, 18))}, "choices: there are none"),
+        ({"mask": [[True], [True, False], [True]]}, "mask: expected true or false"),
+        ({"rng": 0}, "rng: expected a numpy Generator"),
     ],
 )
 def test_a_mistake_is_one_message(policy: Policy, change: dict[str, Any], said: str) -> None:
     with pytest.raises(DecisionError, match=said):
         policy.act(**{**given(policy), **change})
+
+
+def test_a_value_of_an_agent_is_not_taken_for_one_of_its_choices(policy: Policy) -> None:
+    """Three agents with three choices each: a price a choice must have a row an agent."""
+    rows = given(policy, 3, 3)
+    named = {name: rows["choices"][..., n] for n, name in enumerate(policy.features["choices"])}
+    with pytest.raises(DecisionError, match=r"features of several shapes.*'price' \[3\]"):
+        policy.act(rows["agent"], named | {"price": np.ones(3)})
+    with pytest.raises(DecisionError, match="choices: 'price': not an array of numbers"):
+        policy.act(rows["agent"], named | {"price": "much"})
+    assert policy.act(rows["agent"], named | {"price": 1.0}).shape == (3,)
 
 
 def test_what_no_episode_showed_is_told(policy: Policy) -> None:
@@ -104,3 +120,20 @@ def test_files_that_are_no_export(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(DataError, match="none that `dgpg export` wrote"):
         Policy.load(tmp_path)
     assert json.loads((folder / "policy.json").read_text())["format"] == 1
+    (tmp_path / "policy.json").write_text((folder / "policy.json").read_text())
+    with pytest.raises(DataError, match=r"not the file that .*policy\.json is about"):
+        Policy.load(tmp_path)
+    (tmp_path / "policy.json").unlink()
+    for text, said in (("[]", "none that"), ("not json", "none that"), ('{"format": 9}', "none that")):
+        model.metadata_props.add(key="dgpg", value=text)
+        onnx.save(model, tmp_path / "policy.onnx")
+        with pytest.raises(DataError, match=said):
+            Policy.load(tmp_path)
+        del model.metadata_props[:]
+    told = Policy.load(folder).description
+    model.metadata_props.add(key="dgpg", value=json.dumps({**told, "format": 99}))
+    onnx.save(model, tmp_path / "policy.onnx")
+    with pytest.raises(DataError, match="format 99, this dgpg reads 1"):
+        Policy.load(tmp_path)
+    with pytest.raises(DataError, match="threads: expected a whole number"):
+        Policy.load(folder, threads="2")  # type: ignore[arg-type]

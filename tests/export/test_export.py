@@ -107,7 +107,7 @@ def test_a_draw_has_the_policy_s_distribution(both: tuple[Path, Path]) -> None:
 def test_the_file_says_what_it_is(both: tuple[Path, Path]) -> None:
     run, out = both
     told, trained = json.loads((out / "policy.json").read_text()), open_trained(run, {})
-    assert told == Policy.load(out).description
+    assert told.pop("sha256") and told == Policy.load(out).description
     assert told["domain"] == trained.run.domain and told["iteration"] == 2 and told["compared"]["decisions"] >= 500
     assert all(one["name"] and one["low"] <= one["high"] for of in told["inputs"].values() for one in of)
     page = (out / "README.md").read_text()
@@ -186,6 +186,10 @@ def test_wrong_folders_are_told(cloud: Path, tmp_path: Path) -> None:
     ok("export", cloud, "--out", tmp_path / "out", "--decisions", 100, "--format", "pt2")
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"policy.onnx", "policy.json", "README.md", "policy.pt2"}
     ok("export", cloud, "--out", tmp_path / "out", "--decisions", 100)  # an export may be written anew
+    assert not (tmp_path / "out" / "policy.pt2").exists()  # it was of the earlier one
+    (tmp_path / "out" / "README.md").write_text("mine")
+    assert "a README.md of its own" in refused("export", cloud, "--out", tmp_path / "out")
+    assert (tmp_path / "out" / "README.md").read_text() == "mine"
 
 
 def test_rounds_are_told(cloud: Path) -> None:
