@@ -74,9 +74,15 @@ class Hour:
 Method = Callable[[Hour], Tensor]
 
 
+def still(decision: Decision) -> Tensor:
+    """The chance of policies that use none, `[B, N, 2]`."""
+    return torch.zeros(*decision.observation.mask.shape[:2], 2)
+
+
 def hours(env: PowerEnv, policy: NetworkPolicy, count: int) -> list[Hour]:
     """The first hours that the policy lives through."""
-    decision, found, nothing = env.reset(), [], torch.empty(0)
+    decision, found = env.reset(), []
+    nothing = still(decision)
     for _ in range(count):
         found.append(Hour(decision, env.tape.load[env.t].double(), env.tape, env.past, env.t))
         decision = env.step(policy.act(decision, nothing)).decision
@@ -131,14 +137,13 @@ def solvers(grid: dcopf.Grid) -> dict[str, Method]:
 
 def policies(env: PowerEnv, policy: NetworkPolicy) -> dict[str, Method]:
     """The parts of what an operator would run."""
-    nothing = torch.empty(0)
 
     def measured(hour: Hour) -> Tensor:
-        return policy.act(decide(env.grid, env.sight, hour.tape, hour.past, hour.t), nothing)
+        return policy.act(decide(env.grid, env.sight, hour.tape, hour.past, hour.t), still(hour.decision))
 
     return {
         "network": lambda hour: policy.team.actor.outputs(hour.decision.observation),
-        "policy": lambda hour: policy.act(hour.decision, nothing),
+        "policy": lambda hour: policy.act(hour.decision, still(hour.decision)),
         "measurements, policy": measured,
     }
 

@@ -196,10 +196,14 @@ def test_a_working_directory_that_was_removed_harms_no_import(
 
 @pytest.mark.parametrize("end", ["", "raise RuntimeError('hidden')"])
 def test_ctrl_c_during_an_import_is_the_users(plugin: Plugins, end: str) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job starts with Ctrl-C ignored
     press = "import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\nexcept BaseException: ...\n"
     plugin(press + end + DOMAIN, shop="domain")
-    with pytest.raises(KeyboardInterrupt):
-        registry.load_domain("shop")
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            registry.load_domain("shop")
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_process_that_an_import_forks_may_end(plugin: Plugins) -> None:

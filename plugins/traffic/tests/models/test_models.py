@@ -124,7 +124,7 @@ def test_with_incidents_the_measured_slope_is_right_and_the_nominal_is_not() -> 
             ]
             ratio.append((guided * way).sum((-1, -2)) / ((sides[0] - sides[1]) / 2))
         ratios[capacity] = torch.stack(ratio)
-    torch.testing.assert_close(ratios["measured"], torch.ones(5, 3).double(), rtol=1e-4, atol=0.0)
+    torch.testing.assert_close(ratios["measured"], torch.ones(5, 3).double(), rtol=1e-3, atol=0.0)
     assert ((ratios["nominal"] - 1).abs() > 0.05).any()
 
 
