@@ -37,9 +37,7 @@ def test_a_recording_is_of_the_episodes_of_an_evaluation(tmp_path: Path, trace: 
     settings = config(tmp_path if trace else None)
     rule = rules(settings)["best-fit"]
     shown, found = record(settings, rule, 4, 3), play(domain, settings, rule, 4, 3, CPU)
-    order = np.argsort(
-        [start or 0 for start in shown.starts], kind="stable"
-    )  # as a trace has them
+    order = np.argsort([start or 0 for start in shown.starts], kind="stable")  # as a trace has them
     assert shown.cost.mean(0)[order] / 5 == pytest.approx(found.cost)
     assert shown.use.shape == (10, 4, 3)
     for r, name in enumerate(("use_vcpu", "use_memory", "use_slots")):
