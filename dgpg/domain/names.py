@@ -32,9 +32,9 @@ class Names:
 
 
 def numbered(kind: str, count: int) -> tuple[Feature, ...]:
-    """Names where a domain gives none: "agent 0", "agent 1", ...
+    """Names where a domain gives none, "agent 0" and so on.
 
-    >>> [one.name for one in numbered("agent", 2)]
-    ['agent 0', 'agent 1']
+    >>> numbered("agent", 2)[1].name
+    'agent 1'
     """
     return tuple(Feature(f"{kind} {n}") for n in range(count))
