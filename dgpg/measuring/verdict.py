@@ -18,6 +18,10 @@ HALF = 0.5
 """Part of the way from the best rule to even draws that may be lost by following the model."""
 
 
+PARTLY = "use alpha 0.5 falling to 0: it points the right way on the whole, not in all states"
+"""Of a model that lacks nothing in particular."""
+
+
 @dataclass(frozen=True)
 class Along:
     """The direction in states that a policy leads to."""
@@ -134,53 +138,64 @@ class Alignment:
     @property
     def verdict(self) -> str:
         """What a user should do about it, one sentence."""
+        if self.trusted:
+            return "it may be trusted with a large alpha: it points where the cost falls and knows its blocks apart"
+        return self._refused or self._halved
+
+    @property
+    def _refused(self) -> str:
+        """Why it may not be followed at all; "" where it may a little."""
         low, high = self.direction_ci95
+        wrong, alone = self.misleads, self.alone
         if high < 0:
             return "it misleads: it points where the cost rises; look for a wrong sign, index order or reference"
-        wrong = self.misleads
-        if wrong is not None and not (self.alone is not None and self.alone.helps):
+        if wrong is not None and not (alone is not None and alone.helps):
             return (
                 f"it misleads where it is followed: in states that {wrong.play} leads to it points where the cost "
                 f"rises (direction {wrong.direction:.2f}); {self._look}"
             )
-        if self.alone is not None and self.alone.ruins:
+        if alone is not None and alone.ruins:
             return (
-                f"it may not be trusted: following it alone costs more than drawing evenly ({self.alone.said}); "
+                f"it may not be trusted: following it alone costs more than drawing evenly ({alone.said}); "
                 f"{self._look}, or train with mappo or ippo-local"
             )
         if low < DOUBTFUL:
             how = "does not point" if self.direction < DOUBTFUL else "may not point, as far as was measured,"
             return f"it may not be trusted: it {how} where the cost falls; train with mappo or ippo-local"
-        if wrong is not None:
+        return ""
+
+    @property
+    def _halved(self) -> str:
+        """How far it may be followed, and what it lacks."""
+        wrong, alone = self.misleads, self.alone
+        if wrong is not None and alone is not None:
             return (
-                f"use alpha 0.5 falling to 0: following it helps ({self.alone and self.alone.said}), but in states "
-                f"that {wrong.play} leads to it points where the cost rises (direction {wrong.direction:.2f}); "
-                f"{self._look}"
+                f"use alpha 0.5 falling to 0: following it helps ({alone.said}), but in states that {wrong.play} leads "
+                f"to it points where the cost rises (direction {wrong.direction:.2f}); {self._look}"
             )
-        if self.trusted:
-            return "it may be trusted with a large alpha: it points where the cost falls and knows its blocks apart"
         if not SIZE[0] < self.scale < SIZE[1]:
             return (
                 f"check its units first: one unit of its potential stands for {self.scale:.1e} of cost, so some "
                 "coordinate may be off by a factor (a distance in units of its own is fine: guidance is normalised)"
             )
-        half = self.alone is not None and self.alone.lost > HALF
-        if self.symmetric and not half:
-            if low >= TRUSTED and self.worst > 0:
-                how = "it may be trusted with a large alpha if its blocks are alike: it points where the cost falls"
-            else:
-                how = "use alpha 0.5 falling to 0: it points the right way on the whole, not in all states"
-            return (
-                f"{how}, and its potential takes all blocks for alike, so a control with shuffled ones does not apply"
-            )
+        far = alone is not None and alone.lost > HALF
+        if self.symmetric and not far:
+            alike = "its potential takes all blocks for alike, so a control with shuffled ones does not apply"
+            return f"{self._if_alike}, and {alike}"
         if self.gain_ci95[0] <= 0:
             return (
                 "use a small alpha that falls to 0: it is no better than with its blocks shuffled, so it takes them "
                 "for alike or for one another (right only if they are alike); check the order and size of its data"
             )
-        if half:
+        if alone is not None and far:
             return (
                 "use alpha 0.5 falling to 0: it points the right way, but following it alone is nearer to even draws "
-                f"than to the best rule ({self.alone and self.alone.said}), so it leaves out something that costs"
+                f"than to the best rule ({alone.said}), so it leaves out something that costs"
             )
-        return "use alpha 0.5 falling to 0: it points the right way on the whole, not in all states"
+        return PARTLY
+
+    @property
+    def _if_alike(self) -> str:
+        if self.direction_ci95[0] >= TRUSTED and self.worst > 0:
+            return "it may be trusted with a large alpha if its blocks are alike: it points where the cost falls"
+        return PARTLY
