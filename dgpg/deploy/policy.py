@@ -106,9 +106,7 @@ class Policy:
             DecisionError: as `act`; or agents do not choose.
         """
         if self.description["action"]["kind"] != "choice":
-            raise DecisionError(
-                f"agents of this policy do not choose: an action is a {self.description['action']['kind']}"
-            )
+            raise DecisionError("agents of this policy do not choose, so there are no probabilities; call act")
         rows, one = self._rows(agent, choices, mask, index)
         rows["noise"] = np.zeros(len(rows["agent"]), np.float32)
         (found,) = self._session.run(["log_probability"], rows)
@@ -116,7 +114,8 @@ class Policy:
 
     def outside(self, agent: Given, choices: Given | None = None) -> dict[str, NDArray[np.bool_]]:
         """Which features lie outside what was seen when the policy was exported, shaped as they are, by input."""
-        rows, one = self._rows(agent, choices, None, np.zeros(1, np.int64), check=False)
+        rows, one = self._seen(agent, choices)
+        self._fit(rows)
         found = {}
         for name, features in self.description["inputs"].items():
             low, high = (np.array([f[end] for f in features], np.float32) for end in ("low", "high"))
@@ -125,13 +124,26 @@ class Policy:
         return found
 
     def _rows(
-        self, agent: Given, choices: Given | None, mask: ArrayLike | None, index: ArrayLike | None, check: bool = True
+        self, agent: Given, choices: Given | None, mask: ArrayLike | None, index: ArrayLike | None
     ) -> tuple[dict[str, NDArray[Any]], bool]:
         """Arrays with a row an agent, and whether one agent alone was given."""
+        rows, one = self._seen(agent, choices)
+        if "mask" in self._arrays:
+            rows["mask"] = self._mask(mask, rows, one)
+        elif mask is not None:
+            raise DecisionError("mask: given, but there is nothing to choose from; leave it out")
+        if "index" in self._arrays:
+            rows["index"] = self._index(index, one)
+        elif index is not None:
+            raise DecisionError("index: given, but all agents share one network; leave it out")
+        self._fit(rows)
+        return rows, one
+
+    def _seen(self, agent: Given, choices: Given | None) -> tuple[dict[str, NDArray[Any]], bool]:
+        """Features with a row an agent, and whether one agent alone was given."""
         own = self._array("agent", agent)
         one = own.ndim == 1
         rows: dict[str, NDArray[Any]] = {"agent": own[None] if one else own}
-        count = len(rows["agent"])
         if "choices" in self._arrays:
             if choices is None:
                 raise DecisionError(f"choices: nothing is given, expected {self._shape('choices')}")
@@ -139,17 +151,11 @@ class Policy:
             rows["choices"] = of[None] if one and of.ndim == 2 else of
         elif choices is not None:
             raise DecisionError("choices: given, but this policy sees none; leave it out")
-        if "mask" in self._arrays:
-            rows["mask"] = self._mask(mask, rows, one)
-        elif mask is not None:
-            raise DecisionError("mask: given, but there is nothing to choose from; leave it out")
-        if "index" in self._arrays and check:
-            rows["index"] = self._index(index, one)
-        elif index is not None and check:
-            raise DecisionError("index: given, but all agents share one network; leave it out")
+        return rows, one
+
+    def _fit(self, rows: Mapping[str, NDArray[Any]]) -> None:
         for name, x in rows.items():
-            self._fits(name, x, count, rows)
-        return {name: rows[name] for name in self._arrays if name in rows}, one
+            self._fits(name, x, len(rows["agent"]), rows)
 
     def _array(self, name: str, given: Given) -> NDArray[np.float32]:
         """Features in their order, float32."""
