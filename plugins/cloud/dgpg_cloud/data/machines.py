@@ -5,21 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 from dgpg.files import Rows, read_text
 
-from . import ec2, openb
+from . import ec2, kubernetes, openb
 from .columns import Units
 from .ec2 import EC2_DEFAULT
 from .formats import PLAIN, machine_format
+from .kubernetes import is_kubernetes
+from .parquet import is_parquet, parquet_raw
 from .plain import plain_machines
-from .screen import BadRows, csv_raw, screened
+from .screen import BadRows, Raw, csv_raw, screened
 from .tables import MachineTable
-from .text import csv_header
 
 __all__ = ["EC2_DEFAULT", "load_machines"]
 
-_LOADERS: Mapping[str, Callable[[Rows], MachineTable]] = {
+Reader: TypeAlias = Callable[[Rows], MachineTable]
+SETTING = "machines.bad_rows"
+_LOADERS: Mapping[str, Reader] = {
     "openb node list (CSV)": openb.openb_machines,
     "EC2 catalogue (CSV)": ec2.ec2_machines,
 }
@@ -28,11 +32,12 @@ _LOADERS: Mapping[str, Callable[[Rows], MachineTable]] = {
 def load_machines(
     path: str | os.PathLike[str], bad_rows: BadRows = "refuse", units: Units | None = None
 ) -> MachineTable:
-    """Load machines from a CSV file, plain or gzip; its header tells the format.
+    """Load machines from a file, gzip or not; its content tells the format.
 
     Known are a plain table (cpu, memory, gpus, model, price, speed, count), the node list of the Alibaba GPU
-    trace (`openb_node_list*.csv`) and the EC2 catalogue. Columns `price` (USD per hour, 0 allowed) and `speed`
-    (relative) are used wherever a file has them.
+    trace (`openb_node_list*.csv`) and the EC2 catalogue, each as CSV or Parquet, and `kubectl get nodes -o json`
+    of Kubernetes. Columns `price` (USD per hour, 0 allowed) and `speed` (relative) are used wherever a table
+    has them.
 
     Args:
         path: the file.
@@ -42,10 +47,16 @@ def load_machines(
     Raises:
         DataError: with the file, line and field of the first wrong value, and every fault counted.
     """
-    path = Path(path)
+    path, units = Path(path), units or Units()
+    if is_parquet(path):
+        return screened(*_table(parquet_raw(path), units), bad_rows, SETTING)
     text = read_text(path)
-    name = machine_format(path, csv_header(text))
-    raw = csv_raw(path, text, any_case=name == PLAIN)
-    if name == PLAIN:
-        return screened(raw, lambda rows: plain_machines(rows, units or Units()), bad_rows, "machines.bad_rows")
-    return screened(raw, _LOADERS[name], bad_rows, "machines.bad_rows")
+    if is_kubernetes(text):
+        return screened(kubernetes.nodes(path, text), lambda rows: plain_machines(rows, Units()), bad_rows, SETTING)
+    return screened(*_table(csv_raw(path, text), units), bad_rows, SETTING)
+
+
+def _table(raw: Raw, units: Units) -> tuple[Raw, Reader]:
+    """Return the rows of a table with a header, and what reads them."""
+    name = machine_format(raw.path, raw.header)
+    return (raw.lower(), lambda rows: plain_machines(rows, units)) if name == PLAIN else (raw, _LOADERS[name])

@@ -50,15 +50,17 @@ def plain_jobs(rows: Rows, units: JobUnits, memory_mib_per_vcpu: float) -> JobTa
     Skipped and noted: jobs that have not started or not ended, and those of run time 0.
     """
     cpu, memory = _resources(rows, units)
-    vcpu_milli = _above_0(rows, cpu, np.rint(cpu.numbers(rows)))
+    submit, duration, notes = _run_times(rows, units)
+    ran = duration > 0
+    vcpu_milli = np.rint(cpu.numbers(rows, blank=0.0))
+    rows.check((vcpu_milli > 0) | ~ran, cpu.name, "a number above 0")
     per_vcpu = np.rint(vcpu_milli / 1000 * memory_mib_per_vcpu)
     asked = np.full(len(rows), np.nan) if memory is None else memory.numbers(rows, blank=np.nan)
     gpu_milli, models = _gpus(rows)
-    submit, duration, notes = _run_times(rows, units)
     _names(rows)
-    if number := int(np.isnan(asked).sum()):
+    if number := int((ran & np.isnan(asked)).sum()):
         notes.append(f"{count(number, 'job')} without memory: {memory_mib_per_vcpu:g} MiB per vCPU assumed")
-    if (gpu_milli % 1000).any():
+    if (ran & (gpu_milli % 1000 > 0)).any():
         notes.append("parts of a GPU: the GPUs of a machine are one divisible amount, jobs may straddle two of them")
     for why, mask in (("not started or not ended", np.isnan(duration)), ("of run time 0", duration == 0)):
         if mask.any():
@@ -66,7 +68,7 @@ def plain_jobs(rows: Rows, units: JobUnits, memory_mib_per_vcpu: float) -> JobTa
     each = np.repeat(np.arange(len(rows)), _copies(rows))
     jobs = ordered_jobs(
         rows.path,
-        (duration > 0)[each],
+        ran[each],
         submit_s=submit[each],
         duration_s=duration[each],
         vcpu_milli=vcpu_milli[each],
@@ -88,7 +90,7 @@ def plain_machines(rows: Rows, units: Units) -> MachineTable:
     cpu, memory = _resources(rows, units)
     if memory is None:
         raise DataError(f"{rows.path}: the header has no column memory, expected memory_gib or memory_mib: add it")
-    vcpu_milli = _above_0(rows, cpu, np.rint(cpu.numbers(rows))).astype(np.int64)
+    vcpu_milli = np.rint(cpu.numbers(rows)).astype(np.int64)
     memory_mib = np.floor(memory.numbers(rows)).astype(np.int64)
     machine_units(rows, cpu.name, vcpu_milli, memory.name, memory_mib)
     gpu_milli, models = _gpus(rows)
@@ -133,11 +135,6 @@ def _resources(rows: Rows, units: Units) -> tuple[Column, Column | None]:
     cpu = _column(rows, CPUS, CPU, units.cpu)
     assert cpu is not None  # else the file is none of this format
     return cpu, _column(rows, MEMORIES, MEMORY, units.memory)
-
-
-def _above_0(rows: Rows, column: Column, values: FloatArray) -> FloatArray:
-    rows.check(values > 0, column.name, "a number above 0")
-    return values
 
 
 def _gpus(rows: Rows) -> tuple[IntArray, list[str]]:

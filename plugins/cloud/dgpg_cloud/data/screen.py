@@ -31,20 +31,24 @@ class Raw:
     cells: list[list[str]]
     line: list[int]
 
+    def lower(self) -> Raw:
+        """Return the same with the names of the header in lower case."""
+        return replace(self, header=tuple(name.lower() for name in self.header))
+
     def without(self, rows: NDArray[np.intp]) -> Raw:
         """Return the others."""
         left = np.setdiff1d(np.arange(len(self.cells)), rows)
         return replace(self, cells=[self.cells[i] for i in left], line=[self.line[i] for i in left])
 
 
-def csv_raw(path: Path, text: str, delimiter: str = ",", any_case: bool = False) -> Raw:
-    """Return the rows of a CSV text with a header, its names in lower case with `any_case`.
+def csv_raw(path: Path, text: str, delimiter: str = ",") -> Raw:
+    """Return the rows of a CSV text with a header.
 
     Raises:
         DataError: it is no CSV, or a name stands twice in the header.
     """
     cells, line = csv_cells(path, text, delimiter)
-    header = tuple(name.strip().lower() if any_case else name.strip() for name in cells[0])
+    header = tuple(name.strip() for name in cells[0])
     if twice := sorted({name for name in header if name and header.count(name) > 1}):
         raise DataError(f"{path}:{line[0]}: the header names {', '.join(twice)} twice: rename one of the columns")
     return Raw(path, header, cells[1:], line[1:])

@@ -102,6 +102,10 @@ class JobTable:
     def __len__(self) -> int:
         return len(self.submit_s)
 
+    def noted(self, notes: Iterable[str]) -> JobTable:
+        """Return the table with further notes."""
+        return replace(self, notes=(*self.notes, *notes))
+
     def take(self, rows: BoolArray) -> JobTable:
         """Return the jobs of a mask `[jobs]` with at least one; the first of them is submitted at 0."""
         kept = np.flatnonzero(rows)

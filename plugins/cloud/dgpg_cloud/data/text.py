@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -28,9 +27,3 @@ def fields(lines: Iterable[str], comment: str = "") -> tuple[list[list[str]], li
 def field_rows(path: Path, lines: Iterable[str], header: tuple[str, ...]) -> Rows:
     """Return the rows of a file of fields divided by blanks."""
     return Rows(path, header, *fields(lines))
-
-
-def csv_header(text: str) -> tuple[str, ...]:
-    """Return the names in the first line of a CSV text."""
-    first = text.lstrip().split("\n", 1)[0].strip()
-    return tuple(name.strip() for name in next(csv.reader([first]), ()))

@@ -18,6 +18,17 @@ FILES = {
         b"name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,qos,pod_phase,creation_time,deletion_time,"
         b"scheduled_time\na,500,1,1,460,T4|P100,LS,Failed,0,9,1\nb,500,1,0,0,,BE,Pending,3,9,\n"
     ),
+    "own.csv": b"id,submit,end,cpu,memory_gib,gpu,gpu_model,count\na,0,9,1,2,1,T4,2\nb,2026-01-01,,1,,,,\n",
+    "sacct.txt": (
+        b"JobID|Submit|Start|End|AllocCPUS|ReqMem|AllocTRES|NNodes\n"
+        b"1|2026-01-01T00:00:00|2026-01-01T00:00:00|2026-01-01T00:01:00|4|8Gn|cpu=4,gres/gpu:a=1|2\n"
+    ),
+    "cluster.json": (
+        b'{"items": [{"kind": "Pod", "metadata": {"name": "a", "creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": '
+        b'{"containers": [{"resources": {"requests": {"cpu": "500m", "memory": "1Gi", "nvidia.com/gpu": "1"}}}]}, '
+        b'"status": {"phase": "Succeeded", "startTime": "2026-01-01T00:00:00Z", "containerStatuses": [{"state": '
+        b'{"terminated": {"finishedAt": "2026-01-01T00:01:00Z"}}}]}}]}'
+    ),
     "log.swf": b"; log\n1 0 5 60 4 -1 -1 4 100 -1 1 1 1 -1 -1 -1 -1 -1\n",
     "log.swf.gz": gzip.compress(b"1 0 5 60 4 -1 -1 4 100 -1 1 1 1 -1 -1 -1 -1 -1\n"),
     "v1.dev.txt": b"3000 a,|,g,g,|\n3300 a,|\n",
@@ -56,7 +67,8 @@ def test_a_damaged_file_loads_or_is_named(tmp_path: Path, name: str, data: st.Da
             machines = load_machines(tmp_path / name)
             assert (machines.vcpu_milli > 0).all() and (machines.price > 0).all()
             return
-        jobs = load_jobs(tmp_path / (name if name in ("pods.csv", "log.swf", "log.swf.gz") else "v1.dev.txt"))
+        azure = name.startswith("v1") or name == "flav_map.txt"
+        jobs = load_jobs(tmp_path / ("v1.dev.txt" if azure else name))
     except DataError as error:
         assert str(tmp_path) in str(error)
     else:
