@@ -278,6 +278,15 @@ class SupportsNames(Protocol):
 
 
 @runtime_checkable
+class SupportsPlain(Protocol):
+    """A domain whose plugin turns an operator's plain values into features without an environment: `dgpg.deploy`."""
+
+    def plain(self, config: Any) -> Mapping[str, Any]:
+        """What that needs of the instance beside names: scales, prices, limits, as JSON; an export holds it."""
+        ...
+
+
+@runtime_checkable
 class SupportsJudge(Protocol):
     """A domain with an independent simulator to replay policies in: more exact than its environment, other code."""
 

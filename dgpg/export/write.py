@@ -16,7 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from dgpg.domain import Names, SupportsNames, numbered, random
+from dgpg.domain import Names, SupportsNames, SupportsPlain, numbered, random
 from dgpg.errors import ConfigError, RunError
 from dgpg.export.graph import Decide
 from dgpg.export.page import TITLE, page
@@ -99,6 +99,7 @@ def description(trained: Trained, run: Path, graph: Decide, rows: Mapping[str, T
         "chance": graph.chance,
         "arrays": {name: [str(x.dtype).removeprefix("torch."), *_shape(graph, name, x)] for name, x in rows.items()},
         "outputs": list(graph.outputs()),
+        **({"plain": trained.domain.plain(trained.config)} if isinstance(trained.domain, SupportsPlain) else {}),
     }
 
 

@@ -12,6 +12,7 @@ import torch
 from dgpg.domain import Baseline, Names, Policy
 from dgpg_cloud import config as settings
 from dgpg_cloud.baselines import baselines
+from dgpg_cloud.deploy.scales import Scales
 from dgpg_cloud.env import CloudEnv, first_starts
 from dgpg_cloud.instance import build
 from dgpg_cloud.mapping import PlacementMapping
@@ -71,6 +72,18 @@ class CloudDomain:
     def names(self, config: settings.Config) -> Names:
         """Of what a dispatcher sees."""
         return names(make(build(config), torch.device("cpu")))
+
+    def plain(self, config: settings.Config) -> Mapping[str, Any]:
+        """Scales of the instance, for `dgpg_cloud.deploy`."""
+        instance, weights = build(config), config.weights
+        return Scales(
+            resources=instance.capacity.shape[1],
+            step_s=None if instance.replay is None else instance.replay.step_s,
+            queue_places=config.machines.queue_places,
+            mean_job=instance.mean_job,
+            weights=(weights.waiting, weights.price, weights.stranded),
+            model=(HeadroomModel.full, HeadroomModel.crowd),
+        ).json()
 
     def describe(self, config: settings.Config) -> Sequence[str]:
         """Sizes, the time scale, and what loaders skipped or estimated."""

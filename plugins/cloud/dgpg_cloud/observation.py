@@ -10,11 +10,9 @@ from torch import Tensor
 
 from dgpg.domain import Context, Decision, Feature, Names, Observation
 from dgpg_cloud.arrivals import Tape
+from dgpg_cloud.deploy.scales import LARGE_JOB, LARGE_MACHINE
 from dgpg_cloud.dynamics import Cluster, next_job
-from dgpg_cloud.plant import LARGE_MACHINE, Plant
-
-LARGE_JOB = (8.0, 32.0, 4.0)
-"""vCPU, GiB, GPU that features are divided by, so that they are of order one."""
+from dgpg_cloud.plant import Plant
 
 
 def decide(cluster: Cluster, tape: Tape, plant: Plant, t: int) -> Decision:

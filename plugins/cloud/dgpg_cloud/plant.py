@@ -8,13 +8,12 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from dgpg_cloud.deploy.scales import LARGE_MACHINE
 from dgpg_cloud.dynamics import Hardware
 from dgpg_cloud.instance import Instance
 
 UNITS = (1000, 1024, 1000)
 """Whole-number units in one vCPU, one GiB, one GPU."""
-LARGE_MACHINE = (16.0, 64.0, 8.0)
-"""vCPU, GiB, GPU that capacities are divided by as features, so that they are of order one."""
 
 
 @dataclass(frozen=True)
