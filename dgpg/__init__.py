@@ -11,7 +11,7 @@
 | `checks`, `testing` | the conformance kit, alone and for pytest |
 | `showing` | tables and figures |
 | `scaffold` | `dgpg new` |
-| `export`, `deploy` | a policy as a file, and that file in use |
+| `export`, `deploy`, `serve` | a policy as a file, that file in use, and as a service |
 | `bridges` | doors to other libraries |
 | `cli`, `errors` | the command line; errors a user can act on |
 """

@@ -1,4 +1,4 @@
-"""The command line: dgpg new | domains | check | train | evaluate | compare | calibrate."""
+"""The command line: dgpg new | domains | check | train | evaluate | compare | export | serve | calibrate."""
 
 import faulthandler
 import sys

@@ -247,6 +247,45 @@ def export(
 
 
 @app.command()
+def serve(
+    folder: Annotated[Path, typer.Argument(parser=_place, metavar="DIR", help="Folder that `dgpg export` wrote.")],
+    host: Annotated[str, typer.Option(help="Where to listen; others than this machine need its address here.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8080,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="The rule decides; the policy is asked, logged and compared.")
+    ] = False,
+    rule: Annotated[
+        str | None, typer.Option(help="Rule that stands in; the domain's first by default.", show_default=False)
+    ] = None,
+    far: Annotated[
+        float, typer.Option(min=0, help="The rule decides where a feature is so many ranges outside the training's.")
+    ] = 1.0,
+    token_file: Annotated[
+        Path | None, typer.Option(**PLACE, help="File with the bearer token; else DGPG_TOKEN, else none is asked for.")
+    ] = None,
+    max_bytes: Annotated[int, typer.Option(min=1024, help="Largest request.")] = 1 << 20,
+    max_rows: Annotated[int, typer.Option(min=1, help="Most decisions in a request.")] = 1000,
+    kubernetes: Annotated[
+        bool, typer.Option("--kubernetes", help="Extend a kube-scheduler too (/filter, /prioritize).")
+    ] = False,
+) -> None:
+    """Serve an exported policy over HTTP, behind guard rails; a new export in the folder is taken at once."""
+    from dgpg.cli import serving
+
+    serving.installed()
+    from dgpg.serve import Settings
+    from dgpg.serve.process import run
+
+    settings = Settings(
+        mode="shadow" if shadow else "policy", rule=rule, far=far, token=serving.token(token_file),
+        max_bytes=max_bytes, max_rows=max_rows,
+    )  # fmt: skip
+    run(folder, settings, host, port, ("kubernetes",) if kubernetes else ())
+
+
+@app.command()
 @one_object
 def calibrate(
     domain: Annotated[str, typer.Argument(help="Name of a domain, see `dgpg domains`.")],

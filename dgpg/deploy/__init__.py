@@ -3,7 +3,7 @@
 `pip install 'dgpg[deploy]'`; the file comes from `dgpg export RUN --out DIR`.
 """
 
-from dgpg.deploy.plain import Adapter, Rows, Rule, SupportsEstimate, adapter, number, only
+from dgpg.deploy.plain import Adapter, Rows, Rule, SupportsEstimate, adapter, number, only, stacked
 from dgpg.deploy.policy import Policy
 
-__all__ = ["Adapter", "Policy", "Rows", "Rule", "SupportsEstimate", "adapter", "number", "only"]
+__all__ = ["Adapter", "Policy", "Rows", "Rule", "SupportsEstimate", "adapter", "number", "only", "stacked"]

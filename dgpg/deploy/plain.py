@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -63,6 +63,20 @@ def adapter(description: Mapping[str, Any]) -> Adapter | None:
     except Exception as error:
         raise PluginError(f"{found[0].value}, the `{GROUP}` of domain '{domain}': {error}") from error
     return made
+
+
+def stacked(agents: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """Arguments of several agents with a row each; who has fewer choices gets more that are not allowed."""
+    return {name: _padded([one[name] for one in agents]) for name in agents[0]}
+
+
+def _padded(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    if len({np.shape(part) for part in parts}) == 1:
+        return np.stack(parts)
+    found = np.zeros((len(parts), max(len(part) for part in parts), *parts[0].shape[1:]), parts[0].dtype)
+    for row, part in zip(found, parts, strict=True):
+        row[: len(part)] = part
+    return found
 
 
 def only(given: Any, where: str, names: Iterable[str]) -> Mapping[str, Any]:

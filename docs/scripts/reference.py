@@ -24,6 +24,7 @@ PAGES = {
     "scaffold": "New plugins",
     "export": "Export",
     "deploy": "Policies in use",
+    "serve": "The service",
     "bridges": "Bridges",
 }
 """A page a room, and its title."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dgpg_cloud.deploy.rules import Floats, View
+from dgpg_cloud.deploy.rules import Floats, View, count
 from dgpg_cloud.deploy.scales import LARGE_MACHINE, Scales
 
 
@@ -20,7 +20,7 @@ def rise(scales: Scales, choices: Floats) -> Floats:
     view, r = View.of(choices), scales.resources
     requested, share = choices[..., r : 2 * r], choices[..., 4 * r + 4 : 5 * r + 4]
     vcpu = choices[..., 3 * r + 4] * LARGE_MACHINE[0]
-    run = np.expm1(choices[..., -1])[..., None]
+    run = count(choices[..., -1])[..., None]
     before = _potential(scales, requested, view.drain, view.price, vcpu)
     return _potential(scales, requested + share, view.drain + share * run, view.price, vcpu) - before
 

@@ -40,13 +40,19 @@ class View:
         return cls(
             fits_now=choices[..., -4] > 0.5,
             share=(requested + share).max(-1),
-            queued=np.expm1(choices[..., 3 * r]),
-            drain=np.expm1(choices[..., 2 * r : 3 * r]),
+            queued=count(choices[..., 3 * r]),
+            drain=count(choices[..., 2 * r : 3 * r]),
             # Logarithms of whole steps over the speed are off by rounding.
-            steps=np.ceil(np.expm1(choices[..., -1].astype(np.float64)) * (1 - 1e-5)),
+            steps=np.ceil(count(choices[..., -1]) * (1 - 1e-5)),
             price=choices[..., 3 * r + 2],
             off=choices[..., 3 * r + 1] < 0.5,
         )
+
+
+def count(logarithm: Floats) -> Floats:
+    """x of log(1 + x); what nobody can count is cut off, so that rules have an answer to everything."""
+    found: Floats = np.expm1(np.minimum(logarithm, 30.0))
+    return found
 
 
 def shortest_queue(view: View) -> Floats:

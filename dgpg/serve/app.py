@@ -1,0 +1,122 @@
+"""The service over HTTP: `/decide`, `/healthz`, `/metrics`, and a page at `/docs`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+import dgpg
+from dgpg.deploy import Policy
+from dgpg.errors import DecisionError
+from dgpg.serve.asked import asked, told
+from dgpg.serve.doors import Doors
+from dgpg.serve.service import Loaded, NoAnswerError, Service
+from dgpg.serve.watch import watching
+
+ABOUT = """What one agent or many do: an exported policy behind guard rails.
+
+Ask with features (`agent`, `choices`, `mask`, `index`; arrays or by name) or with the domain's plain values (`plain`);
+one agent or a list. Where the policy fails or what agents see is far outside of what it was trained on, a rule decides
+and the answer says so.
+"""
+
+
+def create(service: Service, routers: Sequence[APIRouter] = ()) -> FastAPI:
+    """The application of a service.
+
+    Args:
+        service: it watches its folder while the application runs.
+        routers: of other protocols, with lifespans of their own where they need one.
+    """
+
+    @contextlib.asynccontextmanager
+    async def alive(_: FastAPI) -> AsyncIterator[None]:
+        async with watching(service):
+            yield
+        service.log.event("stopped")
+
+    policy = service.current.policy
+    app = FastAPI(
+        title=f"dgpg serve: {policy.description['domain']}", version=dgpg.__version__, description=ABOUT, lifespan=alive
+    )
+    app.add_middleware(Doors, settings=service.settings, metrics=service.metrics)
+    app.include_router(_router(service))
+    for router in routers:
+        app.include_router(router)
+    return app
+
+
+def _router(service: Service) -> APIRouter:
+    router = APIRouter()
+    answers: dict[int | str, dict[str, Any]] = {
+        200: {"description": "What to do", "content": {"application/json": {"example": ANSWER}}},
+        422: {"description": "What does not fit, and where"}, 503: {"description": "The policy failed, no rule"},
+    }  # fmt: skip
+
+    @router.post(
+        "/decide", summary="What agents do", responses=answers, openapi_extra={"requestBody": _body(service.current)}
+    )
+    async def decide(request: Request) -> Response:
+        body = await request.body()
+        return decided(service, body)
+
+    @router.get("/healthz", summary="Whether it serves, and what")
+    async def healthz() -> dict[str, Any]:
+        return {"status": "ok", "mode": service.settings.mode, "export": service.current.export}
+
+    @router.get("/metrics", summary="For Prometheus", response_class=Response)
+    async def metrics() -> Response:
+        return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def decided(service: Service, body: bytes) -> Response:
+    """The answer to a request for decisions."""
+    loaded = service.current
+    try:
+        request = asked(body, loaded, service.settings.max_rows)
+        return _json(200, told(request, service.decide(loaded, request.rows), loaded))
+    except DecisionError as error:
+        return _json(422, {"error": str(error)})
+    except NoAnswerError as error:
+        return _json(503, {"error": str(error)})
+
+
+def _json(status: int, content: dict[str, Any]) -> Response:
+    return Response(json.dumps(content), status, media_type="application/json")
+
+
+ANSWER = {"action": 1, "by": "policy", "reason": None, "outside": 0.0, "export": "0123456789ab"}
+
+
+def _body(loaded: Loaded) -> dict[str, Any]:
+    """What `/decide` reads, for the page, with an example of each way to ask."""
+    examples = {"features by name": {"value": _by_name(loaded.policy)}}
+    if loaded.adapter is not None:
+        examples = {"plain values": {"value": {"plain": loaded.adapter.example}}, **examples}
+    array = {"description": "An array, or values by name", "oneOf": [{"type": "array"}, {"type": "object"}]}
+    features = {name: array for name in loaded.policy.features}
+    others = {name: {"type": "array"} for name in ("mask", "index") if name in loaded.policy.description["arrays"]}
+    ways = [
+        {"title": "features", "type": "object", "properties": {**features, **others}, "required": list(features)},
+        {"title": "plain values", "type": "object", "properties": {"plain": {}}, "required": ["plain"]},
+    ]
+    return {"required": True, "content": {"application/json": {"schema": {"oneOf": ways}, "examples": examples}}}
+
+
+def _by_name(policy: Policy) -> dict[str, Any]:
+    """Middles of ranges, of two choices."""
+    middle = {
+        name: {one["name"]: round((one["low"] + one["high"]) / 2, 3) for one in of}
+        for name, of in policy.description["inputs"].items()
+    }
+    if "choices" in middle:
+        count = policy.description["arrays"]["choices"][2]
+        middle["choices"] = {name: [x] * (2 if count == "K" else count) for name, x in middle["choices"].items()}
+    return middle | ({"index": 0} if "index" in policy.description["arrays"] else {})

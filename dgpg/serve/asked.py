@@ -1,0 +1,92 @@
+"""A request for decisions: features or plain values, of one agent or many; and its answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgpg.deploy import Rows, only, stacked
+from dgpg.errors import DecisionError
+from dgpg.serve.service import Answer, Loaded
+
+FEATURES = ("agent", "choices", "mask", "index")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What agents see."""
+
+    rows: Rows
+    able: NDArray[np.bool_]
+    """Has anything to decide: something is allowed, `[R]`."""
+    one: bool
+    """A single agent, whose answer is no list."""
+
+
+def asked(body: bytes, loaded: Loaded, most: int) -> Asked:
+    """A request of at most so many decisions.
+
+    Raises:
+        DecisionError: what does not fit, and where.
+    """
+    try:
+        given = json.loads(body)
+    except ValueError as error:
+        raise DecisionError(f"the request is no JSON: {error}") from None
+    if not isinstance(given, Mapping) or ("plain" in given) == ("agent" in given):
+        raise DecisionError("expected an object with either 'plain' or 'agent' (and choices, mask, index)")
+    found = _plain(given, loaded, most) if "plain" in given else _features(given, loaded)
+    if len(found.rows["agent"]) > most:
+        raise DecisionError(f"{len(found.rows['agent'])} decisions in a request, at most {most}; send several")
+    return found
+
+
+def _features(given: Mapping[str, Any], loaded: Loaded) -> Asked:
+    rows, one = loaded.policy.rows(**only(given, "request", FEATURES))
+    return Asked(rows, np.ones(len(rows["agent"]), bool), one)
+
+
+def _plain(given: Mapping[str, Any], loaded: Loaded, most: int) -> Asked:
+    if loaded.adapter is None:
+        raise DecisionError(
+            "plain: this service knows features alone (agent, choices, mask): the domain's plugin is not installed "
+            "beside it, or the export is older than what it says of plain values"
+        )
+    plain = only(given, "request", ("plain",))["plain"]
+    one = isinstance(plain, Mapping)
+    told = [plain] if one else plain
+    if not isinstance(told, Sequence) or isinstance(told, str) or not 0 < len(told) <= most:
+        raise DecisionError(f"plain: expected an object, or a list of 1 to {most} of them")
+    parts = stacked([_of(loaded, one, n) for n, one in enumerate(told)])
+    able: NDArray[np.bool_] = np.ones(len(told), bool)
+    if "mask" in parts:
+        able = np.asarray(parts["mask"].any(-1))
+    if not able.all():  # the policy wants something to choose from; its answer there is not used
+        parts["mask"] = parts["mask"] | ~able[:, None]
+    return Asked(loaded.policy.rows(**parts)[0], able, one)
+
+
+def _of(loaded: Loaded, plain: Any, n: int) -> dict[str, NDArray[Any]]:
+    assert loaded.adapter is not None
+    try:
+        return loaded.adapter.features(plain)
+    except DecisionError as error:
+        raise DecisionError(f"plain[{n}]: {error}" if n else str(error)) from None
+
+
+def told(request: Asked, answer: Answer, loaded: Loaded) -> dict[str, Any]:
+    """As JSON; an agent with nothing allowed does nothing."""
+    columns = {
+        "action": [x if able else None for x, able in zip(answer.action.tolist(), request.able, strict=True)],
+        "by": ["rule" if rule else "policy" for rule in answer.by_rule.tolist()],
+        "reason": [str(x) or None for x in answer.reason],
+        "outside": answer.beyond.round(4).tolist(),
+    }
+    if request.one:
+        return {**{name: column[0] for name, column in columns.items()}, "export": loaded.export}
+    return {**columns, "export": loaded.export}

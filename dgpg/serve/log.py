@@ -1,0 +1,34 @@
+"""A line of JSON an event."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+
+class Log:
+    """Events in order, each with its time and name."""
+
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._out = out
+
+    def event(self, name: str, **values: Any) -> None:
+        """Write one; to standard error unless told otherwise."""
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = json.dumps({"time": at, "event": name, **values}, ensure_ascii=False)
+        print(line, file=self._out or sys.stderr, flush=True)
+
+
+class Lines(logging.Handler):
+    """What the server of HTTP warns of, as events."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one."""
+        self._log.event("server", level=record.levelname, message=record.getMessage())

@@ -1,0 +1,86 @@
+"""A service as a process: its socket, its signals, its end."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from ipaddress import ip_address
+from pathlib import Path
+
+import uvicorn
+from fastapi import APIRouter
+
+from dgpg.errors import ConfigError
+from dgpg.serve.app import create
+from dgpg.serve.log import Lines, Log
+from dgpg.serve.service import Service
+from dgpg.serve.settings import Settings
+
+GROUP = "dgpg.serve"
+"""Entry points to functions that make a router of a service: protocols that a plugin speaks beside `/decide`."""
+LAST_S = 10
+"""Requests that were begun have so long to end when the process is told to, seconds."""
+
+
+def run(folder: Path, settings: Settings, host: str, port: int, protocols: Sequence[str] = ()) -> None:
+    """Serve the export in a folder until SIGTERM or SIGINT; what was asked by then is answered.
+
+    Args:
+        folder: that `dgpg export` wrote.
+        settings: guard rails.
+        host: name or address to listen at.
+        port: 0 takes a free one, which the log says.
+        protocols: names of entry points of group `dgpg.serve`.
+
+    Raises:
+        ConfigError: nothing can listen there, or a protocol is not installed.
+        DataError: the folder holds no export.
+    """
+    log = Log()
+    service = Service(folder, settings, log)
+    app = create(service, [router(name, service) for name in protocols])
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=LAST_S, lifespan="on")
+    )
+    logging.getLogger("uvicorn.error").addHandler(Lines(log))
+    with _listening(host, port) as sock:
+        log.event("listening", host=host, port=sock.getsockname()[1], pages="/docs")
+        if settings.token is None and not _loopback(host):
+            log.event("warning", warning=f"everybody who reaches {host} may ask; a token or a network rule prevents it")
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)  # uvicorn raises them once more when it has ended well
+        server.run(sockets=[sock])
+
+
+def router(name: str, service: Service) -> APIRouter:
+    """The router of a protocol.
+
+    Raises:
+        ConfigError: no installed plugin speaks it.
+    """
+    found = entry_points(group=GROUP, name=name)
+    if not found:
+        raise ConfigError(
+            f"no installed plugin speaks '{name}'; install the one that does, with its extra of that name"
+        )
+    made: APIRouter = next(iter(found)).load()(service)
+    return made
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        said = getattr(error, "strerror", None) or error
+        raise ConfigError(f"--host {host} --port {port}: nothing can listen there ({said}); name others") from None
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,276 @@
+"""The service over HTTP: what it answers, when the rule decides, whom it refuses, and what it counts."""
+
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dgpg.deploy import Policy
+from dgpg.errors import ConfigError, DecisionError
+
+from ..commands import ok
+
+for _name in ("onnx", "onnxscript", "onnxruntime", "httpx2"):
+    pytest.importorskip(_name, reason="needs the extra export and a client")
+serve = pytest.importorskip("dgpg.serve", reason="needs the extra serve")
+testclient = pytest.importorskip("fastapi.testclient")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export of the cloud domain."""
+    made = tmp_path_factory.mktemp("policy")
+    sets = ("--set", "num_agents=5", "--set", "horizon=8")
+    ok("train", "cloud", *sets, "--iterations", 1, "--num-envs", 2, "--out", made / "run")
+    ok("export", made / "run", "--out", made / "out", "--decisions", 200)
+    return made / "out"
+
+
+class Asking:
+    """A client of a service, and what the service logged."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.out = io.StringIO()
+        self.service = serve.Service(folder, serve.Settings(**settings), serve.Log(self.out))
+        self.client = testclient.TestClient(serve.create(self.service))
+
+    def decide(self, content: Any, status: int = 200, **options: Any) -> dict[str, Any]:
+        answer = self.client.post("/decide", json=content, **options)
+        assert answer.status_code == status, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in self.out.getvalue().splitlines()]
+        return [line for line in lines if line["event"] == name]
+
+    def metric(self, name: str) -> float:
+        """The value of one line of /metrics."""
+        (found,) = [x for x in self.client.get("/metrics").text.splitlines() if x.rpartition(" ")[0] == name]
+        return float(found.rpartition(" ")[2])
+
+
+@contextmanager
+def asking(folder: Path, **settings: Any) -> Iterator[Asking]:
+    made = Asking(folder, **settings)
+    with made.client:
+        yield made
+
+
+def seen(policy: Policy, rows: int, choices: int, seed: int = 0) -> dict[str, Any]:
+    """Within the range of the training."""
+    rng, found = np.random.default_rng(seed), {}
+    for name, shape in (("agent", (rows,)), ("choices", (rows, choices))):
+        low, high = (np.array([f[end] for f in policy.description["inputs"][name]]) for end in ("low", "high"))
+        found[name] = (low + (high - low) * rng.random((*shape, len(low)))).tolist()
+    return found
+
+
+def far(content: dict[str, Any], ranges: float, policy: Policy) -> dict[str, Any]:
+    """The same with the vCPU of the first agent's job so many ranges above the largest."""
+    one = policy.description["inputs"]["agent"][0]
+    agent = [list(row) for row in content["agent"]]
+    agent[0][0] = one["high"] + ranges * (one["high"] - one["low"])
+    return {**content, "agent": agent}
+
+
+# --- what it answers ------------------------------------------------------------------------------
+
+
+def test_it_answers_what_the_policy_does(folder: Path) -> None:
+    policy = Policy.load(folder)
+    content = seen(policy, 6, 4)
+    with asking(folder) as ask:
+        told = ask.decide(content)
+        assert told["action"] == policy.act(**content).tolist()
+        assert told["by"] == ["policy"] * 6 and told["reason"] == [None] * 6 and told["outside"] == [0] * 6
+        one = {name: x[2] for name, x in content.items()}
+        named = {
+            "agent": dict(zip(policy.features["agent"], one["agent"], strict=True)),
+            "choices": {name: [row[n] for row in one["choices"]] for n, name in enumerate(policy.features["choices"])},
+        }
+        for way in (one, named):
+            assert ask.decide(way) == {
+                "action": told["action"][2], "by": "policy", "reason": None, "outside": 0.0,
+                "export": policy.digest[:12],
+            }  # fmt: skip
+        masked = {**one, "mask": [False, False, True, False]}
+        assert ask.decide(masked)["action"] == 2
+
+
+def test_it_answers_plain_values_of_one_and_of_many(folder: Path) -> None:
+    with asking(folder, far=1e9) as ask:
+        policy, adapter = ask.service.current.policy, ask.service.current.adapter
+        assert adapter is not None
+        plain = json.loads(json.dumps(adapter.example))
+        full = {"vcpu": 1, "memory_gib": 64, "price": 1.0}
+        other = {**plain, "nodes": [full, *plain["nodes"], full]}
+        nobody = {**plain, "nodes": [full]}
+        actions = [int(policy.act(**adapter.features(one))) for one in (plain, other)]
+        assert actions[1] in (1, 2), "the job of 2 vCPU fits on these alone"
+        told = ask.decide({"plain": [plain, other, nobody]})
+        assert told["action"] == [*actions, None]
+        assert [ask.decide({"plain": one})["action"] for one in (plain, other, nobody)] == told["action"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({}, "expected an object with either 'plain' or 'agent'"),
+        ([], "expected an object with either 'plain' or 'agent'"),
+        ({"plain": {}, "agent": []}, "expected an object with either"),
+        ({"plain": []}, "plain: expected an object, or a list of 1 to 7"),
+        ({"plain": "job"}, "plain: expected an object, or a list of 1 to 7"),
+        ({"plain": {"job": 1}}, "nodes: expected a list of at least one node"),
+        ({"plain": {}, "mask": []}, "request: unknown name 'mask'"),
+        ({"agent": [1, 2]}, "choices: nothing is given"),
+        ({"agent": [1.0], "mode": 1}, "request: unknown name 'mode'"),
+        ({"agent": [[0.0] * 5] * 8, "choices": [[[0.0] * 18]] * 8}, "8 decisions in a request, at most 7"),
+    ],
+)
+def test_a_mistake_is_one_message(folder: Path, content: Any, said: str) -> None:
+    with asking(folder, max_rows=7) as ask:
+        assert said in ask.decide(content, 422)["error"]
+        bad = ask.client.post("/decide", content=b"{")
+        assert bad.status_code == 422 and "the request is no JSON" in bad.json()["error"]
+
+
+# --- when the rule decides ------------------------------------------------------------------------
+
+
+def test_far_outside_the_training_the_rule_decides(folder: Path) -> None:
+    with asking(folder, far=2.0) as ask:
+        policy, adapter = ask.service.current.policy, ask.service.current.adapter
+        assert adapter is not None
+        content = seen(policy, 40, 4)
+        rows, _ = policy.rows(**content)
+        ruled = adapter.rules["least-requested"](rows).argmax(-1).tolist()
+        chosen = policy.act(**content).tolist()
+        assert ruled != chosen
+        assert ask.decide(far(content, 1.9, policy))["by"] == ["policy"] * 40
+        told = ask.decide(far(content, 2.1, policy))
+        assert told["by"] == ["rule"] + ["policy"] * 39
+        assert told["reason"][0] == "far outside" and told["outside"][0] == pytest.approx(2.1, abs=1e-3)
+        assert told["action"] == [ruled[0], *chosen[1:]]
+        assert ask.metric('dgpg_decisions_total{by="rule"}') == 1
+        assert ask.metric('dgpg_decisions_total{by="policy"}') == 79
+        assert ask.metric('dgpg_fallbacks_total{reason="far outside"}') == 1
+        assert ask.metric("dgpg_outside_total") == 2
+
+
+def test_what_is_not_allowed_is_not_far_outside(folder: Path) -> None:
+    with asking(folder) as ask:
+        content = seen(ask.service.current.policy, 1, 3)
+        content["choices"][0][1] = [1e6] * 18
+        assert ask.decide(content)["by"] == ["rule"]
+        assert ask.decide({**content, "mask": [[True, False, True]]})["by"] == ["policy"]
+
+
+def test_where_the_policy_fails_the_rule_decides(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with asking(folder, rule="best-fit with price") as ask:
+        loaded = ask.service.current
+        content = seen(loaded.policy, 5, 4)
+        monkeypatch.setattr(loaded.policy, "run", lambda *_: 1 / 0)
+        told = ask.decide(content)
+        assert loaded.adapter is not None
+        rows, _ = loaded.policy.rows(**content)
+        assert told["action"] == loaded.adapter.rules["best-fit with price"](rows).argmax(-1).tolist()
+        assert told["by"] == ["rule"] * 5 and told["reason"] == ["failed"] * 5
+        assert "division by zero" in ask.events("failed")[0]["error"]
+
+
+def test_without_a_rule_it_says_that_it_failed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dgpg.serve.service.adapter", lambda _: None)
+    with asking(folder) as ask:
+        content = seen(ask.service.current.policy, 1, 4)
+        assert ask.decide(far(content, 9.0, ask.service.current.policy))["by"] == ["policy"]
+        monkeypatch.setattr(ask.service.current.policy, "run", lambda *_: 1 / 0)
+        assert "has no rule to stand in" in ask.decide(content, 503)["error"]
+        assert "knows features alone" in ask.decide({"plain": {}}, 422)["error"]
+        ask.client.get("/healthz").raise_for_status()
+    with pytest.raises(ConfigError, match="shadow mode serves a rule"):
+        Asking(folder, mode="shadow")
+
+
+def test_in_shadow_mode_the_rule_serves_and_the_policy_is_compared(folder: Path) -> None:
+    with asking(folder, mode="shadow") as ask:
+        policy, adapter = ask.service.current.policy, ask.service.current.adapter
+        assert adapter is not None
+        content = seen(policy, 30, 4)
+        rows, _ = policy.rows(**content)
+        ruled, chosen = adapter.rules["least-requested"](rows).argmax(-1), policy.act(**content)
+        told = ask.decide(content)
+        assert told["action"] == ruled.tolist() and told["reason"] == ["shadow"] * 30
+        cost, at = adapter.cost(rows), np.arange(30)  # type: ignore[attr-defined]
+        more = cost[at, chosen] - cost[at, ruled]
+        events = ask.events("shadow")
+        assert [one["policy"] for one in events] == chosen.tolist()
+        assert [one["difference"] for one in events] == pytest.approx(more.tolist())
+        assert ask.metric('dgpg_shadow_total{same="no"}') == (ruled != chosen).sum() > 0
+        assert ask.metric("dgpg_shadow_cost_difference") == pytest.approx(more.sum())
+
+
+def test_a_rule_that_is_not_there_is_told(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown rule 'best': did you mean 'best-fit'"):
+        Asking(folder, rule="best")
+
+
+# --- whom it refuses ------------------------------------------------------------------------------
+
+
+def test_who_has_no_token_gets_nothing(folder: Path) -> None:
+    with asking(folder, token="secret") as ask:
+        content = seen(ask.service.current.policy, 1, 2)
+        for headers in (
+            {},
+            {"Authorization": "Bearer secre"},
+            {"Authorization": "secret"},
+            {"Authorization": "Bearer "},
+        ):
+            assert "Bearer TOKEN" in ask.decide(content, 401, headers=headers)["error"]
+            assert ask.client.get("/metrics", headers=headers).status_code == 401
+        assert ask.client.get("/docs").status_code == 401
+        assert ask.client.get("/healthz").status_code == 200
+        ask.decide(content, headers={"Authorization": "Bearer secret"})
+
+
+def test_what_is_too_large_is_not_read(folder: Path) -> None:
+    with asking(folder, max_bytes=2000) as ask:
+        assert "larger than 2000 bytes" in ask.decide(seen(ask.service.current.policy, 9, 9), 413)["error"]
+        told = ask.client.post("/decide", content=iter([b" " * 1500, b" " * 1500]))  # in parts, without a length
+        assert told.status_code == 413
+        assert ask.client.get("/healthz").status_code == 200
+
+
+def test_unknown_paths_are_counted_as_one(folder: Path) -> None:
+    with asking(folder) as ask:
+        for n in range(3):
+            assert ask.client.get(f"/other/{n}").status_code == 404
+        assert ask.metric('dgpg_request_seconds_count{path="other",status="404"}') == 3
+
+
+def test_the_page_has_an_example_of_each_way_that_works(folder: Path) -> None:
+    with asking(folder) as ask:
+        told = ask.client.get("/openapi.json").json()
+        examples = told["paths"]["/decide"]["post"]["requestBody"]["content"]["application/json"]["examples"]
+        assert set(examples) == {"plain values", "features by name"}
+        for example in examples.values():
+            assert ask.decide(example["value"])["action"] in (0, 1)
+
+
+# --- a new export ---------------------------------------------------------------------------------
+
+
+def test_errors_of_features_are_those_of_the_policy(folder: Path) -> None:
+    with asking(folder) as ask:
+        content = seen(ask.service.current.policy, 1, 2)
+        content["agent"][0][0] = float("nan")
+        with pytest.raises(DecisionError) as error:
+            ask.service.current.policy.act(**content)
+        told = ask.client.post("/decide", content=json.dumps(content))
+        assert told.status_code == 422 and told.json()["error"] == str(error.value)
