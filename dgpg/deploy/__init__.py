@@ -3,7 +3,19 @@
 `pip install 'dgpg[deploy]'`; the file comes from `dgpg export RUN --out DIR`.
 """
 
-from dgpg.deploy.plain import Adapter, Rows, Rule, SupportsEstimate, adapter, number, only, stacked
+from dgpg.deploy.plain import Adapter, Rows, Rule, SupportsEstimate, adapter, number, numbers, only, stacked, which
 from dgpg.deploy.policy import Policy
 
-__all__ = ["Adapter", "Policy", "Rows", "Rule", "SupportsEstimate", "adapter", "number", "only", "stacked"]
+__all__ = [
+    "Adapter",
+    "Policy",
+    "Rows",
+    "Rule",
+    "SupportsEstimate",
+    "adapter",
+    "number",
+    "numbers",
+    "only",
+    "stacked",
+    "which",
+]

@@ -101,5 +101,34 @@ def number(
     return float(value)
 
 
+def numbers(given: Mapping[str, Any], where: str, name: str, count: int) -> NDArray[np.float32]:
+    """A list of so many finite numbers of an object, `[count]`; DecisionError otherwise."""
+    try:
+        found = np.asarray(given[name], np.float32)
+    except (KeyError, TypeError, ValueError):
+        found = np.full(0, np.nan, np.float32)
+    if found.shape != (count,) or not np.isfinite(found).all():
+        got = f"got {_short(given[name])}" if name in given else "nothing is given"
+        raise DecisionError(f"{where}.{name}: expected a list of {count} numbers, {got}")
+    return found
+
+
+def which(given: Mapping[str, Any], where: str, name: str, names: Sequence[str]) -> int:
+    """The position that an object names, by one of `names` or as a number from 0; DecisionError otherwise."""
+    value = given.get(name)
+    if type(value) is int and 0 <= value < len(names):
+        return value
+    if value not in names:
+        got = f"got {_short(value)}" if name in given else "nothing is given"
+        raise DecisionError(
+            f"{where}.{name}: expected a number from 0 to {len(names) - 1}, or one of {_few(names)}, {got}"
+        )
+    return names.index(value)
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 4 else f"{', '.join(names[:3])} ... {names[-1]}"
+
+
 def _short(value: Any) -> str:
     return repr(value) if len(repr(value)) < 40 else repr(value)[:37] + "..."

@@ -18,7 +18,7 @@ from dgpg_power.env import PowerEnv
 from dgpg_power.instance import build
 from dgpg_power.mapping import DispatchMapping
 from dgpg_power.models.potentials import CostPotential
-from dgpg_power.observation import names
+from dgpg_power.observation import names, plain
 from dgpg_power.system import grid_of
 
 TUNED: dict[str, Any] = {
@@ -120,6 +120,10 @@ class PowerDomain:
     def names(self, config: settings.Config) -> Names:
         """Of what a unit sees at its level."""
         return names(build(config))
+
+    def plain(self, config: settings.Config) -> Mapping[str, Any]:
+        """Scales of the grid, for `dgpg_power.deploy`."""
+        return plain(build(config)).json()
 
     def describe(self, config: settings.Config) -> Sequence[str]:
         """Sizes, prices, and what was left out of the network."""

@@ -9,16 +9,12 @@ import torch
 from torch import Tensor
 
 from dgpg.domain import Context, Decision, Feature, Names, Observation
+from dgpg_power.deploy.scales import BOUND, CHANGE, Scales
 from dgpg_power.dynamics import next_range
-from dgpg_power.grid import Grid
+from dgpg_power.grid import Grid, make_grid
 from dgpg_power.instance import Instance
 from dgpg_power.load import Tape
 from dgpg_power.reward import marginal
-
-CHANGE = 0.45
-"""What demand changes in a step, in its deviations: sqrt(2 (1 - memory)) at the default memory."""
-BOUND = 10.0
-"""Features are clipped to this many deviations."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +170,41 @@ def _loading(flow: Tensor, grid: Grid, scale: Tensor) -> Tensor:
 
 def _scaled(x: Tensor, moments: Tensor) -> Tensor:
     return (x - moments[0]) / moments[1]
+
+
+def plain(instance: Instance) -> Scales:
+    """What `dgpg_power.deploy` needs of an instance to make the same features."""
+    network, wide, device = instance.network, instance.broadcast, torch.device("cpu")
+    grid = make_grid(instance, device)
+    sight = make_sight(instance, grid, device)
+    areas, area = np.unique(np.array(network.area)[network.unit_bus], return_inverse=True)
+    first = [int(np.argmax(area == k)) for k in range(len(areas))]
+    told = instance.config.observation == "P"
+    wide = wide if told else wide[:0]
+    return Scales(
+        level=instance.config.observation,
+        shares=instance.config.action == "participation",
+        units=network.unit_name,
+        buses=tuple(network.bus_number.tolist()),
+        lines=tuple(zip(*(network.bus_number[x].tolist() for x in (network.line_from, network.line_to)), strict=True)),
+        unit_bus=network.unit_bus,
+        unit_min=grid.unit_min.numpy(),
+        unit_max=grid.unit_max.numpy(),
+        ramp=grid.ramp.clamp(max=1e9).numpy(),
+        fixed=sight.fixed.numpy(),
+        local=sight.load.numpy(),
+        total=sight.total.numpy(),
+        middle=grid.middle.numpy(),
+        within=(1 / grid.reach).numpy(),
+        loading=sight.loading.numpy(),
+        own_lines=instance.own_lines,
+        area=area,
+        area_factors=(grid.unit_factors @ sight.area[first].mT).numpy(),
+        broadcast=wide,
+        base_loading=sight.base_loading[:, wide].numpy(),
+        base_factors=grid.bus_factors[wide].numpy(),
+        base_flow=grid.loop_flow[wide].numpy(),
+    )
 
 
 def names(instance: Instance) -> Names:
