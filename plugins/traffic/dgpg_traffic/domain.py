@@ -16,7 +16,7 @@ from dgpg_traffic.env import TrafficEnv
 from dgpg_traffic.instance import SAME, build
 from dgpg_traffic.mapping import FlowMapping
 from dgpg_traffic.models.potentials import TotalTime, marginal_cost
-from dgpg_traffic.observation import NAMES
+from dgpg_traffic.observation import NAMES, plain
 
 TUNED: dict[str, Any] = {
     "iterations": 2000,
@@ -100,6 +100,10 @@ class TrafficDomain:
     def names(self, config: settings.Config) -> Names:
         """Of what a pair sees."""
         return NAMES
+
+    def plain(self, config: settings.Config) -> Mapping[str, Any]:
+        """Scales, routes and links of the network, for `dgpg_traffic.deploy`."""
+        return plain(build(config)).json()
 
     def describe(self, config: settings.Config) -> Sequence[str]:
         """Sizes, routes, the rule of queues, and what was left out of the network."""

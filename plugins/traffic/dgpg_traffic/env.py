@@ -12,10 +12,11 @@ from torch import Tensor
 
 from dgpg.domain import Decision, Simplex, Step, random
 from dgpg_traffic.demand import Tape, draw, tape
+from dgpg_traffic.deploy.scales import BOUND
 from dgpg_traffic.dynamics import own_time, residual_queue
 from dgpg_traffic.instance import Instance
 from dgpg_traffic.network.bpr import link_time
-from dgpg_traffic.observation import AGENT, BOUND, CHOICE, Past, central_size, decide, make_sight
+from dgpg_traffic.observation import AGENT, CHOICE, Past, central_size, decide, make_sight
 
 
 class TrafficEnv:

@@ -10,16 +10,13 @@ from torch import Tensor
 
 from dgpg.domain import Context, Decision, Feature, Names, Observation
 from dgpg_traffic.demand import Tape
+from dgpg_traffic.deploy.scales import BOUND, LEVEL, Scales
 from dgpg_traffic.instance import Instance
 from dgpg_traffic.network.bpr import link_time, marginal, slowness
 from dgpg_traffic.roads import Roads
 
 AGENT, CHOICE = 6, 2
 """Numbers of features of an agent and of each of its routes."""
-BOUND = 4.0
-"""Features are bent to within this many deviations: roads that jam are very many off."""
-LEVEL = 0.2
-"""Unit of the usual demand as a feature: a third of the daily profile's range."""
 
 
 NAMES = Names(
@@ -89,6 +86,27 @@ def make_sight(instance: Instance, device: torch.device) -> Sight:
         noise=scales.noise,
         usual=tensor(instance.profile),
         clock=tensor(np.stack([np.sin(angle), np.cos(angle)], -1)),
+    )
+
+
+def plain(instance: Instance) -> Scales:
+    """What `dgpg_traffic.deploy` needs of an instance to make the same features."""
+    sight, network = make_sight(instance, torch.device("cpu")), instance.network
+    number = network.node_number
+    return Scales(
+        per_pair=instance.config.agents_per_pair,
+        pairs=np.stack([number[network.origin], number[network.destination]], -1),
+        links=np.stack([number[network.tail], number[network.head]], -1),
+        routes=instance.routes.links,
+        free_time=network.free_time.astype(np.float32),
+        power=network.power.astype(np.float32),
+        first=instance.first.astype(np.float32),
+        route_time=sight.route_time.numpy(),
+        route_marginal=sight.route_marginal.numpy(),
+        congestion=sight.congestion.numpy(),
+        demand=sight.demand.numpy(),
+        noise=float(sight.noise),
+        usual=sight.usual.numpy(),
     )
 
 
