@@ -110,6 +110,13 @@ class Config(Settings):
         "out, as PGLib publishes its optima; by the source",
     )
     limit_scale: float = Field(1.0, gt=0, le=1e6, description="every line limit times this")
+    margin: float | None = Field(
+        None,
+        ge=0,
+        lt=0.5,
+        description="limits tightened line by line by what an AC power flow adds to DC flows, and by this share of "
+        "themselves; not at all by default",
+    )
     observation: Literal["A", "B", "C", "P"] = Field(
         "C",
         description="A: own limits, cost, output, local load, total forecast; B: and the last residual and the area's "

@@ -68,7 +68,23 @@ def build(config: Config) -> Instance:
         ConfigError: demand cannot be met, or settings exclude each other.
     """
     system, notes = configured(config)
+    if config.margin is not None:
+        system, notes = _narrowed(system, notes)
     return _measured(system, notes) if config.trained is None else _kept(system, build(config.trained), notes)
+
+
+def _narrowed(system: System, notes: tuple[str, ...]) -> tuple[System, tuple[str, ...]]:
+    """With the margin that settings ask for: that of the training, if it asked for the same."""
+    config = system.config
+    assert config.margin is not None
+    if config.trained is not None and config.trained.margin == config.margin:
+        taken, notes = build(config.trained).margin, (*notes, "margin: that of the training's settings")
+    else:
+        from dgpg_power.margin import judged  # PYPOWER takes long to import, and few settings need it
+
+        found = judged(system, config.margin)
+        taken, notes = found.taken, (*notes, *found.notes)
+    return replace(system, network=system.network.narrowed(taken), margin=taken), notes
 
 
 def _own_lines(network: Network, factors: FloatArray, loading: FloatArray) -> IntArray:

@@ -131,6 +131,11 @@ class Network:
         """A copy with every load times `load` and every line limit times `limit`."""
         return replace(self, load=self.load * load, flow_min=self.flow_min * limit, flow_max=self.flow_max * limit)
 
+    def narrowed(self, taken: ArrayLike) -> Network:
+        """A copy with every limit nearer to the middle by `taken`, MW, `[nl]`: by half of the way at most."""
+        off = np.minimum(np.asarray(taken, np.float64), np.where(np.isfinite(self.reach), self.reach / 2, 0.0))
+        return replace(self, flow_min=self.flow_min + off, flow_max=self.flow_max - off)
+
     def relaxed(self) -> Network:
         """A copy in which every unit can go down to 0: unit_min = min(unit_min, 0)."""
         count = int((self.unit_min > 0).sum())
@@ -168,86 +173,7 @@ class Network:
         return f"line {line} (bus {ends[0]} to bus {ends[1]})"
 
 
-def loop_flows(network: Network, factors: FloatArray) -> FloatArray:
-    """Flows that phase shifters drive around loops, MW, `[nl]`: flows are `factors @ injection + loop_flows`.
-
-    c = f - F A' f with f the `shift_flow`, A the incidence of lines and buses and F the `factors`, `ptdf(network)`.
-    """
-    nb, own = network.num_buses, network.shift_flow
-    injection = np.bincount(network.line_from, own, nb) - np.bincount(network.line_to, own, nb)
-    result: FloatArray = own - factors @ injection
-    return result
-
-
-def ptdf(network: Network) -> FloatArray:
-    """Power transfer distribution factors `[nl, nb]`: how flows in MW change with injections that sum to 0.
-
-    The reference is the load: a bus's column holds the flows when one MW fed in there is taken out at all
-    buses in proportion to their load (where positive). Another reference shifts each row by a constant, which
-    balanced injections do not see.
-
-    Raises:
-        DataError: the susceptance matrix is singular, as islands make it.
-    """
-    nl, nb = network.num_lines, network.num_buses
-    incidence = np.zeros((nl, nb))
-    incidence[np.arange(nl), network.line_from] = 1.0
-    incidence[np.arange(nl), network.line_to] -= 1.0
-    flow = network.susceptance[:, None] * incidence
-    factors = np.zeros((nl, nb))
-    try:  # the first bus has angle 0; each other column is a flow from its bus to the first
-        factors[:, 1:] = np.linalg.solve((incidence.T @ flow)[1:, 1:], flow[:, 1:].T).T
-    except np.linalg.LinAlgError:
-        message = "the susceptance matrix is singular: check for islands and for reactances that cancel"
-        raise DataError(f"{network.name}: {message}") from None
-    demand = np.maximum(network.load, 0.0)
-    total = demand.sum()
-    share = demand / total if total > 0 else np.full(nb, 1 / nb)
-    result: FloatArray = factors - (factors @ share)[:, None]
-    return result
-
-
-def bridges(network: Network, factors: FloatArray | None = None) -> BoolArray:
-    """Which lines split the grid when they fail, `[nl]`; `factors` is `ptdf(network)`, if it is at hand."""
-    own = _own_transfer(network, ptdf(network) if factors is None else factors)
-    bridge = np.zeros(network.num_lines, bool)
-    # A bridge carries all of a transfer between its ends; near 1 the graph decides, not the rounding.
-    for line in np.flatnonzero(np.abs(1.0 - own) < 1e-6):
-        kept = np.arange(network.num_lines) != line
-        bridge[line] = _island_of(network, kept).max() > 0
-    return bridge
-
-
-def lodf(network: Network, line: int, factors: FloatArray | None = None) -> FloatArray:
-    """Line outage distribution factors `[nl]`: when `line` fails, flows become flow + lodf * flow[line].
-
-    Args:
-        network: the grid.
-        line: position of the line that fails; its own factor is -1.
-        factors: `ptdf(network)`, if it is at hand.
-
-    Raises:
-        DataError: the line is a bridge.
-    """
-    factors = ptdf(network) if factors is None else factors
-    own = _own_transfer(network, factors)[line]
-    if abs(1.0 - own) < 1e-6 and bridges(network)[line]:
-        message = "is a bridge: its outage splits the grid, expected a line of a loop"
-        raise DataError(f"{network.name}: {network.line_name(line)} {message}: see bridges(network)")
-    transfer = factors[:, network.line_from[line]] - factors[:, network.line_to[line]]
-    result: FloatArray = transfer / (1.0 - own)
-    result[line] = -1.0
-    return result
-
-
-def _own_transfer(network: Network, factors: FloatArray) -> FloatArray:
-    """What each line carries of one MW sent from its first bus to its last, `[nl]`."""
-    rows = np.arange(network.num_lines)
-    own: FloatArray = factors[rows, network.line_from] - factors[rows, network.line_to]
-    return own
-
-
-def _island_of(network: Network, kept: BoolArray) -> IntArray:
+def island_of(network: Network, kept: BoolArray) -> IntArray:
     """Number of the island of each bus, from 0, when only the lines of `kept` connect them, `[nb]`."""
     ends = (network.line_from[kept], network.line_to[kept])
     graph = csr_array((np.ones(len(ends[0])), ends), shape=(network.num_buses,) * 2)
@@ -308,7 +234,7 @@ def _check_numbers(network: Network) -> str:
 
 
 def _check_islands(network: Network) -> str:
-    label = _island_of(network, np.ones(network.num_lines, bool))
+    label = island_of(network, np.ones(network.num_lines, bool))
     size = np.bincount(label)
     if len(size) == 1:
         return ""

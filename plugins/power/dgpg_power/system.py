@@ -15,7 +15,8 @@ from dgpg.errors import ConfigError
 from dgpg_power.config import Config, Flow
 from dgpg_power.data.load import load_network
 from dgpg_power.data.rts import load_rts
-from dgpg_power.network import BoolArray, FloatArray, IntArray, Network, bridges, loop_flows, ptdf
+from dgpg_power.factors import bridges, loop_flows, ptdf
+from dgpg_power.network import BoolArray, FloatArray, IntArray, Network
 from dgpg_power.recorded import Recorded, folder_of, recorded
 from dgpg_power.reward import Tariff
 
@@ -57,6 +58,8 @@ class System:
     series: Recorded | None
     """Demand, limits and commitment by the hour, where there is a series."""
     tariff: Tariff
+    margin: FloatArray
+    """MW that limits are narrower by than the network's own, `[L]`; 0 before a margin is measured."""
     binding: BoolArray
     """Lines whose limit has a price in some sampled moment, `[L]`; none before there is a sample."""
 
@@ -91,6 +94,7 @@ def made_of(config: Config, network: Network, series: Recorded | None = None) ->
         noise_factor=noise_factor(network, config.load.reach),
         series=series,
         tariff=Tariff(config.prices.overload or LEAST_PRICE, config.prices.imbalance, config.prices.curtailment),
+        margin=np.zeros(network.num_lines),
         binding=np.zeros(network.num_lines, bool),
     )
 
@@ -156,7 +160,7 @@ def _network(config: Config) -> tuple[Network, Recorded | None, tuple[str, ...]]
 
 
 def _outage_factors(network: Network, factors: FloatArray, bridge: BoolArray) -> FloatArray:
-    """Columns of LODF for every line at once, see `dgpg_power.network.lodf`."""
+    """Columns of LODF for every line at once, see `dgpg_power.factors.lodf`."""
     transfer = factors[:, network.line_from] - factors[:, network.line_to]
     own = np.diag(transfer)
     result: FloatArray = transfer / np.where(bridge, np.inf, 1 - own)

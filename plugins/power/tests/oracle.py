@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
-from dgpg_power.network import Network, loop_flows, ptdf
+from dgpg_power.factors import loop_flows, ptdf
+from dgpg_power.network import Network
 
 FloatArray = NDArray[np.float64]
 

@@ -17,8 +17,9 @@ from dgpg_power.data.build import to_network
 from dgpg_power.data.case import Case, Matrix
 from dgpg_power.data.load import load_case, load_network
 from dgpg_power.dynamics import after_outage
+from dgpg_power.factors import bridges, lodf, loop_flows, ptdf
 from dgpg_power.grid import Grid, make_grid
-from dgpg_power.network import Network, bridges, lodf, loop_flows, ptdf
+from dgpg_power.network import Network
 from dgpg_power.programs import opf
 from dgpg_power.system import made_of
 

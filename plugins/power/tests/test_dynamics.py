@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dgpg_power.data import load_network
 from dgpg_power.dynamics import after_outage, dispatch, flows, losses, next_range
-from dgpg_power.network import bridges, lodf, ptdf
+from dgpg_power.factors import bridges, lodf, ptdf
 
 from .oracle import angle_flows
 

@@ -11,8 +11,8 @@ from dgpg.domain import validate
 from dgpg.errors import ConfigError, DataError
 from dgpg_power.config import Config
 from dgpg_power.domain import LOCAL, SAMPLED, TUNED, domain
+from dgpg_power.factors import bridges, lodf
 from dgpg_power.instance import build
-from dgpg_power.network import bridges, lodf
 from dgpg_power.system import NAMED
 
 from .made import CPU, TWO_BUSES, built

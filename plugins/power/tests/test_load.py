@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from dgpg_power.config import Load
 from dgpg_power.data import load_network
+from dgpg_power.factors import bridges
 from dgpg_power.load import draw, drawn_load, drawn_outages, tape
-from dgpg_power.network import bridges
 from dgpg_power.system import noise_factor
 
 from .made import CPU, EXACT, built

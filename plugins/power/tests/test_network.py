@@ -11,7 +11,8 @@ from pypower import api
 
 from dgpg.errors import DataError
 from dgpg_power.data import load_network
-from dgpg_power.network import Network, bridges, lodf, ptdf, validate
+from dgpg_power.factors import bridges, lodf, ptdf
+from dgpg_power.network import Network, validate
 
 from .oracle import angle_flows
 

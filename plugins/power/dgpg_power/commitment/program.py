@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import block_array, coo_array, csr_array, eye_array, hstack, kron, vstack
 
-from dgpg_power.network import BoolArray, FloatArray, IntArray, Network, loop_flows, ptdf
+from dgpg_power.factors import loop_flows, ptdf
+from dgpg_power.network import BoolArray, FloatArray, IntArray, Network
 
 PIECES = 4
 """Straight pieces that stand for a quadratic cost."""

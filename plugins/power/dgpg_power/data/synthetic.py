@@ -11,7 +11,8 @@ from scipy.spatial import Delaunay
 
 from dgpg.domain.random import derive
 from dgpg.errors import DataError
-from dgpg_power.network import BoolArray, FloatArray, IntArray, Network, ptdf, validate
+from dgpg_power.factors import ptdf
+from dgpg_power.network import BoolArray, FloatArray, IntArray, Network, validate
 
 FEWEST = 5
 BUSES_PER_UNIT, LINES_PER_BUS = 1.5, 1.4

@@ -14,7 +14,8 @@ from dgpg.errors import DataError
 from dgpg_power.commitment import schedule as commitment
 from dgpg_power.commitment.schedule import Commitment, StartRules, commit
 from dgpg_power.data import load_rts
-from dgpg_power.network import Network, ptdf
+from dgpg_power.factors import ptdf
+from dgpg_power.network import Network
 
 from ..oracle import angle_flows
 

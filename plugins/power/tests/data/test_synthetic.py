@@ -9,7 +9,7 @@ import pytest
 from dgpg.errors import DataError
 from dgpg_power.data import load_network
 from dgpg_power.data.synthetic import FEWEST, cheapest, synthetic
-from dgpg_power.network import ptdf
+from dgpg_power.factors import ptdf
 
 from ..oracle import dc_optimum
 

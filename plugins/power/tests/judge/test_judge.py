@@ -17,31 +17,36 @@ from dgpg.cli import app
 from dgpg.domain import SupportsJudge
 from dgpg.errors import ConfigError, DataError
 from dgpg.measuring.evaluate import judge_of
+from dgpg_power import ac
 from dgpg_power.baselines import baselines
 from dgpg_power.config import Config
 from dgpg_power.data.branch import TAP, R
 from dgpg_power.data.load import load_case
 from dgpg_power.data.write import matpower_text
 from dgpg_power.domain import domain
+from dgpg_power.factors import ptdf
 from dgpg_power.instance import build
 from dgpg_power.judge import judge
-from dgpg_power.network import ptdf
 
 CASE9 = Config(network="case9", horizon=6)
 
 
-def moment(config: Config, level: float = 1.0, output: Any = None) -> judge.Moment:
+def source_of(config: Config) -> ac.Source:
+    return ac.read_source(config, build(config).network)
+
+
+def moment(config: Config, level: float = 1.0, output: Any = None) -> ac.Moment:
     """The network's own load times `level`, shared by size unless said otherwise."""
     network = build(config).network
     load = level * network.load
     share = network.unit_max / network.unit_max.sum()
-    return judge.Moment(load, load.sum() * share if output is None else output, -1)
+    return ac.Moment(load, load.sum() * share if output is None else output, -1)
 
 
 def test_losses_are_positive_and_the_slack_takes_them() -> None:
-    source = judge.read_source(CASE9)
+    source = source_of(CASE9)
     asked = moment(CASE9)
-    found = judge.solve(source, asked)
+    found = ac.solve(source, asked)
     assert found is not None and 0 < found.losses < 0.05 * asked.load.sum()
     # Outputs equal the load, so all that the AC grid loses comes from the slack on top.
     assert found.slack == pytest.approx(found.losses, abs=1e-4)
@@ -51,18 +56,18 @@ def test_losses_are_positive_and_the_slack_takes_them() -> None:
 
 
 def test_what_the_slack_was_told_does_not_change_the_power_flow() -> None:
-    source = judge.read_source(CASE9)
+    source = source_of(CASE9)
     asked = moment(CASE9)
     more = asked.output.copy()
     more[source.slack] += 5
-    one, two = judge.solve(source, asked), judge.solve(source, replace(asked, output=more))
+    one, two = ac.solve(source, asked), ac.solve(source, replace(asked, output=more))
     assert one is not None and two is not None
     assert two.slack == pytest.approx(one.slack - 5, abs=1e-4) and two.cost == pytest.approx(one.cost, rel=1e-6)
 
 
 def test_a_divergence_is_counted_and_left_out_of_the_means(capsys: pytest.CaptureFixture[str]) -> None:
-    source = judge.read_source(CASE9)
-    fine, absurd = (judge.solve(source, moment(CASE9, level)) for level in (1.0, 50.0))
+    source = source_of(CASE9)
+    fine, absurd = (ac.solve(source, moment(CASE9, level)) for level in (1.0, 50.0))
     assert fine is not None and absurd is None
     found = judge.summary([fine, absurd])
     assert found["judged, steps"] == 2 and found["diverged, steps"] == 1
@@ -73,12 +78,12 @@ def test_a_divergence_is_counted_and_left_out_of_the_means(capsys: pytest.Captur
 
 
 def test_dc_and_ac_flows_agree_on_a_lightly_loaded_lossless_grid() -> None:
-    source = judge.read_source(CASE9)
+    source = source_of(CASE9)
     rows = np.array(source.case.branch.rows)
     rows[:, [R, TAP]] = 0
     rows[:, 4] = 0  # no charging of lines
     bus, gen = np.array(source.case.bus.rows), np.array(source.case.gen.rows)
-    bus[:, judge.QD], gen[:, 5] = 0, 1.0  # no reactive loads, all voltages at 1
+    bus[:, ac.QD], gen[:, 5] = 0, 1.0  # no reactive loads, all voltages at 1
 
     def matrix(name: str, values: Any) -> Any:
         return replace(getattr(source.case, name), rows=tuple(map(tuple, values.tolist())))
@@ -86,7 +91,7 @@ def test_dc_and_ac_flows_agree_on_a_lightly_loaded_lossless_grid() -> None:
     case = replace(source.case, bus=matrix("bus", bus), gen=matrix("gen", gen), branch=matrix("branch", rows))
     network = replace(source.network, susceptance=1 / rows[:, 3])
     asked = moment(CASE9, 0.3)
-    found = judge.solve(replace(source, case=case, network=network), asked)
+    found = ac.solve(replace(source, case=case, network=network), asked)
     injection = np.bincount(network.unit_bus, asked.output, network.num_buses) - asked.load
     flow = np.abs(ptdf(network) @ injection) / source.rate
     assert found is not None and abs(found.losses) < 1e-6
@@ -94,7 +99,7 @@ def test_dc_and_ac_flows_agree_on_a_lightly_loaded_lossless_grid() -> None:
 
 
 def test_an_outage_empties_its_line() -> None:
-    found = judge.solve(judge.read_source(CASE9), replace(moment(CASE9), outage=2))
+    found = ac.solve(source_of(CASE9), replace(moment(CASE9), outage=2))
     assert found is not None and found.loading[2] == 0 and found.loading[[0, 1]].min() > 0
 
 
@@ -123,13 +128,13 @@ def test_outputs_are_those_of_the_step_they_are_judged_in() -> None:
 
 def test_a_grid_without_a_source_case_is_refused() -> None:
     with pytest.raises(ConfigError, match="generated grid has no reactive power"):
-        judge.read_source(Config(network="synthetic-10"))
+        source_of(Config(network="synthetic-10"))
 
 
 def test_a_recorded_series_is_refused(data_file: Any) -> None:
     folder = data_file("rts_gmlc")
     with pytest.raises(ConfigError, match="recorded series"):
-        judge.read_source(Config(network=str(folder / "RTS_GMLC.m")))
+        source_of(Config(network=str(folder / "RTS_GMLC.m")))
 
 
 def test_a_domain_without_a_judge_is_refused() -> None:
@@ -175,8 +180,8 @@ def test_the_slack_is_the_unit_that_pypower_moves(tmp_path: Path) -> None:
     for gen, bus in (({}, {}), ({(0, 7): 0.0}, {}), ({(0, 7): 0.0}, {(1, 1): 1.0}), ({}, {(0, 1): 2.0, (2, 1): 3.0})):
         config = edited(tmp_path, gen, bus)
         build.cache_clear()
-        source, asked = judge.read_source(config), moment(config, 0.5)
-        case = judge._posed(source, asked)
+        source, asked = source_of(config), moment(config, 0.5)
+        case = ac._posed(source, asked)
         found, success = runpf(case, ppoption(VERBOSE=0, OUT_ALL=0))
         assert success, (gen, bus)
         moved = np.flatnonzero(np.abs(found["gen"][source.kept.gen, 1] - asked.output) > 1e-3)
@@ -188,7 +193,7 @@ def test_a_case_without_one_slack_bus_is_refused_by_bus(tmp_path: Path) -> None:
         config = edited(tmp_path, gen, bus)
         build.cache_clear()
         with pytest.raises(DataError, match=message):
-            judge.read_source(config)
+            source_of(config)
 
     refused(r"grid.m: slack buses 1, 2, expected one: give type 3", {}, {(1, 1): 3.0})
     nowhere = {(1, 1): 1.0, (2, 1): 1.0}
@@ -204,7 +209,7 @@ def test_a_bus_that_is_cut_off_is_no_part_of_the_power_flow(tmp_path: Path) -> N
     path.write_text(matpower_text(replace(case, bus=replace(case.bus, rows=rows)), "more"))
     config = Config(network=str(path), horizon=6)
     one, other = (
-        judge.solve(judge.read_source(config), moment(config)),
-        judge.solve(judge.read_source(CASE9), moment(CASE9)),
+        ac.solve(source_of(config), moment(config)),
+        ac.solve(source_of(CASE9), moment(CASE9)),
     )
     assert one is not None and other is not None and one.losses == pytest.approx(other.losses)
