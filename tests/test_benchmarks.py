@@ -21,6 +21,7 @@ needs_pglib = pytest.mark.skipif(not (DATA / "power" / "pglib").is_dir(), reason
         pytest.param("decision.py --case case14_ieee__api --batch 2 --hours 2", marks=needs_pglib),
         "learning.py --agents 4 --algorithms dg-pg --marks 1 --seeds 1",
         "power.py --networks case24-tight --marks 1 --seeds 1",
+        "serve.py --rate 50 --seconds 2",
         "throughput.py --agents 4 --algorithms dg-pg --repeats 1",
         "traffic.py --networks braess --static --marks 1 --seeds 1 --episodes 1",
         "traffic_routes.py --networks braess --batch 2",

@@ -18,6 +18,7 @@ from dgpg.serve.log import Log
 from dgpg.serve.metrics import Metrics
 from dgpg.serve.ranges import Ranges
 from dgpg.serve.settings import Settings
+from dgpg.serve.stamp import stamp
 
 FAILED, FAR, SHADOW = "failed", "far outside", "shadow"
 """Why the rule decided."""
@@ -100,9 +101,9 @@ class Service:
             if fresh.export == self.current.export:
                 return False
             _same_questions(self.current.policy.description, fresh.policy.description)
-        except DgpgError as error:
+        except Exception as error:  # whatever is wrong with it, the one in use goes on
             self.metrics.swaps.labels("refused").inc()
-            self.log.event("swap refused", error=str(error), export=self.current.export)
+            self.log.event("swap refused", error=str(error) or repr(error), export=self.current.export)
             return False
         self.current = fresh
         self.metrics.uses(fresh.policy)
@@ -110,7 +111,13 @@ class Service:
         self.log.event("swapped", **self._about(fresh))
         return True
 
+    @property
+    def changed(self) -> bool:
+        """Whether files of the export are others than when they were last looked at."""
+        return stamp(self.folder) != self._seen
+
     def _load(self) -> Loaded:
+        self._seen = stamp(self.folder)  # before reading: what comes after that is a change
         policy = Policy.load(self.folder)
         known = adapter(policy.description)
         return Loaded(

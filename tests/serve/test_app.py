@@ -1,9 +1,6 @@
 """The service over HTTP: what it answers, when the rule decides, whom it refuses, and what it counts."""
 
-import io
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,62 +10,9 @@ import pytest
 from dgpg.deploy import Policy
 from dgpg.errors import ConfigError, DecisionError
 
-from ..commands import ok
-
-for _name in ("onnx", "onnxscript", "onnxruntime", "httpx2"):
-    pytest.importorskip(_name, reason="needs the extra export and a client")
-serve = pytest.importorskip("dgpg.serve", reason="needs the extra serve")
-testclient = pytest.importorskip("fastapi.testclient")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An export of the cloud domain."""
-    made = tmp_path_factory.mktemp("policy")
-    sets = ("--set", "num_agents=5", "--set", "horizon=8")
-    ok("train", "cloud", *sets, "--iterations", 1, "--num-envs", 2, "--out", made / "run")
-    ok("export", made / "run", "--out", made / "out", "--decisions", 200)
-    return made / "out"
-
-
-class Asking:
-    """A client of a service, and what the service logged."""
-
-    def __init__(self, folder: Path, **settings: Any) -> None:
-        self.out = io.StringIO()
-        self.service = serve.Service(folder, serve.Settings(**settings), serve.Log(self.out))
-        self.client = testclient.TestClient(serve.create(self.service))
-
-    def decide(self, content: Any, status: int = 200, **options: Any) -> dict[str, Any]:
-        answer = self.client.post("/decide", json=content, **options)
-        assert answer.status_code == status, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
-
-    def events(self, name: str) -> list[dict[str, Any]]:
-        lines = [json.loads(line) for line in self.out.getvalue().splitlines()]
-        return [line for line in lines if line["event"] == name]
-
-    def metric(self, name: str) -> float:
-        """The value of one line of /metrics."""
-        (found,) = [x for x in self.client.get("/metrics").text.splitlines() if x.rpartition(" ")[0] == name]
-        return float(found.rpartition(" ")[2])
-
-
-@contextmanager
-def asking(folder: Path, **settings: Any) -> Iterator[Asking]:
-    made = Asking(folder, **settings)
-    with made.client:
-        yield made
-
-
-def seen(policy: Policy, rows: int, choices: int, seed: int = 0) -> dict[str, Any]:
-    """Within the range of the training."""
-    rng, found = np.random.default_rng(seed), {}
-    for name, shape in (("agent", (rows,)), ("choices", (rows, choices))):
-        low, high = (np.array([f[end] for f in policy.description["inputs"][name]]) for end in ("low", "high"))
-        found[name] = (low + (high - low) * rng.random((*shape, len(low)))).tolist()
-    return found
+for _name in ("onnx", "onnxscript", "onnxruntime", "fastapi", "uvicorn", "prometheus_client", "httpx2"):
+    pytest.importorskip(_name, reason="needs the extras export and serve")
+client = pytest.importorskip("tests.serve.asking")
 
 
 def far(content: dict[str, Any], ranges: float, policy: Policy) -> dict[str, Any]:
@@ -84,8 +28,8 @@ def far(content: dict[str, Any], ranges: float, policy: Policy) -> dict[str, Any
 
 def test_it_answers_what_the_policy_does(folder: Path) -> None:
     policy = Policy.load(folder)
-    content = seen(policy, 6, 4)
-    with asking(folder) as ask:
+    content = client.seen(policy, 6, 4)
+    with client.asking(folder) as ask:
         told = ask.decide(content)
         assert told["action"] == policy.act(**content).tolist()
         assert told["by"] == ["policy"] * 6 and told["reason"] == [None] * 6 and told["outside"] == [0] * 6
@@ -104,7 +48,7 @@ def test_it_answers_what_the_policy_does(folder: Path) -> None:
 
 
 def test_it_answers_plain_values_of_one_and_of_many(folder: Path) -> None:
-    with asking(folder, far=1e9) as ask:
+    with client.asking(folder, far=1e9) as ask:
         policy, adapter = ask.service.current.policy, ask.service.current.adapter
         assert adapter is not None
         plain = json.loads(json.dumps(adapter.example))
@@ -134,7 +78,7 @@ def test_it_answers_plain_values_of_one_and_of_many(folder: Path) -> None:
     ],
 )
 def test_a_mistake_is_one_message(folder: Path, content: Any, said: str) -> None:
-    with asking(folder, max_rows=7) as ask:
+    with client.asking(folder, max_rows=7) as ask:
         assert said in ask.decide(content, 422)["error"]
         bad = ask.client.post("/decide", content=b"{")
         assert bad.status_code == 422 and "the request is no JSON" in bad.json()["error"]
@@ -144,10 +88,10 @@ def test_a_mistake_is_one_message(folder: Path, content: Any, said: str) -> None
 
 
 def test_far_outside_the_training_the_rule_decides(folder: Path) -> None:
-    with asking(folder, far=2.0) as ask:
+    with client.asking(folder, far=2.0) as ask:
         policy, adapter = ask.service.current.policy, ask.service.current.adapter
         assert adapter is not None
-        content = seen(policy, 40, 4)
+        content = client.seen(policy, 40, 4)
         rows, _ = policy.rows(**content)
         ruled = adapter.rules["least-requested"](rows).argmax(-1).tolist()
         chosen = policy.act(**content).tolist()
@@ -164,17 +108,17 @@ def test_far_outside_the_training_the_rule_decides(folder: Path) -> None:
 
 
 def test_what_is_not_allowed_is_not_far_outside(folder: Path) -> None:
-    with asking(folder) as ask:
-        content = seen(ask.service.current.policy, 1, 3)
+    with client.asking(folder) as ask:
+        content = client.seen(ask.service.current.policy, 1, 3)
         content["choices"][0][1] = [1e6] * 18
         assert ask.decide(content)["by"] == ["rule"]
         assert ask.decide({**content, "mask": [[True, False, True]]})["by"] == ["policy"]
 
 
 def test_where_the_policy_fails_the_rule_decides(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with asking(folder, rule="best-fit with price") as ask:
+    with client.asking(folder, rule="best-fit with price") as ask:
         loaded = ask.service.current
-        content = seen(loaded.policy, 5, 4)
+        content = client.seen(loaded.policy, 5, 4)
         monkeypatch.setattr(loaded.policy, "run", lambda *_: 1 / 0)
         told = ask.decide(content)
         assert loaded.adapter is not None
@@ -186,22 +130,22 @@ def test_where_the_policy_fails_the_rule_decides(folder: Path, monkeypatch: pyte
 
 def test_without_a_rule_it_says_that_it_failed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dgpg.serve.service.adapter", lambda _: None)
-    with asking(folder) as ask:
-        content = seen(ask.service.current.policy, 1, 4)
+    with client.asking(folder) as ask:
+        content = client.seen(ask.service.current.policy, 1, 4)
         assert ask.decide(far(content, 9.0, ask.service.current.policy))["by"] == ["policy"]
         monkeypatch.setattr(ask.service.current.policy, "run", lambda *_: 1 / 0)
         assert "has no rule to stand in" in ask.decide(content, 503)["error"]
         assert "knows features alone" in ask.decide({"plain": {}}, 422)["error"]
         ask.client.get("/healthz").raise_for_status()
     with pytest.raises(ConfigError, match="shadow mode serves a rule"):
-        Asking(folder, mode="shadow")
+        client.Asking(folder, mode="shadow")
 
 
 def test_in_shadow_mode_the_rule_serves_and_the_policy_is_compared(folder: Path) -> None:
-    with asking(folder, mode="shadow") as ask:
+    with client.asking(folder, mode="shadow") as ask:
         policy, adapter = ask.service.current.policy, ask.service.current.adapter
         assert adapter is not None
-        content = seen(policy, 30, 4)
+        content = client.seen(policy, 30, 4)
         rows, _ = policy.rows(**content)
         ruled, chosen = adapter.rules["least-requested"](rows).argmax(-1), policy.act(**content)
         told = ask.decide(content)
@@ -217,15 +161,15 @@ def test_in_shadow_mode_the_rule_serves_and_the_policy_is_compared(folder: Path)
 
 def test_a_rule_that_is_not_there_is_told(folder: Path) -> None:
     with pytest.raises(ConfigError, match="unknown rule 'best': did you mean 'best-fit'"):
-        Asking(folder, rule="best")
+        client.Asking(folder, rule="best")
 
 
 # --- whom it refuses ------------------------------------------------------------------------------
 
 
 def test_who_has_no_token_gets_nothing(folder: Path) -> None:
-    with asking(folder, token="secret") as ask:
-        content = seen(ask.service.current.policy, 1, 2)
+    with client.asking(folder, token="secret") as ask:
+        content = client.seen(ask.service.current.policy, 1, 2)
         for headers in (
             {},
             {"Authorization": "Bearer secre"},
@@ -240,22 +184,22 @@ def test_who_has_no_token_gets_nothing(folder: Path) -> None:
 
 
 def test_what_is_too_large_is_not_read(folder: Path) -> None:
-    with asking(folder, max_bytes=2000) as ask:
-        assert "larger than 2000 bytes" in ask.decide(seen(ask.service.current.policy, 9, 9), 413)["error"]
+    with client.asking(folder, max_bytes=2000) as ask:
+        assert "larger than 2000 bytes" in ask.decide(client.seen(ask.service.current.policy, 9, 9), 413)["error"]
         told = ask.client.post("/decide", content=iter([b" " * 1500, b" " * 1500]))  # in parts, without a length
         assert told.status_code == 413
         assert ask.client.get("/healthz").status_code == 200
 
 
 def test_unknown_paths_are_counted_as_one(folder: Path) -> None:
-    with asking(folder) as ask:
+    with client.asking(folder) as ask:
         for n in range(3):
             assert ask.client.get(f"/other/{n}").status_code == 404
         assert ask.metric('dgpg_request_seconds_count{path="other",status="404"}') == 3
 
 
 def test_the_page_has_an_example_of_each_way_that_works(folder: Path) -> None:
-    with asking(folder) as ask:
+    with client.asking(folder) as ask:
         told = ask.client.get("/openapi.json").json()
         examples = told["paths"]["/decide"]["post"]["requestBody"]["content"]["application/json"]["examples"]
         assert set(examples) == {"plain values", "features by name"}
@@ -267,8 +211,8 @@ def test_the_page_has_an_example_of_each_way_that_works(folder: Path) -> None:
 
 
 def test_errors_of_features_are_those_of_the_policy(folder: Path) -> None:
-    with asking(folder) as ask:
-        content = seen(ask.service.current.policy, 1, 2)
+    with client.asking(folder) as ask:
+        content = client.seen(ask.service.current.policy, 1, 2)
         content["agent"][0][0] = float("nan")
         with pytest.raises(DecisionError) as error:
             ask.service.current.policy.act(**content)

@@ -1,0 +1,21 @@
+"""What tells one state of an export's files from another, without reading them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeAlias
+
+Stamp: TypeAlias = tuple[tuple[int, int, int] | None, ...]
+
+
+def stamp(folder: Path) -> Stamp:
+    """Changes whenever a file of an export does."""
+    return tuple(_of(folder / name) for name in ("policy.onnx", "policy.json"))
+
+
+def _of(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
