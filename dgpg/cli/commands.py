@@ -270,6 +270,9 @@ def serve(
     kubernetes: Annotated[
         bool, typer.Option("--kubernetes", help="Extend a kube-scheduler too (/filter, /prioritize).")
     ] = False,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", metavar="kubernetes.b=v", help="A setting of --kubernetes.")
+    ] = None,
 ) -> None:
     """Serve an exported policy over HTTP, behind guard rails; a new export in the folder is taken at once."""
     from dgpg.cli import serving
@@ -282,7 +285,8 @@ def serve(
         mode="shadow" if shadow else "policy", rule=rule, far=far, token=serving.token(token_file),
         max_bytes=max_bytes, max_rows=max_rows,
     )  # fmt: skip
-    run(folder, settings, host, port, ("kubernetes",) if kubernetes else ())
+    protocols = serving.protocols(("kubernetes",) if kubernetes else (), sets or [])
+    run(folder, settings, host, port, protocols)
 
 
 @app.command()

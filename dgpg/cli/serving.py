@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dgpg.errors import ConfigError
@@ -18,6 +19,23 @@ def installed() -> None:
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise ConfigError(f"serve needs {', '.join(missing)}: pip install 'dgpg[serve]'")
+
+
+def protocols(names: Sequence[str], sets: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+    """Settings `PROTOCOL.NAME=VALUE` by protocol, as text: what they mean its plugin knows.
+
+    Raises:
+        ConfigError: one is of no protocol that is served, or has no value.
+    """
+    found: dict[str, dict[str, str]] = {name: {} for name in names}
+    for text in sets:
+        path, equals, value = text.partition("=")
+        protocol, _, name = path.partition(".")
+        if protocol not in found or not name or not equals:
+            served = ", ".join(f"{one}.NAME=VALUE" for one in names) or "none: nothing but /decide is served"
+            raise ConfigError(f"--set {text}: expected a setting of what is served beside /decide ({served})")
+        found[protocol][name] = value
+    return found
 
 
 def token(file: Path | None) -> str | None:

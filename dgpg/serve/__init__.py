@@ -5,7 +5,7 @@
 
 from dgpg.serve.app import create
 from dgpg.serve.log import Log
-from dgpg.serve.service import Answer, Loaded, NoAnswerError, Service
+from dgpg.serve.service import FAILED, Answer, Loaded, NoAnswerError, Service
 from dgpg.serve.settings import Settings
 
-__all__ = ["Answer", "Loaded", "Log", "NoAnswerError", "Service", "Settings", "create"]
+__all__ = ["FAILED", "Answer", "Loaded", "Log", "NoAnswerError", "Service", "Settings", "create"]

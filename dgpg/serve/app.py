@@ -67,7 +67,9 @@ def _router(service: Service) -> APIRouter:
 
     @router.get("/healthz", summary="Whether it serves, and what")
     async def healthz() -> dict[str, Any]:
-        return {"status": "ok", "mode": service.settings.mode, "export": service.current.export}
+        parts = {name: dict(told()) for name, told in service.parts.items()}
+        status = "degraded" if any(part.get("trouble") for part in parts.values()) else "ok"
+        return {"status": status, "mode": service.settings.mode, "export": service.current.export, **parts}
 
     @router.get("/metrics", summary="For Prometheus", response_class=Response)
     async def metrics() -> Response:

@@ -17,7 +17,7 @@ class Metrics:
     """Of one service; the share of inputs outside the training's range is `outside` over `decisions`."""
 
     def __init__(self) -> None:
-        self._registry = own = CollectorRegistry()
+        self.registry = own = CollectorRegistry()
         self.latency = Histogram("dgpg_decision_seconds", "Of deciding, without HTTP", registry=own, buckets=BUCKETS)
         self.requests = Histogram(
             "dgpg_request_seconds", "Of answering a request", ("path", "status"), registry=own, buckets=BUCKETS
@@ -58,4 +58,4 @@ class Metrics:
 
     def text(self) -> bytes:
         """In the format of Prometheus."""
-        return generate_latest(self._registry)
+        return generate_latest(self.registry)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from ipaddress import ip_address
 from pathlib import Path
@@ -25,7 +25,7 @@ LAST_S = 10
 """Requests that were begun have so long to end when the process is told to, seconds."""
 
 
-def run(folder: Path, settings: Settings, host: str, port: int, protocols: Sequence[str] = ()) -> None:
+def run(folder: Path, settings: Settings, host: str, port: int, protocols: Mapping[str, Mapping[str, str]]) -> None:
     """Serve the export in a folder until SIGTERM or SIGINT; what was asked by then is answered.
 
     Args:
@@ -33,7 +33,7 @@ def run(folder: Path, settings: Settings, host: str, port: int, protocols: Seque
         settings: guard rails.
         host: name or address to listen at.
         port: 0 takes a free one, which the log says.
-        protocols: names of entry points of group `dgpg.serve`.
+        protocols: settings of entry points of group `dgpg.serve`, by the name of each that is served.
 
     Raises:
         ConfigError: nothing can listen there, or a protocol is not installed.
@@ -41,7 +41,7 @@ def run(folder: Path, settings: Settings, host: str, port: int, protocols: Seque
     """
     log = Log()
     service = Service(folder, settings, log)
-    app = create(service, [router(name, service) for name in protocols])
+    app = create(service, [router(name, service, told) for name, told in protocols.items()])
     server = uvicorn.Server(
         uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=LAST_S, lifespan="on")
     )
@@ -55,8 +55,8 @@ def run(folder: Path, settings: Settings, host: str, port: int, protocols: Seque
         server.run(sockets=[sock])
 
 
-def router(name: str, service: Service) -> APIRouter:
-    """The router of a protocol.
+def router(name: str, service: Service, told: Mapping[str, str]) -> APIRouter:
+    """The router of a protocol, with its settings.
 
     Raises:
         ConfigError: no installed plugin speaks it.
@@ -66,7 +66,7 @@ def router(name: str, service: Service) -> APIRouter:
         raise ConfigError(
             f"no installed plugin speaks '{name}'; install the one that does, with its extra of that name"
         )
-    made: APIRouter = next(iter(found)).load()(service)
+    made: APIRouter = next(iter(found)).load()(service, told)
     return made
 
 

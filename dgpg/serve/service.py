@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -63,19 +63,28 @@ class Answer:
     """How far outside the training's range, in ranges, `[R]`."""
     preference: NDArray[Any] | None
     """Of choices, how good each is to whoever decided, `[R, K]`, greatest best, -inf where not allowed."""
+    wished: NDArray[Any]
+    """What the policy would do, whoever decides; zeros where it failed."""
 
 
 class Service:
-    """Answers for the export in a folder; `swap` takes a new one."""
+    """Answers for the export in a folder; `swap` takes a new one.
+
+    Attributes:
+        parts: what protocols beside `/decide` say of their health, by name; one with a `trouble` degrades the service.
+    """
 
     def __init__(self, folder: Path, settings: Settings, log: Log) -> None:
         self.folder, self.settings, self.log, self.metrics = folder, settings, log, Metrics()
+        self.parts: dict[str, Callable[[], Mapping[str, Any]]] = {}
         self.current = self._load()
         self.metrics.uses(self.current.policy)
         log.event("serving", **self._about(self.current), folder=str(folder), mode=settings.mode)
 
-    def decide(self, loaded: Loaded, rows: Rows) -> Answer:
+    def decide(self, loaded: Loaded, rows: Rows, doubt: str = "") -> Answer:
         """What agents do that see `rows` of `Policy.rows`, by an export that was or is `current`.
+
+        Where whoever asks has a doubt about what they see, the rule decides for that reason.
 
         Raises:
             NoAnswerError: the policy failed, and there is no rule.
@@ -83,14 +92,14 @@ class Service:
         began = time.perf_counter()
         beyond = loaded.ranges.beyond(rows)
         action, preference, failed = self._asked(loaded, rows)
-        reason = np.where(failed, FAILED, np.where(beyond > self.settings.far, FAR, ""))
+        reason = np.where(failed, FAILED, np.where(beyond > self.settings.far, FAR, doubt))
         if self.settings.mode == "shadow":
             reason = np.where(reason == "", SHADOW, reason)
-        by_rule = reason != ""
+        by_rule, wished = reason != "", action
         if by_rule.any():
             action, preference = self._ruled(loaded, rows, by_rule, failed, action, preference)
             by_rule &= loaded.rule is not None
-        answer = Answer(action, by_rule, np.where(by_rule, reason, ""), beyond, preference)
+        answer = Answer(action, by_rule, np.where(by_rule, reason, ""), beyond, preference, wished)
         self.metrics.decided(time.perf_counter() - began, answer.reason, beyond)
         return answer
 
