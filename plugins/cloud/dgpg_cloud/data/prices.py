@@ -5,19 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from dgpg.files import Rows
+from dgpg_cloud.rates import USD_PER_GIB, USD_PER_GPU, USD_PER_OTHER_GPU, USD_PER_VCPU, estimate
 
 from .tables import FloatArray, IntArray
 from .text import count
-
-# Rounded from EC2 on-demand prices (Linux, us-east-1, price file of 2026-07-20). A least-squares fit of the
-# relative error over 258 types (families m, c and r of generations 6 to 8 with suffix a, i or g, not metal)
-# gives 0.0346 USD per vCPU and 0.00334 USD per GiB and hour. A GPU costs what that leaves of the price of
-# g4dn.xlarge (T4: 0.33), g5.xlarge (A10G: 0.81) and p3dn.24xlarge (8 V100: 3.2 each).
-USD_PER_VCPU = 0.035
-USD_PER_GIB = 0.0033
-USD_PER_GPU = {"T4": 0.35, "A10": 0.80, "V100M16": 3.00, "V100M32": 3.00}
-USD_PER_OTHER_GPU = 1.00
-"""USD per hour of a GPU that EC2 does not sell: P100, and G1 to G3, whose names are not disclosed."""
 
 PRICE = ("price", "price_usd_per_hour")
 SPEED = "speed"
@@ -29,8 +20,7 @@ def prices(
     rows: Rows, vcpu_milli: IntArray, memory_mib: IntArray, gpu_milli: IntArray, gpu_model: tuple[str, ...]
 ) -> tuple[FloatArray, tuple[str, ...]]:
     """Return USD per hour `[rows]` and notes: the column `price`, estimates where it is blank or there is none."""
-    rate = np.array([USD_PER_GPU.get(model, USD_PER_OTHER_GPU) for model in gpu_model])
-    estimate = USD_PER_VCPU * vcpu_milli / 1000 + USD_PER_GIB * memory_mib / 1024 + rate * gpu_milli / 1000
+    estimated = estimate(vcpu_milli / 1000, memory_mib / 1024, gpu_milli / 1000, gpu_model)
     field = next((name for name in PRICE if name in rows.header), None)
     own = np.full(len(rows), np.nan) if field is None else rows.numbers(field, low=0, blank=np.nan)
     unknown = np.isnan(own)
@@ -38,7 +28,7 @@ def prices(
         return own, ()
     what = "the file has no prices: they are" if unknown.all() else f"{count(int(unknown.sum()), 'blank price')}:"
     models = tuple(model for model, missing in zip(gpu_model, unknown, strict=True) if missing)
-    return np.where(unknown, estimate, own), (_estimated(what, models),)
+    return np.where(unknown, estimated, own), (_estimated(what, models),)
 
 
 def speeds(rows: Rows) -> tuple[FloatArray, tuple[str, ...]]:
