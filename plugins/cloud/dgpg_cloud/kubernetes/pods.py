@@ -1,0 +1,120 @@
+"""Pods of a cluster: where each is, what it holds there and since when, and which wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from datetime import datetime
+
+import numpy as np
+
+from dgpg_cloud.kubernetes.amounts import UNITS, Object, asked
+from dgpg_cloud.kubernetes.nodes import Nodes
+from dgpg_cloud.kubernetes.settings import RUN_TIME, Settings, annotated
+from dgpg_cloud.kubernetes.tables import Table
+
+COLUMNS = ("vcpu", "memory", "gpu", "start", "seconds")
+"""One by one, since sums over tens of thousands of pods are taken of each: vCPU, GiB, GPU, Unix time, seconds."""
+OVER = ("Succeeded", "Failed")
+
+
+class Pods:
+    """Pods that hold something of a node, a row each, and those that wait for one.
+
+    A pod that was advised to go somewhere counts there until the API server says where it went, or for a while: between
+    its binding and the news of it others are placed.
+    """
+
+    def __init__(self, nodes: Nodes, settings: Settings, landed: Callable[[str, str], None]) -> None:
+        """With what is called when a pod, by its uid, is first seen on a node."""
+        self.nodes, self.settings, self.landed = nodes, settings, landed
+        self.table: Table[str] = Table(node=0, amounts=np.zeros(4, np.int64), **dict.fromkeys(COLUMNS, 0.0))
+        self.waiting: set[str] = set()
+        self.assumed: dict[str, float] = {}
+
+    def put(self, pod: Object, now: float) -> None:
+        """As the API server has it."""
+        spec, status, uid = pod.get("spec") or {}, pod.get("status") or {}, uid_of(pod)
+        if status.get("phase") in OVER:
+            self.drop(pod)
+            return
+        node = spec.get("nodeName")
+        if node:
+            if uid not in self.table or uid in self.assumed:
+                self.landed(uid, node)
+            self.waiting.discard(uid)
+            self._hold(pod, node, now)
+            return
+        if uid not in self.assumed or _refused(status):
+            self._free(uid)
+        if self.settings.scheduler in (None, spec.get("schedulerName")) and not spec.get("schedulingGates"):
+            self.waiting.add(uid)
+
+    def drop(self, pod: Object) -> None:
+        """It is gone, or has ended: what it held is free."""
+        self.waiting.discard(uid_of(pod))
+        self._free(uid_of(pod))
+
+    def forget_all_but(self, pods: Collection[Object]) -> None:
+        """Those that are not among these are gone; what was assumed stays so for its time."""
+        there = {uid_of(pod) for pod in pods}
+        for uid in [uid for uid in self.table.rows if uid not in there and uid not in self.assumed]:
+            self._free(uid)
+        self.waiting &= there
+
+    def assume(self, pod: Object, node: str, now: float) -> None:
+        """It was advised to go to a node, and will be seen there, or not."""
+        uid = uid_of(pod)
+        if uid not in self.table or uid in self.assumed:
+            self._hold(pod, node, now)
+            self.assumed[uid] = now + self.settings.assumed_s
+
+    def backlog(self, pod: Object) -> int:
+        """Pods that wait for a node, the one that is being placed included."""
+        return len((self.waiting - self.assumed.keys()) | {uid_of(pod)})
+
+    def run_time(self, pod: Object) -> float:
+        """Seconds at speed 1, as far as anybody says."""
+        told = annotated(pod, RUN_TIME) or (pod.get("spec") or {}).get("activeDeadlineSeconds")
+        return float(told or self.settings.run_time_s)
+
+    def reconsider(self, pod: Object, now: float) -> None:
+        """Free what was assumed for long enough, and what was of the pod that is to be placed (again)."""
+        for uid in [uid for uid, until in self.assumed.items() if until <= now or uid == uid_of(pod)]:
+            self._free(uid)
+
+    def _hold(self, pod: Object, node: str, now: float) -> None:
+        uid, columns = uid_of(pod), self.table.columns
+        row = self.table.rows.get(uid)
+        same = row is not None and self.nodes.table.rows.get(node) == columns["node"][row]
+        since = float(columns["start"][row]) if same else now
+        self._free(uid)
+        amounts = asked(pod, self.settings.gpus)
+        vcpu, memory, gpu = amounts[:3] / UNITS
+        start = _seconds((pod.get("status") or {}).get("startTime"), since)
+        place, seconds = self.nodes.take(node, amounts), self.run_time(pod)
+        self.table.put(
+            uid, node=place, amounts=amounts, vcpu=vcpu, memory=memory, gpu=gpu, start=start, seconds=seconds
+        )
+
+    def _free(self, uid: str) -> None:
+        self.assumed.pop(uid, None)
+        row = self.table.rows.get(uid)
+        if row is not None:
+            self.nodes.give(int(self.table.columns["node"][row]), self.table.columns["amounts"][row])
+            self.table.drop(uid)
+
+
+def uid_of(pod: Object) -> str:
+    """What tells a pod from a later one of its name."""
+    metadata = pod.get("metadata") or {}
+    return str(metadata.get("uid") or f"{metadata.get('namespace', '')}/{metadata.get('name', '')}")
+
+
+def _refused(status: Object) -> bool:
+    """Did kube-scheduler say that it found no node, or could not bind it?"""
+    return any(c.get("type") == "PodScheduled" and c.get("status") == "False" for c in status.get("conditions") or ())
+
+
+def _seconds(time: str | None, otherwise: float) -> float:
+    """Unix time of what the API server writes."""
+    return otherwise if time is None else datetime.fromisoformat(time).timestamp()
