@@ -86,18 +86,18 @@ class Decide(nn.Module):
         noise: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
         """`outputs`, a row an agent: log pi(k) `[R, K]` of choices, the action without chance, one that is drawn."""
-        if choices is None:
-            choices = agent.new_zeros(agent.shape[0], 1, 0)
-        able = torch.ones_like(choices[..., :1], dtype=torch.bool).squeeze(-1) if mask is None else mask
-        policy = self.action.parameters(self._raw(agent, choices, index), able)
+        able = agent.new_ones(agent.shape[0], 1, dtype=torch.bool) if mask is None else mask
+        policy = self.action.parameters(self.raw(agent, index, choices), able)
         greedy = self._units(self.action.greedy(policy), index)
         found = (policy,) if self.kind == "choice" else ()
         if noise is None:
             return (*found, greedy)
         return (*found, greedy, self._units(self._draw(policy, noise), index))
 
-    def _raw(self, agent: Tensor, choices: Tensor, index: Tensor | None) -> Tensor:
-        """Outputs of the network: of the one there is, or of each agent's own."""
+    def raw(self, agent: Tensor, index: Tensor | None = None, choices: Tensor | None = None) -> Tensor:
+        """Outputs of the network, `[R, ...]`: of the one there is, or of each agent's own."""
+        if choices is None:
+            choices = agent.new_zeros(agent.shape[0], 1, 0)
         if not self.own:
             raw: Tensor = self.actor(*self.actor.features(agent, choices))
             return raw

@@ -16,7 +16,7 @@ from dgpg.learning.rounds import Team
 
 Rows = Mapping[str, Tensor]
 TOLERANCE = 1e-5
-"""Of numbers, relative to their size where that is above 1."""
+"""Of numbers, over `size`: float32 knows seven digits of the largest number that it adds up."""
 CASES = 3
 """Least number of `cases`."""
 SPAN = 3.0
@@ -78,32 +78,77 @@ def cases(graph: Decide, known: Rows, seed: int) -> Iterator[tuple[str, dict[str
 
 @torch.no_grad()
 def verify(graph: Decide, session: Any, known: Rows, seed: int) -> dict[str, Any]:
-    """How many decisions were compared, and the largest difference.
+    """How many decisions were compared, the largest difference, and choices of equal worth that fell otherwise.
 
     Raises:
-        RunError: a choice that differs, or a number beyond the tolerance, with the case and the row.
+        RunError: a choice that differs and is not as good, or a number beyond the tolerance, with the case and the row.
     """
-    count, largest = 0, 0.0
+    count, largest, ties = 0, 0.0, 0
     for case, rows in cases(graph, known, seed):
-        expected = [x.numpy() for x in graph(**rows)]
-        found = session.run(list(graph.outputs()), {name: x.numpy() for name, x in rows.items()})
-        for name, right, got in zip(graph.outputs(), expected, found, strict=True):
-            apart = difference(right, got)
-            bad = np.flatnonzero(~(apart <= (TOLERANCE if right.dtype.kind == "f" else 0)))
-            if len(bad):
+        expected = dict(zip(graph.outputs(), (x.numpy() for x in graph(**rows)), strict=True))
+        given = {name: x.numpy() for name, x in rows.items()}
+        found = dict(zip(graph.outputs(), session.run(list(graph.outputs()), given), strict=True))
+        relative = size(graph, rows)
+        for name, right in expected.items():
+            got = found[name]
+            if right.dtype.kind == "f":
+                apart = difference(right, got, relative)
+                bad, largest = apart > TOLERANCE, max(largest, float(apart.max(initial=0.0)))
+            else:
+                other = right != got
+                noise = None if name == "greedy" else given["noise"]
+                bad = other & ~as_good(expected["log_probability"], got, TOLERANCE * relative, noise)
+                ties += int(other.sum())
+            if bad.any():
+                row = int(np.flatnonzero(bad)[0])
                 raise RunError(
-                    f"the exported policy differs from torch: {name} in {case} decision {bad[0]} is {got[bad[0]]}, "
-                    f"expected {right[bad[0]]}; nothing was written. Please report it, with `dgpg --version`"
+                    f"the exported policy differs from torch: {name} in {case} decision {row} is {got[row]}, "
+                    f"expected {right[row]}; nothing was written. Please report it, with `dgpg --version`"
                 )
-            largest = max(largest, float(apart.max(initial=0.0)))
-        count += len(found[0])
-    return {"decisions": count, "largest_difference": largest, "tolerance": TOLERANCE}
+        count += len(given["agent"])
+    return {"decisions": count, "largest_difference": largest, "tolerance": TOLERANCE, "ties": ties}
 
 
-def difference(right: Any, got: Any) -> Any:
-    """Largest difference of each row, relative to numbers above 1; inf where one alone is infinite or no number."""
+def size(graph: Decide, rows: Rows) -> Any:
+    """What differences are relative to, `[R]`, 1 at least: the largest logit of what is allowed, or end of the bounds.
+
+    Log probabilities are differences of logits and have their rounding; a base point of 0 MW has that of its range.
+    """
+    if graph.kind == "numbers":
+        largest = torch.maximum(graph.low.abs(), graph.high.abs())[rows["index"]].flatten(1)
+    else:
+        raw = graph.raw(rows["agent"], rows.get("index"), rows.get("choices"))
+        largest = (raw.abs() * rows["mask"] if raw.shape == rows["mask"].shape else raw.abs()).flatten(1)
+    return largest.amax(1).clamp(min=1).double().numpy()
+
+
+def as_good(logs: Any, choice: Any, off: Any, noise: Any) -> Any:
+    """Whether a choice is one that rounding leaves open, `[R]`.
+
+    Without chance: nothing is more probable than rounding explains. Drawn: `noise` lies as near to the choice's part of
+    the distribution.
+
+    Args:
+        logs: log pi(k) `[R, K]`, torch's.
+        choice: the file's, `[R]`.
+        off: what log probabilities may be off by, `[R]`.
+        noise: uniform `[R]`; None without chance.
+    """
+    logs, at = logs.astype(np.float64), np.arange(len(logs))
+    inside = (choice >= 0) & (choice < logs.shape[1])
+    choice = choice.clip(0, logs.shape[1] - 1)
+    allowed = inside & np.isfinite(logs[at, choice])
+    if noise is None:
+        return allowed & (logs.max(1) - logs[at, choice] <= 2 * off)
+    share = np.exp(logs)
+    above = share.cumsum(1)[at, choice]
+    return allowed & (above - share[at, choice] - off <= noise) & (noise <= above + off)
+
+
+def difference(right: Any, got: Any, size: Any) -> Any:
+    """Largest difference of each row over its `size` `[R]`; inf where one alone is infinite or no number."""
     right, got = (np.asarray(x, np.float64).reshape(len(x), -1) for x in (right, got))
     same = (right == got) | (np.isnan(right) & np.isnan(got))
     with np.errstate(invalid="ignore"):
-        apart = np.abs(right - got) / np.maximum(1.0, np.abs(right))
-    return np.where(same, 0.0, np.nan_to_num(apart, nan=np.inf)).max(1, initial=0.0)
+        apart = np.abs(right - got) / np.asarray(size)[:, None]
+    return np.where(same, 0.0, np.where(np.isnan(apart), np.inf, apart)).max(1, initial=0.0)

@@ -172,7 +172,62 @@ def test_a_policy_that_differs_is_not_written(cloud: Path, tmp_path: Path, monke
 def test_differences_by_hand() -> None:
     right = np.array([[1.0, 100.0], [0.0, -np.inf], [0.0, np.inf]])
     got = np.array([[1.1, 100.0], [0.001, -np.inf], [0.0, 1.0]])
-    np.testing.assert_allclose(verify.difference(right, got), [0.1, 0.001, np.inf])
+    np.testing.assert_allclose(verify.difference(right, got, np.array([10.0, 1.0, 1.0])), [0.01, 0.001, np.inf])
+
+
+def test_sizes_are_the_largest_logit_that_counts(cloud: Path) -> None:
+    graph = Decide(open_trained(cloud, {}).team)
+    rows = {"agent": torch.rand(3, 5), "choices": torch.rand(3, 4, 18), "mask": torch.ones(3, 4, dtype=torch.bool)}
+    rows["mask"][1, 1:] = False
+    raw = torch.tensor([[-7.0, 2, 3, 4], [0.5, 9, 9, 9], [0, 0, 0, 2]])
+    graph.raw = lambda *_: raw  # type: ignore[method-assign]
+    assert verify.size(graph, rows).tolist() == [7.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("apart", "choice", "good"),
+    [(0.0, 1, True), (1e-5, 1, True), (1e-4, 1, False), (0.0, 2, False), (0.0, 3, False), (0.0, -1, False)],
+)
+def test_of_two_that_are_worth_the_same_either_may_be_chosen(apart: float, choice: int, good: bool) -> None:
+    """Choices 0 and 1 are `apart`; 2 is not allowed, 3 is none."""
+    logs = np.log(np.array([[0.5, 0.5, 1.0]])) - [[0.0, apart, np.inf]]
+    assert verify.as_good(logs, np.array([choice]), 1e-5, None).tolist() == [good]
+
+
+@pytest.mark.parametrize(
+    ("noise", "choice", "good"),
+    [
+        (0.3, 1, True),
+        (0.3 - 1e-6, 1, True),
+        (0.3 - 1e-3, 1, False),
+        (0.3 + 1e-6, 0, True),
+        (0.9, 1, True),
+        (0.9, 2, False),
+    ],
+)
+def test_a_draw_at_the_edge_may_fall_to_either_side(noise: float, choice: int, good: bool) -> None:
+    logs = np.log(np.array([[0.3, 0.7, 1e-300]]))
+    logs[0, 2] = -np.inf
+    assert verify.as_good(logs, np.array([choice]), 1e-5, np.array([noise])).tolist() == [good]
+
+
+def test_a_sharp_policy_is_exported(cloud: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logits a thousand times as far apart have a rounding a thousand times as large."""
+    opened = write.open_trained
+
+    def sharpened(run: Path, overrides: Any) -> Any:
+        trained = opened(run, overrides)
+        with torch.no_grad():
+            list(trained.team.actor.parameters())[-2].mul_(3e4)
+        return trained
+
+    monkeypatch.setattr(write, "open_trained", sharpened)
+    told = export(cloud, tmp_path / "out", decisions=1000).description["compared"]
+    assert told["largest_difference"] <= 1e-5
+    policy = Policy.load(tmp_path / "out")
+    rng = np.random.default_rng(0)
+    logs = policy.log_probability(rng.random((50, 5)), rng.random((50, 4, 18)))
+    assert logs.min() < -100
 
 
 def test_wrong_folders_are_told(cloud: Path, tmp_path: Path) -> None:
