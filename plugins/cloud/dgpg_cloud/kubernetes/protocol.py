@@ -1,7 +1,8 @@
 """What kube-scheduler sends to an extender and reads from it: `k8s.io/kube-scheduler/extender/v1`.
 
 Names are those of the Go types, large letters included. Nodes come whole, or by name where the extender is
-`nodeCacheCapable`; 1,200 whole nodes are megabytes, so only what is asked for is decoded.
+`nodeCacheCapable`; 1,200 whole nodes are megabytes, so only what is asked for is decoded. What there are thousands of
+in an answer is not the garbage collector's to look at (`gc=False`): it cannot refer to itself.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ MAX_PRIORITY = 10
 NULL = msgspec.Raw(b"null")
 
 
-class Meta(msgspec.Struct):
+class Meta(msgspec.Struct, gc=False):
     """Of an object."""
 
     name: str = ""
 
 
-class Named(msgspec.Struct):
+class Named(msgspec.Struct, gc=False):
     """A node of which the name alone is decoded."""
 
     metadata: Meta
@@ -53,7 +54,7 @@ class ExtenderArgs(msgspec.Struct):
     NodeNames: list[str] | None = None
 
 
-class HostPriority(msgspec.Struct):
+class HostPriority(msgspec.Struct, gc=False):
     """How good a node is, 0 to 10."""
 
     Host: str

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Sequence
+from itertools import repeat
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -38,10 +39,9 @@ class Table(Generic[Key]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def find(self, keys: Iterable[Key]) -> NDArray[np.int64]:
+    def find(self, keys: Sequence[Key]) -> NDArray[np.int64]:
         """Rows of keys, 0 where a key has none."""
-        rows = self.rows
-        return np.array([rows.get(key, 0) for key in keys], np.int64)
+        return np.fromiter(map(self.rows.get, keys, repeat(0)), np.int64, len(keys))
 
     def row(self, key: Key) -> int:
         """The row of a key, a blank one where it has none yet."""

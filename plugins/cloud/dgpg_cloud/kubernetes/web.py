@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator, Callable
 
 from fastapi import APIRouter, Request, Response
@@ -54,11 +55,15 @@ async def _watched(watcher: Watcher) -> AsyncIterator[None]:
     watcher.start()
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(_seen(watcher), FIRST_LIST_S)
+    # What is there now stays: the garbage collector need not look at it in the middle of an answer.
+    gc.collect()
+    gc.freeze()
     task = asyncio.create_task(_revive(watcher))
     try:
         yield
     finally:
         task.cancel()
+        gc.unfreeze()
         await asyncio.to_thread(watcher.stop)
 
 
