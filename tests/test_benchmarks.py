@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("DGPG_DATA", ROOT.parent / "shared" / "data"))
+needs_alibaba = pytest.mark.skipif(not (DATA / "cloud" / "alibaba_gpu2023").is_dir(), reason="needs Alibaba's files")
 needs_pglib = pytest.mark.skipif(not (DATA / "power" / "pglib").is_dir(), reason="needs PGLib's files under DGPG_DATA")
 
 
@@ -19,6 +20,9 @@ needs_pglib = pytest.mark.skipif(not (DATA / "power" / "pglib").is_dir(), reason
     [
         pytest.param("convex.py --cases 14 --batch 4 --repeats 1", marks=needs_pglib),
         pytest.param("decision.py --case case14_ieee__api --batch 2 --hours 2", marks=needs_pglib),
+        "extender.py fast --calls 3 --pods 30",
+        "extender.py right --seconds 5",
+        pytest.param("extender.py same --most 20", marks=needs_alibaba),
         "learning.py --agents 4 --algorithms dg-pg --marks 1 --seeds 1",
         "power.py --networks case24-tight --marks 1 --seeds 1",
         "serve.py --rate 50 --seconds 2",

@@ -20,9 +20,6 @@ from fastapi.testclient import TestClient  # noqa: E402
 import dgpg_cloud.kubernetes as room  # noqa: E402
 from dgpg.deploy import Policy  # noqa: E402
 from dgpg.errors import ConfigError  # noqa: E402
-from dgpg.export import export  # noqa: E402
-from dgpg.runs import resolve, start  # noqa: E402
-from dgpg.runs.training import train  # noqa: E402
 from dgpg.serve import Log, Service, Settings, create  # noqa: E402
 from dgpg_cloud.deploy import Job, Nodes, Scales, features, load  # noqa: E402
 from dgpg_cloud.kubernetes import web  # noqa: E402
@@ -46,17 +43,6 @@ NODES = [
     )
 ]
 NAMES = [x["metadata"]["name"] for x in NODES]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An export of the cloud domain."""
-    made = tmp_path_factory.mktemp("policy")
-    plan = resolve("cloud", {"iterations": 1, "num_envs": 2, "settings": {"num_agents": 5, "horizon": 8}})
-    trainer, run = start(plan, made / "run")
-    train(trainer, run, None, lambda metrics: None)
-    export(run.path, made / "out", decisions=200)
-    return made / "out"
 
 
 class Asking:
