@@ -4,6 +4,7 @@
 `random` has streams that do not depend on the batch. `registry` finds what is installed.
 """
 
+from dgpg.domain.blocks import SupportsBlockCost, SupportsBlockFeatures, SupportsBlockWork
 from dgpg.domain.episodes import Episodes, Memory, Outcome, observations
 from dgpg.domain.models import CostModel, DistanceModel
 from dgpg.domain.names import Feature, Names, numbered
@@ -70,7 +71,10 @@ __all__ = [
     "Step",
     "Streams",
     "SupportsBaselines",
+    "SupportsBlockCost",
+    "SupportsBlockFeatures",
     "SupportsBlockPotential",
+    "SupportsBlockWork",
     "SupportsCalibration",
     "SupportsConservation",
     "SupportsDescription",

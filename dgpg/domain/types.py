@@ -85,6 +85,9 @@ class Step:
     """Where an episode ended, the moment it ended in; None when none did."""
     local_reward: Tensor | None = None
     """Each agent's own share of the reward, `[B, N]`, where the domain can attribute one."""
+    block_cost: Tensor | None = None
+    """What each block of the state cost in this step, `[B, G]`, where the domain can say (`SupportsBlockCost`); what is
+    left of -reward belongs to no block."""
     measures: Mapping[str, Tensor] = field(default_factory=dict)
     """What a domain reports beside the cost, by name, `[B]`: an evaluation shows the mean over steps."""
 

@@ -6,11 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import torch
 from gymnasium import spaces
 
-from dgpg.domain import AgentMapping, AnalyticalModel, Decision, Environment, JointMapping, Simplex, merge, validate
+from dgpg.domain import (
+    AgentMapping,
+    AnalyticalModel,
+    Decision,
+    Environment,
+    JointMapping,
+    Simplex,
+    SupportsBlockCost,
+    SupportsBlockPotential,
+    merge,
+    random,
+    validate,
+)
 from dgpg.errors import ConfigError, unknown
 from dgpg.learning.actions import ActionKind, kind_of, make_actor
+from dgpg.learning.blocks import BlockLearner, Correction, looks
 from dgpg.learning.config import CoordinationConfig, RunConfig, TrainConfig
 from dgpg.learning.estimators import Estimator, Unguided, find_estimator, offered
 from dgpg.learning.rounds import MirrorDescent, Rounds, Team
@@ -187,3 +201,31 @@ def make_team(run: RunConfig, algorithm: Algorithm, task: Task, kind: ActionKind
         numbers = None if isinstance(task.env.action_space, spaces.MultiDiscrete) else kind.DRAWS[0]
         return Team(kind, MirrorDescent(size, wanted.rounds, numbers).to(task.env.device), rounds)
     return Team(kind, make_actor(task.env, kind, train.parameters, train.actor_hidden, run.seed, size), rounds)
+
+
+def make_blocks(
+    run: RunConfig, algorithm: Algorithm, task: Task, kind: ActionKind, decision: Decision
+) -> BlockLearner | None:
+    """What learns the values of blocks; None where the run does not, or the domain does not say what blocks cost.
+
+    Args:
+        run: its settings.
+        algorithm: guided or not.
+        task: environment, model and mapping.
+        kind: of actions.
+        decision: any moment, to see how many numbers describe a block.
+    """
+    config, env, model = run.train.blocks, task.env, task.model
+    offered = isinstance(env, SupportsBlockCost) and isinstance(model, SupportsBlockPotential)
+    if not (algorithm.guided and config.use and offered):
+        return None
+    assert isinstance(env, SupportsBlockCost) and isinstance(model, SupportsBlockPotential)
+    if isinstance(task.mapping, AgentMapping):
+        state = task.mapping.base_state(decision.context)
+    else:
+        state = task.mapping.state(kind.anything(decision.observation, random.generator(0)), decision.context)
+    index = torch.arange(env.num_blocks, device=env.device).expand(len(state), -1)
+    shown = looks(task.mapping, state, index, decision.context, model.block_potential(state, index, decision.context))
+    init = random.generator(random.derive(run.seed, "block values"))
+    correction = Correction(shown.shape[-1], env.num_blocks, config.hidden, init).to(env.device)
+    return BlockLearner(model, task.mapping, correction, config, run.train.horizon or env.horizon, run.seed)

@@ -31,6 +31,20 @@ class AlphaSchedule(Settings):
         return self.start + (self.end - self.start) * share
 
 
+class BlockConfig(Settings):
+    """Values of blocks (`dgpg.learning.blocks`), where the domain says what blocks cost."""
+
+    use: bool = Field(True, description="learn them, and guide by them; false follows the model as it is")
+    over: int = Field(10, ge=1, le=10**6, description="iterations in which guidance goes over from model to value")
+    gamma: float = Field(0.95, ge=0, lt=1, description="discount a step of what blocks cost")
+    lambda_: float = Field(0.9, ge=0, le=1, description="weight of what was seen against what is known of a block")
+    fee: float = Field(1.0, ge=0, le=100, description="share of all costs that arriving work pays for at once")
+    keep: int = Field(8, ge=1, le=1000, description="iterations that are learned from")
+    steps: int = Field(24, ge=1, le=10_000, description="Adam steps an iteration")
+    lr: float = Field(3e-3, gt=0, description="learning rate")
+    hidden: int = Field(48, ge=1, le=1024, description="units of each of two hidden layers")
+
+
 class TrainConfig(Settings):
     """Everything the trainer can be told; the defaults of an algorithm are in `dgpg.learning.algorithms`."""
 
@@ -67,6 +81,7 @@ class TrainConfig(Settings):
         "none", description="what an agent's guidance is divided by before the batch normaliser"
     )
     alpha: AlphaSchedule = AlphaSchedule()
+    blocks: BlockConfig = BlockConfig()
     threads: int | None = Field(None, ge=1, le=1024, description="torch threads; chosen by problem size by default")
     checkpoint_every: int = Field(5, ge=1, le=10**9, description="iterations between checkpoints")
     checkpoint_minutes: float = Field(

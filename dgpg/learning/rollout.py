@@ -34,6 +34,7 @@ def _trajectory(
     decisions: list[Decision], actions: list[Tensor], policies: list[Tensor], steps: list[Step], last: Decision
 ) -> Trajectory:
     local = [step.local_reward for step in steps if step.local_reward is not None]
+    blocks = [step.block_cost for step in steps if step.block_cost is not None]
     return Trajectory(
         decision=stack(decisions),
         actions=torch.stack(actions),
@@ -43,6 +44,7 @@ def _trajectory(
         terminated=torch.stack([step.terminated for step in steps]),
         done=torch.stack([step.terminated | step.truncated for step in steps]),
         local_reward=torch.stack(local) if local else None,
+        block_cost=torch.stack(blocks) if blocks else None,
         last=last,
         finals={t: step.final for t, step in enumerate(steps) if step.final is not None},
     )

@@ -17,7 +17,7 @@ from dgpg.domain.types import map_tensors
 from dgpg.errors import DivergenceError, OverflowingError
 from dgpg.learning import advantage as adv
 from dgpg.learning.actions import kind_of
-from dgpg.learning.algorithms import Algorithm, Task, make_estimator, make_team
+from dgpg.learning.algorithms import Algorithm, Task, make_blocks, make_estimator, make_team
 from dgpg.learning.config import RunConfig
 from dgpg.learning.estimators import Estimator
 from dgpg.learning.estimators.estimator import size
@@ -46,6 +46,7 @@ class Trainer:
         self.actor_optimiser = torch.optim.Adam(self.actor.parameters(), train.actor_lr, eps=1e-5)
         self.estimator, self.unguided = make_estimator(config, algorithm, kind)
         alone = self.estimator.ALONE and train.alpha.guidance_alone
+        self.blocks = make_blocks(config, algorithm, task, kind, self.decision)
         self.returns = (Unasked if alone else Returns)(config, algorithm, env)
         self.critic = self.returns.critic
         self.streams = random.Streams(random.derive(config.seed, "actions"), env.num_envs)
@@ -75,9 +76,11 @@ class Trainer:
             trajectory, self.decision = collect(env, self.team, self.decision, noise)
         self._look(trajectory)
         with self._timed("guidance"):
-            signal = estimator.signal(self.task.model, self.task.mapping, trajectory)
+            of_blocks = self.blocks.learn(trajectory) if self.blocks else {}
+            model = self.blocks.model if self.blocks else self.task.model
+            signal = estimator.signal(model, self.task.mapping, trajectory)
         with self._timed("update"):
-            logged = self._learn(trajectory, estimator, signal, alpha)
+            logged = of_blocks | self._learn(trajectory, estimator, signal, alpha)
         self.iteration += 1
         self.episodes += int(trajectory.done.sum())
         self.wall_s += time.perf_counter() - start
@@ -170,6 +173,7 @@ class Trainer:
             "unsaved": self.unsaved,
             "counters": {"iteration": self.iteration, "episodes": self.episodes, "wall_s": self.wall_s},
             "coefficient": self.known,
+            "blocks": self.blocks.state_dict() if self.blocks else {},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -180,6 +184,8 @@ class Trainer:
         self.shuffle.set_state(state["shuffle"].cpu())
         self.decision = self.task.env.load_state_dict(state["env"])
         self.known = state["coefficient"]
+        if self.blocks:
+            self.blocks.load_state_dict(state["blocks"])
         counters = state["counters"]
         self.iteration, self.episodes = counters["iteration"], counters["episodes"]
         self.wall_s = counters["wall_s"]

@@ -29,6 +29,8 @@ class Trajectory:
     done: Tensor
     """terminated or truncated, `[T, B]`."""
     local_reward: Tensor | None
+    block_cost: Tensor | None
+    """`[T, B, G]`, where the environment says."""
     last: Decision
     """The moment of decision after the last step, `[B, ...]`."""
     finals: Mapping[int, Decision]

@@ -17,7 +17,7 @@ from dgpg_cloud.instance import Instance
 from dgpg_cloud.measures import of_step, of_waits, waits
 from dgpg_cloud.observation import choice_mask, decide, make_context, near, sizes
 from dgpg_cloud.plant import Plant, make
-from dgpg_cloud.reward import bill, step_cost
+from dgpg_cloud.reward import bill, machine_cost
 
 
 class CloudEnv:
@@ -31,6 +31,7 @@ class CloudEnv:
         self.instance, self.num_envs, self.device = instance, num_envs, device
         self.num_agents, self.horizon = instance.config.num_agents, instance.config.horizon
         self.plant = make(instance, device)
+        self.num_blocks = self.plant.hardware.count
         weights = instance.config.weights
         self.cost_unit = (
             f"{weights.waiting:g} x jobs waiting + {weights.price:g} x USD/h switched on "
@@ -73,7 +74,7 @@ class CloudEnv:
 
     def step(self, actions: Tensor) -> Step:
         """Place, start, charge, go on; a new episode when this one is over."""
-        reward, local, state, measures = self.advance(actions)
+        reward, local, of_machines, state, measures = self.advance(actions)
         self.decision = final = self.observe()
         over = self.t == self.horizon
         measures = self._waits(over) | measures
@@ -88,21 +89,26 @@ class CloudEnv:
             decision=self.decision,
             final=final if over else None,
             local_reward=local,
+            block_cost=of_machines,
             measures=measures,
         )
 
-    def advance(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
-        """The machines' part of a step: shared reward `[B]`, own rewards `[B, N]`, x_t `[B, M, 2 R]`, measures."""
+    def advance(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Tensor]]:
+        """The machines' part of a step.
+
+        Returns:
+            Shared reward `[B]`, own rewards `[B, N]`, costs of machines `[B, M]`, x_t `[B, M, 2 R]`, measures.
+        """
         before = self.decision
         actions, mask = actions.to(self.device), before.observation.mask
         machine, taken = self._place(actions, mask)
         refused = mask.gather(-1, actions.unsqueeze(-1)).squeeze(-1) & ~taken
         state = self._state(before.context, machine, refused)
         dynamics.start(self.cluster, self.tape, self.plant.hardware, self.t)
-        reward, local, measures = self._rewards(before.context, machine, taken)
+        reward, local, of_machines, measures = self._rewards(before.context, machine, taken)
         self.t += 1
         dynamics.release(self.cluster, self.t)
-        return reward, local, state, measures
+        return reward, local, of_machines, state, measures
 
     def observe(self) -> Decision:
         """The moment of decision that the machines are in."""
@@ -137,22 +143,25 @@ class CloudEnv:
         none = torch.zeros(self.num_envs, device=self.device)
         return dict.fromkeys(self.wait_names, none)
 
-    def _rewards(self, before: Context, machine: Tensor, taken: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    def _rewards(
+        self, before: Context, machine: Tensor, taken: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
+        """Shared reward `[B]`, own rewards `[B, N]`, costs of machines `[B, M]`, measures."""
         plant, weights = self.plant, self.instance.config.weights
         buffered = self.tape.arrived[self.t] - self.cluster.placed
         queued = self.cluster.length.view(self.num_envs, -1)
         running = self.cluster.used[:, -1].view(self.num_envs, -1)
-        waiting = (buffered.sum(-1) + queued.sum(-1)).float()
         used = (self.cluster.used[:, :-1] * plant.unit).view(self.num_envs, -1, len(plant.unit))
         on = (running > 0) | (queued > 0)
-        shared = step_cost(waiting, on, used, plant.inverse, plant.price, weights)
+        of_machines = machine_cost(queued, on, used, plant.inverse, plant.price, weights)
+        shared = weights.waiting * buffered.sum(-1) + of_machines.sum(-1)
         own = weights.waiting * (buffered + self.cluster.own_waiting)
         if self.instance.config.local_reward == "bill":
             share = (before["demand"] * plant.inverse[machine]).amax(-1)
             steps = (before["steps"] * 1000 / plant.hardware.speed_permille[machine]).ceil()
             own = own + bill(taken, share, steps, plant.price[machine], weights)
         measures = of_step((buffered, queued), on, used, running, plant)
-        return -shared, -own.float(), measures
+        return -shared, -own.float(), of_machines, measures
 
     def state_dict(self) -> dict[str, Any]:
         """Exact state: streams, arrivals, machines."""

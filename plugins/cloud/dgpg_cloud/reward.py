@@ -7,14 +7,14 @@ from torch import Tensor
 from dgpg_cloud.config import Weights
 
 
-def step_cost(waiting: Tensor, on: Tensor, used: Tensor, inverse: Tensor, price: Tensor, weights: Weights) -> Tensor:
-    """w_q jobs waiting + w_p price of machines that are on + w_s price of stranded capacity, `[B]`.
+def machine_cost(queued: Tensor, on: Tensor, used: Tensor, inverse: Tensor, price: Tensor, weights: Weights) -> Tensor:
+    """w_q jobs waiting + w_p price of machines that are on + w_s price of stranded capacity, of each machine, `[B, M]`.
 
     The number of jobs waiting, summed over steps, is the total waiting time (Little 1961). Stranded is the free
     memory that no free vCPU can use, or the reverse, as a share of the machine: |used_c / C_c - used_m / C_m|.
 
     Args:
-        waiting: jobs in queues and buffers, `[B]`.
+        queued: jobs in each machine's queue, `[B, M]`.
         on: machines that run or queue anything, bool `[B, M]`.
         used: vCPU and GiB (and GPU) held by running jobs, `[B, M, R]`.
         inverse: 1 / capacity, `[M, R]`.
@@ -23,8 +23,7 @@ def step_cost(waiting: Tensor, on: Tensor, used: Tensor, inverse: Tensor, price:
     """
     share = used * inverse
     stranded = (share[..., 0] - share[..., 1]).abs()
-    machines = weights.price * on + weights.stranded * stranded
-    return weights.waiting * waiting + (machines * price).sum(-1)
+    return weights.waiting * queued + price * (weights.price * on + weights.stranded * stranded)
 
 
 def bill(placed: Tensor, share: Tensor, steps: Tensor, price: Tensor, weights: Weights) -> Tensor:

@@ -1,0 +1,184 @@
+"""Learns what blocks cost from what they did cost, each iteration before guidance is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dgpg.domain import AgentMapping, JointMapping, SupportsBlockPotential, SupportsBlockWork, random
+from dgpg.domain.types import flatten, map_tensors
+from dgpg.learning.blocks import targets
+from dgpg.learning.blocks.value import BlockValue, Correction, looks
+from dgpg.learning.config import BlockConfig
+from dgpg.learning.trajectory import Trajectory
+
+ROWS = 25_600
+"""Blocks that an iteration adds to what is remembered, at most."""
+BATCH = 6_400
+"""Blocks in an Adam step, about."""
+AHEAD = 8
+"""Steps that must have been seen after a moment, at most a quarter of an episode."""
+LEAST = 0.1
+"""Correlation with what followed from which on the model's potential is scaled by it: it may guide alone at first."""
+RIDGE = 0.05
+"""Weight of the correction's square beside its error's."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Of S moments, what is learned from; the last two less the means of blocks and moments (`targets.within`)."""
+
+    inputs: Tensor
+    """Standard inputs, float16 `[S, G, F]`."""
+    phi: Tensor
+    """The model's potential of each block, `[S, G]`."""
+    target: Tensor
+    """What followed, `[S, G]`."""
+
+
+class BlockLearner:
+    """Owns the correction of a potential, its optimiser, its random numbers and what was seen."""
+
+    def __init__(
+        self,
+        base: SupportsBlockPotential,
+        mapping: AgentMapping | JointMapping,
+        correction: Correction,
+        config: BlockConfig,
+        horizon: int,
+        seed: int,
+    ) -> None:
+        self.mapping, self.correction, self.config = mapping, correction, config
+        self.model = BlockValue(base, mapping, correction)
+        """The potential as it is known now."""
+        self.ahead = min(AHEAD, horizon // 4)
+        self.order = random.generator(random.derive(seed, "blocks"))
+        groups = [{"params": correction.net.parameters()}, {"params": [correction.level], "lr": 10 * config.lr}]
+        self.optimiser = torch.optim.Adam(groups, config.lr)
+        self.iteration, self.memory = 0, list[Seen]()
+
+    def learn(self, trajectory: Trajectory) -> dict[str, Tensor]:
+        """Take in what blocks cost in a trajectory, and fit their values to it.
+
+        Returns:
+            `block_fit` and `model_fit`: share of the variance of what followed that the value known before, and the
+            model's potential, explain; `block_fee`: price of a unit of work; `block_share`: of the correction.
+        """
+        with torch.no_grad():
+            raw, phi = self._looked_at(trajectory)
+            if self.iteration == 0:
+                self._begin(raw)
+            inputs = self.correction.standard(raw)
+            target, price = self._followed(trajectory, inputs, phi)
+            enough = targets.seen_enough(trajectory.terminated, trajectory.done, self.ahead)
+            new = self._some(Seen(inputs[enough].half(), targets.within(phi[enough]), targets.within(target[enough])))
+            model_fit, block_fit = self._judged(new)
+            self.memory = [*self.memory, new][-self.config.keep :]
+        whole = Seen(*(torch.cat([getattr(one, f.name) for one in self.memory]) for f in fields(Seen)))
+        self._rescale(whole)
+        for moments in self._batches(*whole.target.shape):
+            self._descend(map_tensors(lambda x: x.index_select(0, moments), whole))  # noqa: B023 (called at once)
+        share = min(self.iteration / self.config.over, 1.0)
+        self.correction.share.fill_(share)
+        self.iteration += 1
+        told = {"model_fit": model_fit, "block_fit": block_fit, "block_fee": price, "block_share": share}
+        return {name: torch.tensor(x) for name, x in told.items()}
+
+    def _looked_at(self, trajectory: Trajectory) -> tuple[Tensor, Tensor]:
+        """Raw inputs `[T, B, G, F]` and the model's potential `[T, B, G]` of all blocks in the states x_t."""
+        state, context = trajectory.state.flatten(0, 1), flatten(trajectory.decision).context
+        index = torch.arange(state.shape[1], device=state.device).expand(state.shape[:2])
+        phi = self.model.base.block_potential(state, index, context)
+        raw, shape = looks(self.mapping, state, index, context, phi), trajectory.reward.shape
+        return raw.view(*shape, *raw.shape[1:]), phi.view(*shape, -1)
+
+    def _begin(self, raw: Tensor) -> None:
+        rows = raw.flatten(0, -2)
+        self.correction.mean.copy_(rows.mean(0))
+        self.correction.deviation.copy_(rows.std(0).clamp(min=1e-3))
+
+    def _followed(self, trajectory: Trajectory, inputs: Tensor, phi: Tensor) -> tuple[Tensor, float]:
+        """What each block's state led to, `[T, B, G]`, and the price of a unit of work."""
+        cost, config = trajectory.block_cost, self.config
+        assert cost is not None
+        fee, price = targets.fees(self._work(trajectory), cost, config.fee)
+        tail = (cost - fee).mean((0, 1)) / (1 - config.gamma)
+        value = None
+        if self.iteration > 1:
+            value = self.correction.scale * phi + self.correction.unit * self.correction(inputs)
+            value = value - value.mean((0, 1)) + tail
+        ends = trajectory.terminated, trajectory.done
+        return targets.returns(cost, fee, value, tail, *ends, config.gamma, config.lambda_), price
+
+    def _work(self, trajectory: Trajectory) -> Tensor:
+        """That joint actions brought to blocks, `[T, B, G]`; zero where the mapping does not say."""
+        cost = trajectory.block_cost
+        assert cost is not None
+        if not (isinstance(self.mapping, SupportsBlockWork) and isinstance(self.mapping, AgentMapping)):
+            return torch.zeros_like(cost)
+        state = trajectory.state.flatten(0, 1)
+        change = state - self.mapping.base_state(flatten(trajectory.decision).context)
+        return self.mapping.block_work(change).clamp(min=0).view(cost.shape)
+
+    def _some(self, seen: Seen) -> Seen:
+        """As many moments as make ROWS blocks, drawn at random."""
+        moments, blocks = seen.target.shape
+        chosen = torch.randperm(moments, generator=self.order)[: max(ROWS // blocks, 1)]
+        return map_tensors(lambda x: x.index_select(0, chosen.to(x.device)), seen)
+
+    def _judged(self, new: Seen) -> tuple[float, float]:
+        """Shares of the variance of what followed that phi, and the value known before, explain."""
+        model_fit = targets.fit(new.phi, new.target)[1]
+        if self.iteration == 0:
+            return model_fit, model_fit
+        learned = targets.within(self.correction.unit * self.correction(new.inputs.float()))
+        return model_fit, targets.fit(self.correction.scale * new.phi + learned, new.target)[1]
+
+    def _rescale(self, whole: Seen) -> None:
+        """Scale a of the model's potential by regression, and the unit of what is left."""
+        apart, size = float(whole.phi.std()), float(whole.target.std())
+        slope = targets.fit(whole.phi, whole.target)[0]
+        self.correction.scale.fill_(max(slope, LEAST * size / apart) if apart > 0 else 0.0)
+        self.correction.unit.fill_(size + 1e-12)
+
+    def _batches(self, moments: int, blocks: int) -> Iterator[Tensor]:
+        """Moments of each Adam step: permutations of all, cut in equal parts."""
+        size = min(max(BATCH // blocks, 8), moments)
+        left = torch.empty(0, dtype=torch.int64)
+        for _ in range(self.config.steps):
+            if len(left) < size:
+                left = torch.randperm(moments, generator=self.order)
+            chosen, left = left[:size], left[size:]
+            yield chosen.to(self.correction.unit.device)
+
+    def _descend(self, part: Seen) -> None:
+        """One Adam step on the squared error of the correction, in units."""
+        target = (part.target - self.correction.scale * part.phi) / self.correction.unit
+        said = self.correction(part.inputs.float())
+        said = said - said.mean(1, keepdim=True) - self.correction.level
+        loss = (said - target).square().mean() + RIDGE * said.square().mean()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next iteration depends on."""
+        return {
+            "iteration": self.iteration,
+            "correction": self.correction.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "order": self.order.get_state(),
+            "memory": [{f.name: getattr(one, f.name) for f in fields(Seen)} for one in self.memory],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned, bit for bit."""
+        self.iteration = state["iteration"]
+        self.correction.load_state_dict(state["correction"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.order.set_state(state["order"].cpu())
+        self.memory = [Seen(**one) for one in state["memory"]]

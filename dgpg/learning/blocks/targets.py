@@ -1,0 +1,90 @@
+"""What a block's state led to, as pure functions of what was seen; docs/theory.md section 8.
+
+Of the moments of B environments over T steps and G blocks, `[T, B, G]`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def fees(work: Tensor, cost: Tensor, factor: float = 1.0) -> tuple[Tensor, float]:
+    """What arrivals pay to the block that they go to, `[T, B, G]`, and the price of a unit of work.
+
+    The price is such that all fees together are `factor` times all costs: a block's state is then not charged for what
+    comes later, which would have to be served somewhere anyway.
+
+    Args:
+        work: that arrived in each step, `[T, B, G]`.
+        cost: of blocks, `[T, B, G]`.
+        factor: 1 charges arrivals with all costs.
+    """
+    total = float(work.sum())
+    price = factor * float(cost.sum()) / total if total > 0 else 0.0
+    return price * work, price
+
+
+def returns(
+    cost: Tensor,
+    fee: Tensor,
+    value: Tensor | None,
+    tail: Tensor,
+    terminated: Tensor,
+    done: Tensor,
+    gamma: float,
+    lambda_: float,
+) -> Tensor:
+    """y_t = c_t + gamma ((1 - lambda) v(x_{t+1}) + lambda y_{t+1} - fee_{t+1}), of each block, `[T, B, G]`.
+
+    v(x_{t+1}) is after the joint action of t + 1, whose fee it was charged with: what came with it is taken off again.
+
+    Args:
+        cost: c, `[T, B, G]`.
+        fee: `[T, B, G]`.
+        value: v(x_t), `[T, B, G]`; None before there is any, for lambda = 1.
+        tail: what stands for the future beyond what was seen, `[G]`.
+        terminated: true ends, `[T, B]`: nothing comes after.
+        done: ends, `[T, B]`.
+        gamma: discount.
+        lambda_: weight of what was seen.
+    """
+    found, ahead = torch.empty_like(cost), tail.expand_as(cost[0])
+    for t in reversed(range(len(cost))):
+        ahead = torch.where(done[t].unsqueeze(-1), tail, ahead)
+        ahead = torch.where(terminated[t].unsqueeze(-1), 0.0, ahead)
+        found[t] = cost[t] + gamma * ahead
+        here = found[t] if value is None else lambda_ * found[t] + (1 - lambda_) * value[t]
+        ahead = here - fee[t]
+    return found
+
+
+def seen_enough(terminated: Tensor, done: Tensor, ahead: int) -> Tensor:
+    """Moments after which at least `ahead` steps were seen, or a true end, `[T, B]`."""
+    count, left = torch.zeros_like(done, dtype=torch.int64), torch.zeros_like(done[0], dtype=torch.int64)
+    for t in reversed(range(len(done))):
+        left = torch.where(done[t], torch.where(terminated[t], ahead, 0), left)
+        count[t] = left
+        left = left + 1
+    return count >= ahead
+
+
+def within(x: Tensor) -> Tensor:
+    """Less the mean of its moment and that of its block, `[S, G]`: a choice between blocks hears only of what is left.
+
+    The mean over all is added back, once.
+    """
+    return x - x.mean(0, keepdim=True) - x.mean(1, keepdim=True) + x.mean()
+
+
+def fit(prediction: Tensor, target: Tensor) -> tuple[float, float]:
+    """Coefficient of one in the other, both of `within`, and the share of the target's variance that it explains.
+
+    `(0, 0)` where the prediction does not vary.
+    """
+    power = float(prediction.square().sum())
+    if power == 0:
+        return 0.0, 0.0
+    slope = float((prediction * target).sum()) / power
+    rest = float((target - slope * prediction).square().sum())
+    return slope, 1 - rest / max(float(target.square().sum()), 1e-30)
