@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from dgpg.checks.baselines import baseline_actions, baseline_names
+from dgpg.checks.blocks import block_cost, block_features, block_work
 from dgpg.checks.chance import (
     batch,
     determinism,
@@ -119,6 +120,9 @@ CHECKS: tuple[Check, ...] = tuple(
         potential_format,
         gradient,
         block_potential,
+        block_cost,
+        block_features,
+        block_work,
         model_is_pure,
         reference_format,
         reference_is_least,
@@ -164,7 +168,10 @@ __all__ = [
     "baseline_actions",
     "baseline_names",
     "batch",
+    "block_cost",
+    "block_features",
     "block_potential",
+    "block_work",
     "conservation",
     "contexts",
     "declared_spaces",

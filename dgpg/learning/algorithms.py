@@ -18,6 +18,7 @@ from dgpg.domain import (
     Simplex,
     SupportsBlockCost,
     SupportsBlockPotential,
+    contract,
     merge,
     random,
     validate,
@@ -50,6 +51,8 @@ class Algorithm:
     """Departures from `TrainConfig`'s defaults; the same candidates for each algorithm (benchmarks/tune.py)."""
     independent: Mapping[str, Any] = field(default_factory=dict)
     """Departures on top of these where each agent has a network of its own."""
+    blocks: Mapping[str, Any] = field(default_factory=dict)
+    """Departures on top of these where the values of blocks are learned."""
     rounds: Mapping[str, Any] = field(default_factory=dict)
     """Departures on top of these where agents speak in rounds, found by hand (docs/results/coordination.md)."""
 
@@ -67,7 +70,12 @@ ALGORITHMS = {
     algorithm.name: algorithm
     for algorithm in (
         Algorithm(
-            "dg-pg", critic="central", guided=True, tuned={"actor_lr": 6e-3}, rounds={**TOGETHER, "entropy": 0.0}
+            "dg-pg",
+            critic="central",
+            guided=True,
+            tuned={"actor_lr": 6e-3},
+            blocks={"actor_lr": 1e-2, "clip": 0.5, "entropy": 0.0, "alpha": {"start": 0.9, "end": 0.9}},
+            rounds={**TOGETHER, "entropy": 0.0},
         ),
         Algorithm(
             "mappo",
@@ -106,7 +114,7 @@ def find(name: str) -> Algorithm:
 
 def train_config(
     algorithm: Algorithm, domain: Mapping[str, Any], settings: Mapping[str, Any], space: spaces.Space[Any],
-    rounds: int = 0,
+    rounds: int = 0, blocks: bool = False,
 ) -> TrainConfig:  # fmt: skip
     """Tuned settings, the domain's own or else the algorithm's, with the user's on top.
 
@@ -116,12 +124,15 @@ def train_config(
         settings: the user's.
         space: action space, which decides what estimators there are.
         rounds: of intent.
+        blocks: whether environment and model let values of blocks be learned.
 
     Raises:
         ConfigError: settings that exclude one another, naming the field.
     """
     independent = {**domain, **settings}.get("parameters") == "independent"
+    blocks = blocks and settings.get("blocks", {}).get("use", True)
     own = merge(algorithm.tuned, algorithm.independent if independent else {})
+    own = merge(own, algorithm.blocks if blocks else {})
     tuned = domain or merge(own, algorithm.rounds if rounds else {})
     config = validate(TrainConfig, merge(tuned, settings), "train")
     alone = algorithm.guided and config.alpha.guidance_alone
@@ -203,29 +214,38 @@ def make_team(run: RunConfig, algorithm: Algorithm, task: Task, kind: ActionKind
     return Team(kind, make_actor(task.env, kind, train.parameters, train.actor_hidden, run.seed, size), rounds)
 
 
+def values_blocks(env: Environment, model: AnalyticalModel) -> bool:
+    """Whether an environment says what blocks cost, and the model is a sum over them."""
+    return isinstance(env, SupportsBlockCost) and isinstance(model, SupportsBlockPotential)
+
+
 def make_blocks(
-    run: RunConfig, algorithm: Algorithm, task: Task, kind: ActionKind, decision: Decision
+    run: RunConfig, algorithm: Algorithm, task: Task, estimator: Estimator, decision: Decision
 ) -> BlockLearner | None:
     """What learns the values of blocks; None where the run does not, or the domain does not say what blocks cost.
 
     Args:
         run: its settings.
-        algorithm: guided or not.
+        algorithm: guided by a network, or not.
         task: environment, model and mapping.
-        kind: of actions.
+        estimator: that guides.
         decision: any moment, to see how many numbers describe a block.
     """
     config, env, model = run.train.blocks, task.env, task.model
-    offered = isinstance(env, SupportsBlockCost) and isinstance(model, SupportsBlockPotential)
-    if not (algorithm.guided and config.use and offered):
+    wanted = algorithm.guided and algorithm.actor == "network" and config.use and estimator.LEARNS
+    if not (wanted and isinstance(env, SupportsBlockCost) and isinstance(model, SupportsBlockPotential)):
         return None
-    assert isinstance(env, SupportsBlockCost) and isinstance(model, SupportsBlockPotential)
-    if isinstance(task.mapping, AgentMapping):
-        state = task.mapping.base_state(decision.context)
-    else:
-        state = task.mapping.state(kind.anything(decision.observation, random.generator(0)), decision.context)
-    index = torch.arange(env.num_blocks, device=env.device).expand(len(state), -1)
-    shown = looks(task.mapping, state, index, decision.context, model.block_potential(state, index, decision.context))
-    init = random.generator(random.derive(run.seed, "block values"))
-    correction = Correction(shown.shape[-1], env.num_blocks, config.hidden, init).to(env.device)
+    correction = make_correction(run, task, decision)
     return BlockLearner(model, task.mapping, correction, config, run.train.horizon or env.horizon, run.seed)
+
+
+def make_correction(run: RunConfig, task: Task, decision: Decision) -> Correction:
+    """The network of block values of a run, untrained; arguments as of `make_blocks`."""
+    env, model, config = task.env, task.model, run.train.blocks
+    assert isinstance(env, SupportsBlockCost) and isinstance(model, SupportsBlockPotential)
+    mapping, context = contract.choosing(task.mapping), decision.context
+    state = mapping.base_state(context)
+    index = torch.arange(env.num_blocks, device=env.device).expand(len(state), -1)
+    shown = looks(mapping, state, index, context, model.block_potential(state, index, context))
+    init = random.generator(random.derive(run.seed, "block values"))
+    return Correction(shown.shape[-1], env.num_blocks, config.hidden, init).to(env.device)

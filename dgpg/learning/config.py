@@ -41,7 +41,7 @@ class BlockConfig(Settings):
     fee: float = Field(1.0, ge=0, le=100, description="share of all costs that arriving work pays for at once")
     keep: int = Field(8, ge=1, le=1000, description="iterations that are learned from")
     steps: int = Field(24, ge=1, le=10_000, description="Adam steps an iteration")
-    lr: float = Field(3e-3, gt=0, description="learning rate")
+    lr: float = Field(1e-2, gt=0, description="learning rate")
     hidden: int = Field(48, ge=1, le=1024, description="units of each of two hidden layers")
 
 

@@ -53,7 +53,38 @@ def marginal_potential(
     if not isinstance(model, SupportsBlockPotential):
         return linear_potential(model, state, context, influence)
     without = gather_blocks(state, influence.index) - own_part(influence, actions, active)
-    return rise(model, without, influence, context)
+    agents, choices, places = influence.index.shape[1:]
+    if state.shape[1] + agents * places >= agents * choices * places:
+        return rise(model, without, influence, context)
+    index = influence.index.flatten(1)
+    with_choice = model.block_potential((without + influence.value).flatten(1, 3), index, context)
+    without_choice = _without(model, state, context, without, influence.index, actions, active)
+    return (with_choice.view(influence.index.shape) - without_choice).sum(-1)
+
+
+def _without(
+    model: SupportsBlockPotential,
+    state: Tensor,
+    context: Context,
+    without: Tensor,
+    index: Tensor,
+    actions: Tensor,
+    active: Tensor,
+) -> Tensor:
+    """phi_g(x_-i) at the blocks `index` that choices touch, `[B, N, K, P]`, x_-i being `without` there.
+
+    It is phi_g(x) but on the few blocks that agent i acts on itself: all agents ask about the same G blocks.
+    """
+    every = torch.arange(state.shape[1], device=state.device).expand(state.shape[:2])
+    found = model.block_potential(state, every, context).gather(1, index.flatten(1)).view(index.shape)
+    taken = actions[..., None, None].expand(-1, -1, 1, index.shape[-1])
+    own_index = index.gather(2, taken)
+    left = without.gather(2, taken.unsqueeze(-1).expand(-1, -1, -1, -1, state.shape[-1]))
+    alone = model.block_potential(left.flatten(1, 3), own_index.flatten(1), context).view(own_index.shape)
+    for p in range(index.shape[-1]):  # P blocks of one choice: a handful
+        same = (index == own_index[..., p : p + 1]) & active[..., None, None]
+        found = torch.where(same, alone[..., p : p + 1], found)
+    return found
 
 
 def rise(model: SupportsBlockPotential, without: Tensor, influence: Influence, context: Context) -> Tensor:

@@ -46,7 +46,7 @@ class Trainer:
         self.actor_optimiser = torch.optim.Adam(self.actor.parameters(), train.actor_lr, eps=1e-5)
         self.estimator, self.unguided = make_estimator(config, algorithm, kind)
         alone = self.estimator.ALONE and train.alpha.guidance_alone
-        self.blocks = make_blocks(config, algorithm, task, kind, self.decision)
+        self.blocks = make_blocks(config, algorithm, task, self.estimator, self.decision)
         self.returns = (Unasked if alone else Returns)(config, algorithm, env)
         self.critic = self.returns.critic
         self.streams = random.Streams(random.derive(config.seed, "actions"), env.num_envs)

@@ -17,7 +17,7 @@ from dgpg.runs.atomic import write_atomic
 
 KEEP = 2
 """Checkpoints kept; one is enough to resume, the one before is for a disk that lied."""
-LEARNED = ("actor", "critic", "actor_optimiser", "critic_optimiser", "normaliser")
+LEARNED = ("actor", "critic", "actor_optimiser", "critic_optimiser", "normaliser", "blocks")
 """Parts of a state that hold what was learned; all of their numbers are finite."""
 
 

@@ -32,7 +32,7 @@ from dgpg.domain import (
 from dgpg.errors import ConfigError, DgpgError, PluginError, RunError
 from dgpg.learning import CoordinationConfig, RunConfig, Task, TrainConfig
 from dgpg.learning.actions import kind_of
-from dgpg.learning.algorithms import coordination_config, find, train_config
+from dgpg.learning.algorithms import coordination_config, find, train_config, values_blocks
 from dgpg.learning.estimators import Estimator, find_estimator
 from dgpg.learning.unused import is_record, refuse_unused, refuse_without_guidance
 from dgpg.runs.differences import OPTIONS, option
@@ -107,7 +107,8 @@ def resolve(domain_name: str, values: Mapping[str, Any], said: Mapping[str, Any]
     tuned = domain.training(algorithm.name) if isinstance(domain, SupportsTraining) else {}
     coordination = coordination_config(algorithm, values.get("coordination", {}))
     told, asked = tuned.get("train", {}), values.get("train", {})
-    train = train_config(algorithm, told, asked, probe.action_space, coordination.rounds)
+    blocks = algorithm.guided and values_blocks(probe, model)
+    train = train_config(algorithm, told, asked, probe.action_space, coordination.rounds, blocks)
     _refuse_without_blocks(train, probe, model)
     refuse_unused(algorithm, train, coordination, _estimator(train, probe), said)
     num_envs = values.get("num_envs") or tuned.get("num_envs") or (8 if probe.num_agents < MANY_AGENTS else 2)

@@ -24,6 +24,8 @@ AHEAD = 8
 """Steps that must have been seen after a moment, at most a quarter of an episode."""
 LEAST = 0.1
 """Correlation with what followed from which on the model's potential is scaled by it: it may guide alone at first."""
+LEVEL = 3.0
+"""Times the learning rate for what each block costs whatever is done: one number each, seen only in its own rows."""
 RIDGE = 0.05
 """Weight of the correction's square beside its error's."""
 
@@ -38,6 +40,8 @@ class Seen:
     """The model's potential of each block, `[S, G]`."""
     target: Tensor
     """What followed, `[S, G]`."""
+    weight: Tensor
+    """1 / variance of what followed in that iteration, `[S]`: a poor policy's costs are large, and say the least."""
 
 
 class BlockLearner:
@@ -57,8 +61,8 @@ class BlockLearner:
         """The potential as it is known now."""
         self.ahead = min(AHEAD, horizon // 4)
         self.order = random.generator(random.derive(seed, "blocks"))
-        groups = [{"params": correction.net.parameters()}, {"params": [correction.level], "lr": 10 * config.lr}]
-        self.optimiser = torch.optim.Adam(groups, config.lr)
+        self.optimiser = torch.optim.Adam(correction.net.parameters(), config.lr)
+        self.optimiser.add_param_group({"params": [correction.level], "lr": LEVEL * config.lr})
         self.iteration, self.memory = 0, list[Seen]()
 
     def learn(self, trajectory: Trajectory) -> dict[str, Tensor]:
@@ -75,11 +79,13 @@ class BlockLearner:
             inputs = self.correction.standard(raw)
             target, price = self._followed(trajectory, inputs, phi)
             enough = targets.seen_enough(trajectory.terminated, trajectory.done, self.ahead)
-            new = self._some(Seen(inputs[enough].half(), targets.within(phi[enough]), targets.within(target[enough])))
+            phi, target = targets.within(phi[enough]), targets.within(target[enough])
+            weight = (1 / target.var().square().clamp(min=1e-30)).expand(len(target))
+            new = self._some(Seen(inputs[enough].half(), phi, target, weight))
             model_fit, block_fit = self._judged(new)
             self.memory = [*self.memory, new][-self.config.keep :]
         whole = Seen(*(torch.cat([getattr(one, f.name) for one in self.memory]) for f in fields(Seen)))
-        self._rescale(whole)
+        self._rescale(new)
         for moments in self._batches(*whole.target.shape):
             self._descend(map_tensors(lambda x: x.index_select(0, moments), whole))  # noqa: B023 (called at once)
         share = min(self.iteration / self.config.over, 1.0)
@@ -138,12 +144,11 @@ class BlockLearner:
         learned = targets.within(self.correction.unit * self.correction(new.inputs.float()))
         return model_fit, targets.fit(self.correction.scale * new.phi + learned, new.target)[1]
 
-    def _rescale(self, whole: Seen) -> None:
+    def _rescale(self, new: Seen) -> None:
         """Scale a of the model's potential by regression, and the unit of what is left."""
-        apart, size = float(whole.phi.std()), float(whole.target.std())
-        slope = targets.fit(whole.phi, whole.target)[0]
+        apart, size, slope = float(new.phi.std()), float(new.target.std()), targets.fit(new.phi, new.target)[0]
         self.correction.scale.fill_(max(slope, LEAST * size / apart) if apart > 0 else 0.0)
-        self.correction.unit.fill_(size + 1e-12)
+        self.correction.unit.fill_(size + 1e-15)
 
     def _batches(self, moments: int, blocks: int) -> Iterator[Tensor]:
         """Moments of each Adam step: permutations of all, cut in equal parts."""
@@ -160,7 +165,8 @@ class BlockLearner:
         target = (part.target - self.correction.scale * part.phi) / self.correction.unit
         said = self.correction(part.inputs.float())
         said = said - said.mean(1, keepdim=True) - self.correction.level
-        loss = (said - target).square().mean() + RIDGE * said.square().mean()
+        weight = (part.weight * self.correction.unit**4).unsqueeze(-1)
+        loss = (weight * (said - target).square()).mean() + RIDGE * said.square().mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()

@@ -65,8 +65,8 @@ class BlockValue:
         learned = self.correction
         if learned.share == 0:
             return learned.scale * phi
-        inputs = learned.standard(looks(self.mapping, block, index, context, phi))
-        return learned.scale * phi + learned.share * learned.unit * learned(inputs)
+        r: Tensor = learned.unit * learned(learned.standard(looks(self.mapping, block, index, context, phi)))
+        return learned.scale * phi + learned.share * r
 
     def potential(self, state: Tensor, context: Context) -> Tensor:
         """v, `[B]`, of states `[B, G, m]`."""

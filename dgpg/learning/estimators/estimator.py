@@ -34,6 +34,9 @@ class Estimator(ABC):
     """Whether it can divide by each agent's own scale (`train.guidance_scale`)."""
     ALONE: ClassVar[bool] = False
     """Whether a policy can be trained by it with no return at all."""
+    LEARNS: ClassVar[bool] = False
+    """Whether it may follow a potential that was learned from the trajectory it is applied to (`dgpg.learning.blocks`):
+    what leaves the objective alone would be biased by one."""
 
     kind: ActionKind
     gamma: float
@@ -125,6 +128,7 @@ class InAdvantage(Estimator):
     """Mixes u `[T, B, N]` into the normalised advantage of the sampled action."""
 
     ALONE = True
+    LEARNS = True
 
     def mix(self, advantage: Tensor, signal: Tensor, alpha: float) -> Tensor:
         """(1 - alpha) A + alpha u, `[T, B, N]`."""
@@ -139,6 +143,7 @@ class InLoss(Estimator):
     """Mixes an ascent along u, `[T, B, N, K]` or `[T, B, N, A]`, into the loss."""
 
     ALONE = True
+    LEARNS = True
 
     @abstractmethod
     def descent(self, policy: Tensor, rows: Rows, u: Tensor, clip: float) -> Tensor:
