@@ -27,6 +27,7 @@ class Env(ToyEnv):
     """Environments end early with probability 0.2 a step, else after `horizon` steps."""
 
     cost_unit = "cost of a step"
+    num_blocks = len(SLOPES)
 
     def __init__(
         self, num_envs: int = 4, seed: int = 0, horizon: int = 3, still: bool = False,
@@ -75,7 +76,8 @@ class Env(ToyEnv):
         taken = torch.nn.functional.one_hot(actions, len(SLOPES)) * observation.active.unsqueeze(-1)
         load = prior + (taken * self.weight.unsqueeze(-1)).sum(1)
         local = -(taken * (self.slopes * load).unsqueeze(1)).sum(-1) * self.weight
-        return self._go_on(-0.5 * (self.slopes * load.square()).sum(-1), load.unsqueeze(-1), local)
+        cost = 0.5 * self.slopes * load.square()
+        return self._go_on(-cost.sum(-1), load.unsqueeze(-1), local, cost)
 
 
 class RouteCost(CostModel):
@@ -112,6 +114,13 @@ class Routes:
             index=routes.view(1, 1, -1, 1).expand(*observation.mask.shape, 1),
             value=context["weight"][..., None, None, None].expand(*observation.mask.shape, 1, 1),
         )
+
+    def block_features(self, block: Tensor, index: Tensor, context: Context) -> Tensor:
+        slope = torch.tensor(SLOPES)[index].unsqueeze(-1)
+        return torch.cat([block, slope, slope * block], -1)
+
+    def block_work(self, change: Tensor) -> Tensor:
+        return change[..., 0]
 
 
 class Emptiest:

@@ -41,7 +41,9 @@ class ToyEnv(ABC):
         self.decision = self._decide()
         return self.decision
 
-    def _go_on(self, reward: Tensor, state: Tensor, local_reward: Tensor | None = None) -> Step:
+    def _go_on(
+        self, reward: Tensor, state: Tensor, local_reward: Tensor | None = None, block_cost: Tensor | None = None
+    ) -> Step:
         """The step with this outcome, and the moment after it."""
         self.t = self.t + 1
         # Drawn whether needed or not: what environment b draws must not depend on the batch around it.
@@ -62,6 +64,7 @@ class ToyEnv(ABC):
             decision=self.decision,
             final=final if bool(done.any()) else None,
             local_reward=local_reward,
+            block_cost=block_cost,
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a domain may say of the blocks of its state, so that their values are learned: docs/theory.md section 8.
+"""What a domain may say of the blocks of its state, so that their values are learned: docs/theory.md section 6.
 
 None of it is required. Where an environment says what each block cost, `dg-pg` learns what a block's state leads to.
 """

@@ -232,7 +232,8 @@ def make_blocks(
         decision: any moment, to see how many numbers describe a block.
     """
     config, env, model = run.train.blocks, task.env, task.model
-    wanted = algorithm.guided and algorithm.actor == "network" and config.use and estimator.LEARNS
+    guided = algorithm.guided and run.train.alpha.ever and estimator.LEARNS
+    wanted = guided and algorithm.actor == "network" and config.use
     if not (wanted and isinstance(env, SupportsBlockCost) and isinstance(model, SupportsBlockPotential)):
         return None
     correction = make_correction(run, task, decision)

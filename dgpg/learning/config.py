@@ -25,6 +25,11 @@ class AlphaSchedule(Settings):
         """Whether the return never enters."""
         return self.start == self.end == 1
 
+    @property
+    def ever(self) -> bool:
+        """Whether guidance enters at all."""
+        return self.start > 0 or self.end > 0
+
     def at(self, iteration: int, iterations: int) -> float:
         """alpha in iteration 0, ..., iterations - 1; it stays at `end` beyond."""
         share = min(iteration / (iterations - 1), 1.0) if iterations > 1 else 0.0
@@ -35,7 +40,9 @@ class BlockConfig(Settings):
     """Values of blocks (`dgpg.learning.blocks`), where the domain says what blocks cost."""
 
     use: bool = Field(True, description="learn them, and guide by them; false follows the model as it is")
-    over: int = Field(10, ge=1, le=10**6, description="iterations in which guidance goes over from model to value")
+    over: int = Field(
+        10, ge=1, le=10**6, description="least iterations in which guidance goes over from model to value"
+    )
     gamma: float = Field(0.95, ge=0, lt=1, description="discount a step of what blocks cost")
     lambda_: float = Field(0.9, ge=0, le=1, description="weight of what was seen against what is known of a block")
     fee: float = Field(1.0, ge=0, le=100, description="share of all costs that arriving work pays for at once")

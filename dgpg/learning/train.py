@@ -76,7 +76,7 @@ class Trainer:
             trajectory, self.decision = collect(env, self.team, self.decision, noise)
         self._look(trajectory)
         with self._timed("guidance"):
-            of_blocks = self.blocks.learn(trajectory) if self.blocks else {}
+            of_blocks = self.blocks.learn(trajectory) if self.blocks and alpha > 0 else {}
             model = self.blocks.model if self.blocks else self.task.model
             signal = estimator.signal(model, self.task.mapping, trajectory)
         with self._timed("update"):

@@ -54,7 +54,8 @@ def test_the_intact_continuous_toys_pass_everything(seed, domain):
     skipped = {one.name for one in outcomes if one.status == "skip"}
     choices = {"influence_format", "distinct_blocks", "state_is_sum", "influence_is_effect"}
     references = {"conservation", *(name for name in FUNCTIONS if name.startswith("reference_"))}
-    assert skipped == {"entry_point", "default_model", "named", "transferred_settings"} | choices | references
+    blocks = {"block_cost", "block_features", "block_work"}
+    assert skipped == {"entry_point", "default_model", "named", "transferred_settings"} | choices | references | blocks
 
 
 def test_a_deterministic_domain_says_so_and_is_skipped():

@@ -1,6 +1,6 @@
 """Values of blocks: what the blocks of a state really cost is learned, and guidance is its exact marginal.
 
-docs/theory.md section 8 derives it. `targets` says what a block's state led to, `value` is the potential with the
+docs/theory.md section 6 derives it. `targets` says what a block's state led to, `value` is the potential with the
 network's part in it, `learner` owns that network and what was seen.
 """
 

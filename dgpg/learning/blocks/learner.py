@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
@@ -26,6 +27,8 @@ LEAST = 0.1
 """Correlation with what followed from which on the model's potential is scaled by it: it may guide alone at first."""
 LEVEL = 3.0
 """Times the learning rate for what each block costs whatever is done: one number each, seen only in its own rows."""
+MARGIN = 0.01
+"""Share of the variance by which one must explain what followed better than the other to be believed more."""
 RIDGE = 0.05
 """Weight of the correction's square beside its error's."""
 
@@ -80,7 +83,7 @@ class BlockLearner:
             target, price = self._followed(trajectory, inputs, phi)
             enough = targets.seen_enough(trajectory.terminated, trajectory.done, self.ahead)
             phi, target = targets.within(phi[enough]), targets.within(target[enough])
-            weight = (1 / target.var().square().clamp(min=1e-30)).expand(len(target))
+            weight = (1 / target.var().clamp(min=1e-30)).expand(len(target))
             new = self._some(Seen(inputs[enough].half(), phi, target, weight))
             model_fit, block_fit = self._judged(new)
             self.memory = [*self.memory, new][-self.config.keep :]
@@ -88,8 +91,7 @@ class BlockLearner:
         self._rescale(new)
         for moments in self._batches(*whole.target.shape):
             self._descend(map_tensors(lambda x: x.index_select(0, moments), whole))  # noqa: B023 (called at once)
-        share = min(self.iteration / self.config.over, 1.0)
-        self.correction.share.fill_(share)
+        share = self._go_over(block_fit - model_fit)
         self.iteration += 1
         told = {"model_fit": model_fit, "block_fit": block_fit, "block_fee": price, "block_share": share}
         return {name: torch.tensor(x) for name, x in told.items()}
@@ -144,6 +146,16 @@ class BlockLearner:
         learned = targets.within(self.correction.unit * self.correction(new.inputs.float()))
         return model_fit, targets.fit(self.correction.scale * new.phi + learned, new.target)[1]
 
+    def _go_over(self, gain: float) -> float:
+        """One step towards what was learned where it foretold better than the model what came, back where worse.
+
+        Where neither foretold more, as of a policy that does the same in all moments, nothing is to be said.
+        """
+        step = math.copysign(1 / self.config.over, gain) if abs(gain) > MARGIN else 0.0
+        share = min(max(float(self.correction.share) + step, 0.0), 1.0)
+        self.correction.share.fill_(share)
+        return share
+
     def _rescale(self, new: Seen) -> None:
         """Scale a of the model's potential by regression, and the unit of what is left."""
         apart, size, slope = float(new.phi.std()), float(new.target.std()), targets.fit(new.phi, new.target)[0]
@@ -165,7 +177,7 @@ class BlockLearner:
         target = (part.target - self.correction.scale * part.phi) / self.correction.unit
         said = self.correction(part.inputs.float())
         said = said - said.mean(1, keepdim=True) - self.correction.level
-        weight = (part.weight * self.correction.unit**4).unsqueeze(-1)
+        weight = (part.weight * self.correction.unit.square()).unsqueeze(-1)
         loss = (weight * (said - target).square()).mean() + RIDGE * said.square().mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()

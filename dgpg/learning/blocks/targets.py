@@ -1,4 +1,4 @@
-"""What a block's state led to, as pure functions of what was seen; docs/theory.md section 8.
+"""What a block's state led to, as pure functions of what was seen; docs/theory.md section 6.
 
 Of the moments of B environments over T steps and G blocks, `[T, B, G]`.
 """
@@ -80,11 +80,11 @@ def within(x: Tensor) -> Tensor:
 def fit(prediction: Tensor, target: Tensor) -> tuple[float, float]:
     """Coefficient of one in the other, both of `within`, and the share of the target's variance that it explains.
 
-    `(0, 0)` where the prediction does not vary.
+    `(0, 0)` where one of them does not vary.
     """
-    power = float(prediction.square().sum())
-    if power == 0:
+    power, whole = float(prediction.square().sum()), float(target.square().sum())
+    if power == 0 or whole == 0:
         return 0.0, 0.0
     slope = float((prediction * target).sum()) / power
     rest = float((target - slope * prediction).square().sum())
-    return slope, 1 - rest / max(float(target.square().sum()), 1e-30)
+    return slope, 1 - rest / whole
