@@ -73,7 +73,7 @@ class TrainConfig(Settings):
     parameters: Parameters = Field(
         "shared", description="one network for all agents, or one for each (a central critic is always one)"
     )
-    actor_hidden: int = Field(32, ge=1, le=4096, description="units of each hidden layer of the policy")
+    actor_hidden: int = Field(48, ge=1, le=4096, description="units of each hidden layer of the policy")
     critic_hidden: int = Field(64, ge=1, le=4096, description="units of each hidden layer of the critic")
     normalise: Scope = Field("batch", description="what the return advantage is normalised over")
     estimator: str | None = Field(

@@ -32,7 +32,7 @@ from dgpg.errors import ConfigError
 from dgpg.learning.actions import kind_of
 from dgpg.learning.rounds import Team
 from dgpg.measuring.rows import Kind, Mode, Row, in_order
-from dgpg.measuring.rules import BiggestFirst, following
+from dgpg.measuring.rules import BiggestFirst, GreedyPotential, following
 from dgpg.measuring.statistics import Costs, Difference, block_of, difference, interval
 from dgpg.runs import Trained
 from dgpg.runs.launch import on_device
@@ -217,7 +217,12 @@ def contestants(trained: Trained) -> list[Contestant]:
     count = trained.team.rounds.count if trained.team.rounds is not None else 0
     found = networks(trained.run.algorithm, "policy", trained.team, trained.config)
     found += networks("untrained", "untrained", trained.untrained, trained.config)
-    return found + rules(trained.domain, trained.config, trained.model, trained.device, count)
+    found += rules(trained.domain, trained.config, trained.model, trained.device, count)
+    mapping = on_device(trained.domain.agent_mapping(trained.config), trained.device)
+    if trained.value is not None and isinstance(mapping, AgentMapping):
+        rule = GreedyPotential(trained.value, mapping, "greedy-block-value")
+        found.append(Contestant(rule.name, "baseline", rule.information, None, rule, trained.config))
+    return found
 
 
 def measured(

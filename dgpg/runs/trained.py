@@ -11,11 +11,12 @@ import torch
 from gymnasium.spaces import Box, MultiDiscrete, Space
 from pydantic import BaseModel
 
-from dgpg.domain import AnalyticalModel, Domain, Environment, SupportsTransfer, merge
+from dgpg.domain import AnalyticalModel, Domain, Environment, SupportsBlockPotential, SupportsTransfer, merge
 from dgpg.errors import ConfigError, DgpgError, RunError
 from dgpg.learning import ChannelConfig, RunConfig, Task
 from dgpg.learning.actions import ActionKind, kind_of
 from dgpg.learning.algorithms import find, make_team
+from dgpg.learning.blocks import BlockValue, Correction
 from dgpg.learning.rounds import Channel, Team
 from dgpg.runs.launch import device_of, domain_config, domain_of, load_model, on_device
 from dgpg.runs.record import RunFolder
@@ -36,6 +37,8 @@ class Trained:
     team: Team
     untrained: Team
     iteration: int
+    value: AnalyticalModel | None = None
+    """What was learned of the blocks' costs, as a potential; None where nothing was."""
     notes: tuple[str, ...] = ()
     """What a user should know of the run that was opened."""
 
@@ -130,7 +133,16 @@ def open_trained(path: Path, overrides: Mapping[str, Any], channel: ChannelConfi
     team, untrained = (_spoken(one, channel) for one in (team, untrained))
     iteration = int(state["counters"]["iteration"])
     notes = (*folder.notes, *(line for line in (changed(path),) if line is not None))
-    return Trained(run, domain, config, task.model, team, untrained, iteration, notes)
+    value = _block_value(task, state.get("blocks"))
+    return Trained(run, domain, config, task.model, team, untrained, iteration, value, notes)
+
+
+def _block_value(task: Task, state: Mapping[str, Any] | None) -> BlockValue | None:
+    """The potential that a run learned; blocks of other machines or roads look alike, so it may be another instance."""
+    if not state or not isinstance(task.model, SupportsBlockPotential):
+        return None
+    correction = Correction.like(state["correction"]).to(task.env.device)
+    return BlockValue(task.model, task.mapping, correction)
 
 
 def _spoken(team: Team, channel: ChannelConfig) -> Team:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from dgpg.domain import AgentMapping, Context, JointMapping, SupportsBlockFeatures, SupportsBlockPotential
+from dgpg.domain import AgentMapping, Context, JointMapping, SupportsBlockFeatures, SupportsBlockPotential, random
 from dgpg.learning.networks import Shared
 
 LARGEST = 10.0
@@ -37,6 +38,14 @@ class Correction(nn.Module):
             self.register_buffer(name, start)
         for name, number in (("scale", 1.0), ("unit", 1.0), ("share", 0.0)):
             self.register_buffer(name, torch.tensor(number))
+
+    @classmethod
+    def like(cls, state: Mapping[str, Tensor]) -> Correction:
+        """The one that a state was taken of."""
+        hidden, inputs = state["net.0.weight"].shape
+        found = cls(inputs, len(state["level"]), hidden, random.generator(0))
+        found.load_state_dict(state)
+        return found
 
     def standard(self, raw: Tensor) -> Tensor:
         """Raw inputs by their mean and deviation when training began, `[..., F]`."""
