@@ -31,6 +31,8 @@ class Outcome:
     """What the next step starts from."""
     local_reward: Tensor | None = None
     """Each agent's own share, `[B, N]`, where there is one."""
+    block_cost: Tensor | None = None
+    """What each block of the state cost, `[B, G]`, where the environment has `num_blocks`, G."""
     measures: Mapping[str, Tensor] = field(default_factory=dict)
     """What to report beside the cost, by name, `[B]`."""
 
@@ -97,6 +99,7 @@ class Episodes(ABC):
             decision=decision,
             final=final if over else None,
             local_reward=found.local_reward,
+            block_cost=found.block_cost,
             measures=found.measures,
         )
 

@@ -114,7 +114,7 @@ def find(name: str) -> Algorithm:
 
 def train_config(
     algorithm: Algorithm, domain: Mapping[str, Any], settings: Mapping[str, Any], space: spaces.Space[Any],
-    rounds: int = 0, blocks: bool = False,
+    rounds: int = 0, valued: bool = False,
 ) -> TrainConfig:  # fmt: skip
     """Tuned settings, the domain's own or else the algorithm's, with the user's on top.
 
@@ -124,15 +124,16 @@ def train_config(
         settings: the user's.
         space: action space, which decides what estimators there are.
         rounds: of intent.
-        blocks: whether environment and model let values of blocks be learned.
+        valued: whether environment and model let values of blocks be learned.
 
     Raises:
         ConfigError: settings that exclude one another, naming the field.
     """
     independent = {**domain, **settings}.get("parameters") == "independent"
-    blocks = blocks and settings.get("blocks", {}).get("use", True)
+    follows = settings.get("estimator") is None or find_estimator(kind_of(space), settings["estimator"]).LEARNS
+    learned = valued and follows and (settings.get("blocks") or {}).get("use", True)
     own = merge(algorithm.tuned, algorithm.independent if independent else {})
-    own = merge(own, algorithm.blocks if blocks else {})
+    own = merge(own, algorithm.blocks if learned else {})
     tuned = domain or merge(own, algorithm.rounds if rounds else {})
     config = validate(TrainConfig, merge(tuned, settings), "train")
     alone = algorithm.guided and config.alpha.guidance_alone

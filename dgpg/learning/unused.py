@@ -13,7 +13,7 @@ from dgpg.learning.algorithms import Algorithm
 from dgpg.learning.config import CoordinationConfig, RunConfig, TrainConfig
 from dgpg.learning.estimators import Estimator
 
-GUIDANCE = ("alpha", "estimator", "guidance_scale")
+GUIDANCE = ("alpha", "estimator", "guidance_scale", "blocks")
 """Settings of `train` that say how the analytical model enters."""
 NETWORK = ("actor_hidden", "parameters")
 """Settings of `train` that shape a policy's network."""
@@ -49,6 +49,7 @@ def refuse_unused(
     train: TrainConfig,
     coordination: CoordinationConfig,
     estimator: type[Estimator],
+    valued: bool,
     asked: Mapping[str, Any],
 ) -> None:
     """Refuse what these settings, resolved, leave without effect.
@@ -58,6 +59,7 @@ def refuse_unused(
         train: resolved.
         coordination: resolved.
         estimator: that `train` names.
+        valued: whether environment and model let values of blocks be learned.
         asked: fields of `RunConfig`, only those that the user gave.
 
     Raises:
@@ -70,10 +72,22 @@ def refuse_unused(
             lines.append(f"--model {asked['model']}: {why}; leave it out, or use dg-pg")
         if (asked.get("coordination") or {}).get("detached"):
             lines.append("coordination.detached: there are no rounds; leave it out, or set coordination.rounds=3 too")
+    unvalued = _no_values(algorithm, train, estimator, valued) if algorithm.guided else None
+    if unvalued is not None:
+        lines += _told(asked.get("train"), ("blocks",), f"{unvalued}; leave it out")
     if algorithm.guided and train.alpha.guidance_alone and estimator.ALONE:
         why = "guidance alone trains here (train.alpha is 1 from start to end), and no return is learned"
         lines += _told(asked.get("train"), RETURN, f"{why}; leave it out, or set train.alpha.end=0")
     _refuse(lines)
+
+
+def _no_values(algorithm: Algorithm, train: TrainConfig, estimator: type[Estimator], valued: bool) -> str | None:
+    """Why no values of blocks are learned, None where they may be."""
+    if not valued:
+        return "the domain does not say what blocks cost, or the model is no sum over them"
+    if not estimator.LEARNS:
+        return f"the estimator {train.estimator} keeps the objective, which a learned potential would not"
+    return f"algorithm {algorithm.name} has no network to guide" if algorithm.actor == "descent" else None
 
 
 def _told(train: Any, names: tuple[str, ...], why: str) -> Iterator[str]:

@@ -107,10 +107,10 @@ def resolve(domain_name: str, values: Mapping[str, Any], said: Mapping[str, Any]
     tuned = domain.training(algorithm.name) if isinstance(domain, SupportsTraining) else {}
     coordination = coordination_config(algorithm, values.get("coordination", {}))
     told, asked = tuned.get("train", {}), values.get("train", {})
-    blocks = algorithm.guided and values_blocks(probe, model)
-    train = train_config(algorithm, told, asked, probe.action_space, coordination.rounds, blocks)
+    valued = values_blocks(probe, model)
+    train = train_config(algorithm, told, asked, probe.action_space, coordination.rounds, valued)
     _refuse_without_blocks(train, probe, model)
-    refuse_unused(algorithm, train, coordination, _estimator(train, probe), said)
+    refuse_unused(algorithm, train, coordination, _estimator(train, probe), valued, said)
     num_envs = values.get("num_envs") or tuned.get("num_envs") or (8 if probe.num_agents < MANY_AGENTS else 2)
     train = _with_threads(train, probe.num_agents * int(num_envs), said.get("train", {}).get("threads"))
     chosen = {**tuned, **values}

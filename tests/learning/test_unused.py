@@ -16,6 +16,7 @@ from ..commands import refused
 SMALL = {"device": "cpu", "settings": {"num_agents": 3, "horizon": 4}}
 ANY: dict[str, Any] = {
     "alpha": {"start": 0.5},
+    "blocks": {"over": 3},
     "estimator": "exact",
     "guidance_scale": "influence",
     "actor_hidden": 8,

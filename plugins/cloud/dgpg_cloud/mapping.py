@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from dgpg.domain import Context, Influence, Observation
+from dgpg_cloud.deploy.scales import LARGE_MACHINE
 from dgpg_cloud.instance import Instance
-from dgpg_cloud.plant import LARGE_MACHINE, make
+from dgpg_cloud.plant import make
 
 CPU = torch.device("cpu")
 NEARLY_FULL = 0.8

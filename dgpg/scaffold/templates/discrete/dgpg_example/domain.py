@@ -35,7 +35,7 @@ class ExampleDomain:
 
     def agent_mapping(self, config: settings.Config) -> Sending:
         """What choices do to the work at servers."""
-        return Sending()
+        return Sending(config)
 
     def baselines(self, config: settings.Config) -> Sequence[Baseline]:
         """Rules with the same information."""

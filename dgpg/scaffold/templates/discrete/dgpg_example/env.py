@@ -29,6 +29,7 @@ class Env(Episodes):
             cost_unit="work x steps that it waits",
         )  # fmt: skip
         self.service = service(config).to(device)
+        self.num_blocks = servers
 
     def begin(self) -> Memory:
         """Empty servers, and the jobs of all steps to come: drawn here, no policy can change them."""
@@ -51,6 +52,7 @@ class Env(Episodes):
     def advance(self, actions: Tensor) -> Outcome:
         """x is the work at each server once the jobs are there; on average it waits for half of itself."""
         work = self.memory["backlog"].scatter_add(1, actions, self.memory["jobs"][:, self.t])
-        cost = (work.square() / (2 * self.service)).sum(-1)
+        cost = work.square() / (2 * self.service)
         left = (work - self.service).clamp(min=0)
-        return Outcome(reward=-cost, state=work.unsqueeze(-1), memory={**self.memory, "backlog": left})
+        memory = {**self.memory, "backlog": left}
+        return Outcome(reward=-cost.sum(-1), state=work.unsqueeze(-1), memory=memory, block_cost=cost)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dgpg.domain import Context, CostModel, Influence, Observation
 
@@ -26,8 +26,18 @@ class WaitingCost(CostModel):
         return cost
 
 
-class Sending:
-    """State `[B, K, 1]`: work at each server. Choice k of client i adds its job to server k."""
+class Sending(nn.Module):
+    """State `[B, K, 1]`: work at each server. Choice k of client i adds its job to server k.
+
+    The last two members are optional, as is what the environment says of each server's cost: with them `dg-pg` learns
+    what the model does not know of later steps.
+    """
+
+    service: Tensor
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.register_buffer("service", service(config))
 
     def base_state(self, context: Context) -> Tensor:
         """x_0: the backlog."""
@@ -41,3 +51,12 @@ class Sending:
             index=servers.view(1, 1, -1, 1).expand(*shape, 1),
             value=context["size"][..., None, None, None].expand(*shape, 1, 1),
         )
+
+    def block_features(self, block: Tensor, index: Tensor, context: Context) -> Tensor:
+        """How a server looks to a network, `[B, A, 2]`: its time to drain, and its speed."""
+        speed = self.service[index].unsqueeze(-1)
+        return torch.cat([block / speed, speed], -1)
+
+    def block_work(self, change: Tensor) -> Tensor:
+        """Work that jobs bring to each server, `[B, K]`: it pays for what later jobs cost."""
+        return change[..., 0]
