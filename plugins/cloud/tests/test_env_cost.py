@@ -12,7 +12,9 @@ from dgpg_cloud.config import Config
 from dgpg_cloud.domain import domain
 from dgpg_cloud.env import CloudEnv
 from dgpg_cloud.instance import build
-from dgpg_cloud.reward import bill, step_cost
+from dgpg_cloud.mapping import PlacementMapping
+from dgpg_cloud.plant import make
+from dgpg_cloud.reward import bill, machine_cost
 
 from .made import CPU, SMALL, any_actions, hand_made, only, seeds, some, with_jobs
 
@@ -67,6 +69,9 @@ def test_an_episode_by_hand() -> None:
     assert step.reward.item() == pytest.approx(-((1 + 3) + 3 * 3 * 0.25))
     assert step.local_reward.tolist() == [[0, 0]]
 
+    # What is not of a machine is the jobs in buffers, and there are none.
+    assert step.block_cost.sum(-1).tolist() == pytest.approx((-step.reward).tolist())
+
     # Machine 1 is empty and off; machine 0 runs one job, half of its vCPU and a quarter of its memory.
     step = env.step(torch.tensor([[0, 0]]))
     assert step.state[0].flatten().tolist() == pytest.approx([2, 2, 2, 2, 0, 0, 0, 0])
@@ -75,8 +80,8 @@ def test_an_episode_by_hand() -> None:
 
 def test_costs_by_hand() -> None:
     weights = Config(weights={"waiting": 0.5, "price": 2.0, "stranded": 4.0}).weights
-    cost = step_cost(
-        waiting=torch.tensor([3.0, 0.0]),
+    cost = machine_cost(
+        queued=torch.tensor([[1, 0, 2], [0, 0, 0]]),
         on=torch.tensor([[True, False, True], [True, False, False]]),
         used=torch.tensor([[[1.0, 4.0], [0.0, 0.0], [2.0, 0.0]], [[0.0, 4.0], [0.0, 0.0], [0.0, 0.0]]]),
         inverse=torch.tensor([[0.5, 0.125], [1.0, 1.0], [0.25, 0.0625]]),
@@ -85,7 +90,7 @@ def test_costs_by_hand() -> None:
     )
     # Machine 0 uses half of both; machine 2, at price 2, half of its vCPU and no memory. Then machine 0 uses half
     # of its memory and no vCPU, which strands as much as the reverse.
-    assert cost.tolist() == [0.5 * 3 + 2 * (1 + 2) + 4 * (0 + 0.5 * 2), 2 * 1 + 4 * 0.5 * 1]
+    assert cost.tolist() == [[0.5 * 1 + 2 * 1, 0, 0.5 * 2 + 2 * 2 + 4 * 0.5 * 2], [2 * 1 + 4 * 0.5 * 1, 0, 0]]
     own = bill(
         placed=torch.tensor([[True, False]]),
         share=torch.tensor([[0.25, 0.5]]),
@@ -134,3 +139,26 @@ def test_a_dispatcher_is_billed_for_the_steps_that_its_job_runs(permille: int, b
     assert runs == -(-base * 1000 // permille)
     assert step.local_reward is not None
     assert -step.local_reward[0, 0].item() / 0.5 == pytest.approx(runs)
+
+
+@given(st.integers(0, 99), st.integers(1, 6))
+def test_machines_and_buffers_are_all_of_the_cost(seed: int, agents: int) -> None:
+    config = Config(num_agents=agents, horizon=8, workload={"load": 0.9}, machines={"queue_places": 1})
+    env, chance = CloudEnv(build(config), 2, CPU, seed), torch.Generator().manual_seed(seed)
+    decision = env.reset()
+    for _ in range(7):
+        actions = torch.randint(decision.observation.mask.shape[-1], (2, agents), generator=chance)
+        step = env.step(actions)
+        buffered = (env.tape.arrived[env.t - 1] - env.cluster.placed).sum(-1)
+        rest = -step.reward - step.block_cost.sum(-1)
+        torch.testing.assert_close(rest, config.weights.waiting * buffered.float(), rtol=1e-4, atol=1e-4)
+        decision = step.decision
+
+
+def test_work_of_choices_is_what_capacity_for_it_costs() -> None:
+    """All capacity filled for one step is work worth what all machines cost in it, whatever they are."""
+    instance = build(Config(num_agents=6, horizon=6))
+    mapping, plant = PlacementMapping(instance), make(instance, CPU)
+    work = plant.capacity * plant.speed.unsqueeze(-1)
+    change = torch.cat([plant.capacity, work], -1).unsqueeze(0)
+    torch.testing.assert_close(mapping.block_work(change).sum(-1), plant.price.sum().unsqueeze(0))
