@@ -8,6 +8,7 @@ import json
 import socket
 import threading
 import time
+from bisect import bisect_right
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
@@ -185,6 +186,7 @@ class Handler(BaseHTTPRequestHandler):
         with api.changed:
             epoch = api.epoch
             api.streams.add(self.connection)
+        bookmark = time.monotonic() + api.bookmark_s
         try:
             while time.monotonic() < until:
                 with api.changed:
@@ -200,12 +202,13 @@ class Handler(BaseHTTPRequestHandler):
                         }
                         self._event("ERROR", gone)
                         break
-                    new = [event for event in api.events[resource] if event[0] > seen]
+                    history, now = api.events[resource], time.monotonic()
+                    new = history[bisect_right(history, seen, key=lambda event: event[0]) :]
+                    if not new and (api.silent or now < bookmark):
+                        api.changed.wait(max(bookmark - now, 0.01))
+                        continue
                     if not new:
-                        waited = api.changed.wait(api.bookmark_s)
-                        if waited or api.silent:
-                            continue
-                        seen = api.version
+                        seen, bookmark = api.version, now + api.bookmark_s
                         if query.get("allowWatchBookmarks", "").lower() == "true":
                             self._event("BOOKMARK", {"metadata": {"resourceVersion": str(seen)}})
                         continue
