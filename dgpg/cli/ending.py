@@ -77,7 +77,7 @@ def interrupted(path: Path, kept: int, status: int) -> NoReturn:
 
 def fail(message: str, status: int = 1) -> NoReturn:
     """One message, and the process ends."""
-    from dgpg.showing.plain import plain
+    from rich.console import Console  # not that of `showing`: where a policy is served there is no torch
 
-    plain(stderr=True, soft_wrap=True).print(message, style="red")
+    Console(stderr=True, soft_wrap=True, markup=False, emoji=False, highlight=False).print(message, style="red")
     raise Ended(status)

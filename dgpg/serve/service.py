@@ -110,6 +110,8 @@ class Service:
             if fresh.export == self.current.export:
                 return False
             _same_questions(self.current.policy.description, fresh.policy.description)
+            if self.current.adapter is not None and fresh.adapter is None:
+                raise DataError("the new export says nothing of plain values, which may be asked; export its run again")
         except Exception as error:  # whatever is wrong with it, the one in use goes on
             self.metrics.swaps.labels("refused").inc()
             self.log.event("swap refused", error=str(error) or repr(error), export=self.current.export)

@@ -66,7 +66,7 @@ class Extender:
     def _decided(self, loaded: Loaded, view: View, call: Call) -> Answer:
         """The policy's answer, or the rule's where the cluster is not seen well enough."""
         placement = loaded.adapter
-        assert isinstance(placement, Placement)
+        assert isinstance(placement, Placement)  # `extending` and `Service.swap` see to it
         rows, _ = loaded.policy.rows(**seen(placement.scales, view, self.cluster.settings.step_s))
         answer = self.service.decide(loaded, rows, "" if self.fresh else STALE)
         if answer.reason[0] != FAILED:
@@ -81,12 +81,12 @@ def extending(service: Service, settings: Settings, api: Any, backoff: Backoff =
         ConfigError: the export is not of this plugin's domain, or says nothing of plain values.
     """
     told = service.current.policy.description
-    if told["domain"] != DOMAIN or not isinstance(service.current.adapter, Placement):
+    if told["domain"] != DOMAIN:
         raise ConfigError(
             f"--kubernetes places pods by policies of domain '{DOMAIN}', this one is of '{told['domain']}'"
-            if told["domain"] != DOMAIN
-            else "--kubernetes: the export is older than what it needs to know of the training; export the run again"
         )
+    if not isinstance(service.current.adapter, Placement):
+        raise ConfigError("--kubernetes: the export says nothing of plain values (it is older); export the run again")
     cluster = Cluster(settings, tell=service.log.event)
     watcher = Watcher(api, cluster, backoff)
     return Extender(service, cluster, lambda: watcher.behind), watcher

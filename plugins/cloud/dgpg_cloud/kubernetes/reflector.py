@@ -3,7 +3,8 @@
 What client-go's reflector does, in a thread: a watch starts at the resource version of the list and goes on from the
 last one that an event or a bookmark told. A version that the server no longer has (410 Gone) is listed anew; a
 connection that ends or breaks is taken up where it was; whoever fails waits longer each time, by chance so that not
-all come back at once.
+all come back at once. After a gap of `gap_s` it lists anew too: a watch that is taken up is open before the first of
+the news that it missed has come, and a store must not look new for that moment.
 """
 
 from __future__ import annotations
@@ -78,9 +79,11 @@ class Reflector:
         listed: Callable[..., Any],
         store: Store,
         silent_s: float = 90.0,
+        gap_s: float = 10.0,
         backoff: Backoff = USUAL,
     ) -> None:
         """Of a list method of `kubernetes.client` with its selectors bound."""
+        self._gap_s = gap_s
         self.kind, self._listed, self._store = kind, listed, store
         self._silent_s, self._backoff = silent_s, backoff
         self.relists = self.failures = 0
@@ -124,7 +127,7 @@ class Reflector:
         while not self._stopped.is_set():
             began, self._heard, error = time.monotonic(), 0, None
             try:
-                if self.version is None:
+                if self.version is None or self.behind > self._gap_s:
                     self._list()
                 self._follow()
             except Exception as found:  # whatever breaks: a thread that ends is a cluster that is not seen

@@ -19,12 +19,12 @@ class Watcher:
     def __init__(self, api: Any, cluster: Cluster, backoff: Backoff = USUAL) -> None:
         """With a `CoreV1Api` of `kubernetes.client`."""
         self.cluster = cluster
-        silent = cluster.settings.silent_s
+        silent, gap = cluster.settings.silent_s, cluster.settings.stale_s
         pods = partial(api.list_pod_for_all_namespaces, field_selector=ALIVE)
         self._stores = (Written(cluster, cluster.nodes), Written(cluster, cluster.pods))
         self.reflectors = (
-            Reflector("nodes", api.list_node, self._stores[0], silent, backoff),
-            Reflector("pods", pods, self._stores[1], silent, backoff),
+            Reflector("nodes", api.list_node, self._stores[0], silent, gap, backoff),
+            Reflector("pods", pods, self._stores[1], silent, gap, backoff),
         )
 
     def start(self) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 for _name in ("kubernetes", "msgspec", "onnx", "onnxscript", "onnxruntime", "fastapi", "httpx2"):
     pytest.importorskip(_name, reason="needs the extras export, serve and kubernetes, and a client")
 
+import onnx  # noqa: E402
 from fastapi.testclient import TestClient  # noqa: E402
 
 import dgpg_cloud.kubernetes as room  # noqa: E402
@@ -245,6 +247,25 @@ def test_what_is_no_call_of_kube_scheduler_is_one_message(server: ApiServer, fol
         for verb in ("filter", "prioritize"):
             answer = ask.client.post(f"/{verb}", content=b"{}")
             assert answer.status_code == 422 and answer.json()["Error"].startswith("ExtenderArgs: ")
+
+
+def test_an_export_without_what_it_needs_is_not_swapped_in(server: ApiServer, folder: Path, tmp_path: Path) -> None:
+    live = Path(shutil.copytree(folder, tmp_path / "live"))
+    with asking(server, live) as ask:
+        model = onnx.load(live / "policy.onnx")
+        (entry,) = [one for one in model.metadata_props if one.key == "dgpg"]
+        entry.value = json.dumps({name: x for name, x in json.loads(entry.value).items() if name != "plain"})
+        (live / "policy.json").unlink()
+        onnx.save(model, live / "policy.onnx")
+        assert not ask.service.swap() and len(ask.scores(pod("p"))) == 4
+        assert "says nothing of plain values" in ask.events("swap refused")[0]["error"]
+
+
+def test_policies_of_other_domains_place_no_pods(folder: Path) -> None:
+    service = Service(folder, Settings(), Log(io.StringIO()))
+    service.current.policy.description["domain"] = "power"
+    with pytest.raises(ConfigError, match="by policies of domain 'cloud', this one is of 'power'"):
+        extending(service, QUICK, None)
 
 
 # --- how it starts --------------------------------------------------------------------------------

@@ -74,6 +74,20 @@ def test_it_serves_from_a_kubeconfig_and_ends_well(folder: Path, tmp_path: Path)
     assert {one for one in server.asked} == {(verb, kind) for verb in ("list", "watch") for kind in ("nodes", "pods")}
 
 
+def test_without_torch_a_mistake_is_one_line_too(tmp_path: Path) -> None:
+    code = """
+import sys
+for name in ("torch", "gymnasium", "scipy", "stevedore"):
+    sys.modules[name] = None
+from dgpg.cli import main
+sys.argv = ["dgpg", "serve", "nowhere", "--kubernetes"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1 and "no such file; expected the folder that `dgpg export" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_settings_of_a_protocol_that_is_not_served_are_one_message() -> None:
     assert protocols(("kubernetes",), ["kubernetes.stale_s=5"]) == {"kubernetes": {"stale_s": "5"}}
     with pytest.raises(ConfigError, match=r"--set kubernetes.stale_s=5: expected a setting of what is served .*none"):

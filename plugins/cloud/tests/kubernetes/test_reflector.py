@@ -137,6 +137,21 @@ def test_a_server_that_is_down_is_waited_for(watched: tuple[ApiServer, Kept, Ref
     eventually(lambda: same(server, kept) and reflector.behind == 0)
 
 
+def test_after_a_long_gap_it_lists_anew_before_it_looks_new(server: ApiServer) -> None:
+    server.put("nodes", node("a"))
+    kept = Kept()
+    reflector = Reflector("nodes", api(server).list_node, kept, gap_s=0.2, backoff=QUICK)
+    reflector.start()
+    eventually(lambda: bool(server.streams))
+    server.down()
+    eventually(lambda: reflector.behind > 0.2)
+    server.put("nodes", node("missed"))
+    server.up()
+    eventually(lambda: reflector.behind == 0)
+    assert same(server, kept) and reflector.relists == 2
+    reflector.stop()
+
+
 def test_refusals_are_tried_again(server: ApiServer) -> None:
     server.put("nodes", node("a"))
     server.refuse(500, 429, 503)
