@@ -8,7 +8,9 @@ and the steps that break such a limit are counted.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,7 @@ from dgpg_power.recorded import folder_of
 from dgpg_power.system import source_of
 
 QD, VM, VMAX, VMIN, PG, QG, QMAX, QMIN, ON = 3, 7, 11, 12, 1, 2, 3, 4, 10
+VOLT = [VM, 8]
 ENDS = ((13, 14), (15, 16))
 """Columns of MW and Mvar at either end of a line in a result; MATPOWER User's Manual, table B-3."""
 HELD, SLACK, ISOLATED = 2, 3, 4
@@ -71,6 +74,8 @@ class Solved:
     """Whether a bus is outside its limits."""
     reactive: bool
     """Whether a unit or condenser is outside its reactive limits."""
+    volt: FloatArray
+    """Size and angle of the voltage at every bus of the source, per unit and degrees, `[buses, 2]`."""
     flow: NDArray[np.complex128]
     """P + jQ that enters each line at either end, MVA, `[2, nl]`."""
     loading: FloatArray
@@ -130,9 +135,24 @@ def _slack(case: Case, kept: Kept) -> int:
     return int(np.flatnonzero(kept.gen == first)[0])
 
 
-def solve(source: Source, moment: Moment) -> Solved | None:
-    """AC power flow of a moment; None if it does not converge."""
+def solve_all(source: Source, moments: Iterable[Moment]) -> list[Solved | None]:
+    """AC power flow of each moment, from the voltages of the one before; None where it does not converge."""
+    found: list[Solved | None] = []
+    start = None
+    for moment in moments:
+        one = solve(source, moment, start)
+        if one is None and start is not None:
+            one = solve(source, moment)
+        start = start if one is None else one.volt
+        found.append(one)
+    return found
+
+
+def solve(source: Source, moment: Moment, start: FloatArray | None = None) -> Solved | None:
+    """AC power flow of a moment from voltages as in `Solved.volt`, the source's if None; None if it diverges."""
     case = _posed(source, moment)
+    if start is not None:
+        case["bus"][:, VOLT] = start
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # a singular Jacobian on the way to a divergence, which is counted
         try:
@@ -153,12 +173,13 @@ def solve(source: Source, moment: Moment) -> Solved | None:
         slack=float(output[source.slack] - moment.output[source.slack]),
         voltage=bool(outside.any()),
         reactive=bool((reactive & on).any()),
+        volt=bus[:, VOLT],
         flow=flow,
         loading=(np.abs(flow).max(0) / source.rate)[source.rate < np.inf],
     )
 
 
-def _posed(source: Source, moment: Moment) -> dict[str, object]:
+def _posed(source: Source, moment: Moment) -> dict[str, Any]:
     """The case at a moment: P, Q and shunt of a bus times its load over the source's, and what units give."""
     bus, gen, branch = source.case.bus.array(13), source.case.gen.array(10), source.case.branch.array(13)
     live = source.kept.bus

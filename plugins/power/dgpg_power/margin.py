@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from dgpg.domain import random
 from dgpg.errors import DataError
-from dgpg_power.ac import Moment, Source, read_source, solve
+from dgpg_power.ac import Moment, Source, read_source, solve_all
 from dgpg_power.dynamics import losses
 from dgpg_power.grid import make_grid
 from dgpg_power.load import Tape, draw, tape
@@ -73,7 +73,7 @@ def _days(system: System) -> Tape:
 def _lacking(source: Source, system: System, tight: System, days: Tape) -> FloatArray:
     """MW by which limits of `system` are too wide in sampled moments dispatched within those of `tight`, `[L]`."""
     load, output, flow = _dispatched(tight, days)
-    found = [solve(source, Moment(*moment, -1)) for moment in zip(load, output, strict=True)]
+    found = solve_all(source, [Moment(*moment, -1) for moment in zip(load, output, strict=True)])
     good = np.array([one is not None for one in found])
     if not good.any():
         raise DataError(

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from dgpg.domain import Policy, random
-from dgpg_power.ac import Moment, Solved, read_source, solve
+from dgpg_power.ac import Moment, Solved, read_source, solve_all
 from dgpg_power.config import Config
 from dgpg_power.env import TOLERANCE, PowerEnv
 from dgpg_power.instance import build
@@ -29,8 +29,8 @@ def judge(config: Config, policies: Mapping[str, Policy], episodes: int, seed: i
     source = read_source(config, build(config).network)
     rows = []
     for name, policy in policies.items():
-        moments = list(itertools.islice(play(config, policy, episodes, seed), STEPS))
-        rows.append({"name": name, **summary([solve(source, moment) for moment in moments])})
+        moments = itertools.islice(play(config, policy, episodes, seed), STEPS)
+        rows.append({"name": name, **summary(solve_all(source, moments))})
     return rows
 
 

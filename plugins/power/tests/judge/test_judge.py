@@ -77,6 +77,15 @@ def test_a_divergence_is_counted_and_left_out_of_the_means(capsys: pytest.Captur
     assert capsys.readouterr().out == ""
 
 
+def test_moments_one_after_the_other_come_out_as_each_by_itself() -> None:
+    source = source_of(CASE9)
+    moments = [moment(CASE9, level) for level in (1.0, 50.0, 0.9, 1.1)]
+    for one, alone in zip(ac.solve_all(source, moments), [ac.solve(source, each) for each in moments], strict=True):
+        assert (one is None) == (alone is None)
+        if one is not None and alone is not None:
+            np.testing.assert_allclose(one.flow, alone.flow, atol=1e-4)  # 1e-8 per unit, Newton's last step
+
+
 def test_dc_and_ac_flows_agree_on_a_lightly_loaded_lossless_grid() -> None:
     source = source_of(CASE9)
     rows = np.array(source.case.branch.rows)
