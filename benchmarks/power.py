@@ -4,8 +4,9 @@
     python benchmarks/power.py --networks case24-tight --algorithms dg-pg mappo ippo ippo-local
 
 Gap: cost of the greedy policy over that of the row `dc-opf` on the same demand, less one. ">1 %": share of steps with a
-line more than 1 % over its limit. `--exact` leaves out losses, forecast errors and outages. A network is the name of a
-PGLib file under DGPG_DATA (power/pglib) without its prefix, or any that the domain knows.
+line more than 1 % over its limit. The row `forecast-opf` dispatches the forecast of all loads at least cost. `--exact`
+leaves out losses, forecast errors and outages. A network is the name of a PGLib file under DGPG_DATA (power/pglib)
+without its prefix, or any that the domain knows.
 """
 
 from __future__ import annotations
@@ -22,12 +23,17 @@ import numpy as np
 import torch
 from common import ARRIVALS, TUNING_ARRIVALS, emit, excess, follow
 from publishing import published
+from torch import Tensor
 
-from dgpg.domain import Policy, SupportsOwnConfig, merge
+from dgpg.domain import Context, Policy, SupportsOwnConfig, merge
 from dgpg.measuring import Played, play
 from dgpg.runs import launch
 from dgpg.runs.overrides import parse_overrides
 from dgpg.runs.trained import evaluated_in
+from dgpg_power.baselines import Rule
+from dgpg_power.grid import Grid, Grids
+from dgpg_power.instance import build
+from dgpg_power.programs import opf
 
 EXACT = {"mismatch": {"losses": False, "forecast_error": 0.0, "outages": 0.0}}
 EPISODES = 48
@@ -46,10 +52,17 @@ def over(found: Played) -> float:
     return float(found.measures["overload_share"].mean())
 
 
+def forecast_optimum(grid: Grid, context: Context) -> Tensor:
+    """DC optimal power flow of what the model is told: where guidance by `power.cost` leads, if units knew it all."""
+    load, demand, low, high = (context[name] for name in ("load", "demand", "low", "high"))
+    return opf.optimum(grid, load, demand, low, high, None, opf.PRICED).output
+
+
 def rules(plan: launch.Plan, config: Any, arrivals: int = ARRIVALS) -> dict[str, Played]:
     """Every rule and the optimum, by name."""
     found = {}
-    for rule in plan.domain.baselines(config):  # type: ignore[attr-defined]
+    told = Rule("forecast-opf", "more", Grids(build(config)), forecast_optimum)
+    for rule in (*plan.domain.baselines(config), told):  # type: ignore[attr-defined]
         own = rule.config if isinstance(rule, SupportsOwnConfig) else config
         name = "optimum" if rule.name == "dc-opf" else rule.name
         found[name] = play(plan.domain, own, rule, EPISODES, arrivals, CPU)
