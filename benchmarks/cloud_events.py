@@ -21,6 +21,7 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
 
+import numpy as np
 import torch
 from common import emit
 from publishing import published
@@ -34,13 +35,18 @@ from dgpg_cloud.measures import waits
 
 DATA = Path(os.environ.get("DGPG_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")) / "cloud"
 CATALOGUE = "ec2/ec2_catalogue_us-east-1_2026-07-20.csv"
+NODES = "alibaba_gpu2023/openb_node_list_all_node.csv"
+ALIBABA = ("alibaba", "alibaba-cpu250", "alibaba-gpuspec33")
+"""Lists of one cluster: as recorded, with more jobs without GPU, with more that ask for a model of GPU."""
 TRACES = {
-    "alibaba": ("alibaba_gpu2023/openb_pod_list_default.csv", "alibaba_gpu2023/openb_node_list_all_node.csv"),
+    "alibaba": ("alibaba_gpu2023/openb_pod_list_default.csv", NODES),
+    "alibaba-cpu250": ("alibaba_gpu2023/openb_pod_list_cpu250.csv", NODES),
+    "alibaba-gpuspec33": ("alibaba_gpu2023/openb_pod_list_gpuspec33.csv", NODES),
     "kth": ("kth_sp2_1996/KTH-SP2-1996-2.1-cln.swf.gz", CATALOGUE),
     "azure": ("azure2017_vm/v1.dev.txt", CATALOGUE),
 }
 """Trace and machines, below the folder of the data."""
-PART = {"alibaba": (0.0, 0.4), "kth": (0.0, 0.25), "azure": (0.0, 0.03)}
+PART = {**dict.fromkeys(ALIBABA, (0.0, 0.4)), "kth": (0.0, 0.25), "azure": (0.0, 0.02)}
 """What is played of each: some thousand jobs."""
 QUIET_S = 9_800_000
 
@@ -168,15 +174,15 @@ def azure(path: Path) -> list[Job]:
     return jobs
 
 
-READ = {"alibaba": alibaba, "kth": kth, "azure": azure}
+READ = {**dict.fromkeys(ALIBABA, alibaba), "kth": kth, "azure": azure}
 
 
 def path_of(data: Path, name: str) -> Path:
-    """The trace; of Alibaba's, which has hardly a pod in its first hundred days, a copy of what came then."""
+    """The trace; of Alibaba's, which have hardly a pod in their first hundred days, a copy of what came then."""
     path = data / TRACES[name][0]
-    if name != "alibaba":
+    if name not in ALIBABA:
         return path
-    copy = Path(gettempdir()) / "dgpg-openb_pod_list_late.csv"
+    copy = Path(gettempdir()) / f"dgpg-late-{path.name}"
     header, *rows = path.read_text().splitlines()
     column = header.split(",").index("creation_time")
     copy.write_text("\n".join([header, *(row for row in rows if float(row.split(",")[column]) > QUIET_S), ""]))
@@ -190,30 +196,36 @@ def settings(data: Path, name: str, machines: int, load: float, seed: int, **wor
     values = {
         "num_agents": machines, "horizon": 2, "everywhere": True, "seed": seed,
         "machines": {"file": table, "queue_places": 4096},
-        "workload": {"trace": trace, "load": load, "start": start, "end": end, **workload},
+        "workload": {"trace": trace, "load": load, "start": start, "end": end, "bad_rows": "skip", **workload},
     }  # fmt: skip
     return validate(Config, values, "")
+
+
+def machines_of(data: Path, name: str, instance: Instance) -> list[Machine]:
+    """The instance's machines, empty."""
+    models = [""] * len(instance.capacity)
+    if name in ALIBABA:
+        with (data / TRACES[name][1]).open() as file:
+            rows = list(csv.DictReader(file))
+        models = [rows[i]["model"] for i in instance.rows]
+    units, slots = (1000, 1024, 1000), instance.config.run_slots
+    return [
+        Machine((*(c / u for c, u in zip(row, units, strict=False)), 0.0)[:3], speed / 1000, slots, model)
+        for row, speed, model in zip(instance.capacity.tolist(), instance.speed_permille.tolist(), models, strict=True)
+    ]
 
 
 def judged(data: Path, name: str, instance: Instance) -> tuple[list[Job], float]:
     """The part of the trace, played event by event on the instance's machines; and when it ends."""
     assert instance.replay is not None
-    jobs = sorted(READ[name](path_of(data, name)), key=lambda job: job.submit)
+    machines = machines_of(data, name, instance)
+    jobs = [job for job in READ[name](path_of(data, name)) if any(machine.able(job) for machine in machines)]
+    jobs.sort(key=lambda job: job.submit)
     first, last = (int(len(jobs) * share) for share in PART[name])
     jobs = jobs[first:last]
     start = jobs[0].submit
     for job in jobs:
         job.submit = (job.submit - start) / instance.replay.pace
-    models = [""] * len(instance.capacity)
-    if name == "alibaba":
-        with (data / TRACES[name][1]).open() as file:
-            rows = list(csv.DictReader(file))
-        models = [rows[i]["model"] for i in instance.rows]
-    units, slots = (1000, 1024, 1000), instance.config.run_slots
-    machines = [
-        Machine((*(c / u for c, u in zip(row, units, strict=False)), 0.0)[:3], speed / 1000, slots, model)
-        for row, speed, model in zip(instance.capacity.tolist(), instance.speed_permille.tolist(), models, strict=True)
-    ]
     end = jobs[-1].submit
     simulate(jobs, machines, end)
     return jobs, end
@@ -232,26 +244,37 @@ def played(config: Config) -> float:
     return float(wait[torch.arange(wait.shape[1]) < arrived.unsqueeze(-1)].nanmean())
 
 
-def mean_waits(data: Path, name: str, machines: int, load: float, step_s: float, seed: int) -> tuple[float, float]:
-    """Seconds that jobs wait on average who come in the first nine tenths, by events and in steps."""
+def mean_waits(
+    data: Path, name: str, machines: int, load: float, step_s: float | None, seed: int
+) -> tuple[float, float, float]:
+    """Seconds that jobs wait on average who come in the first nine tenths, by events and in steps; and of a step.
+
+    Without `step_s` it is the step that the domain chooses.
+    """
     own = build(settings(data, name, machines, load, seed, step=step_s))
     assert own.replay is not None
+    step_s = own.replay.step_s
     config = settings(data, name, machines, load, seed, step=step_s, pace=own.replay.pace)
     config = config.model_copy(update={"horizon": int(own.replay.arrival[-1]) - 1})
     jobs, end = judged(data, name, build(config))
     early = [job for job in jobs if job.submit < 0.9 * end]
     by_events = sum(end - job.submit if job.wait is None else job.wait for job in early) / len(early)
-    return by_events, played(config) * step_s
+    return by_events, played(config) * step_s, step_s
 
 
-def compare(data: Path, name: str, machines: int, load: float, step_s: float, seeds: int) -> dict[str, Any]:
-    """Means over samples of machines: one wait behind a job of weeks changes all that follow, in either."""
-    found = [mean_waits(data, name, machines, load, step_s, seed) for seed in range(seeds)]
-    by_events, in_steps = (sum(x) / seeds for x in zip(*found, strict=True))
-    ratios = sorted(two / one for one, two in found)
+def compare(data: Path, name: str, machines: int, load: float, step_s: float | None, seeds: int) -> dict[str, Any]:
+    """Means over samples of machines: one wait behind a job of weeks changes all that follow, in either.
+
+    The interval of their ratio is a bootstrap over samples.
+    """
+    found = np.array([mean_waits(data, name, machines, load, step_s, seed) for seed in range(seeds)])
+    by_events, in_steps, steps_s = found.mean(0)
+    drawn = found[np.random.default_rng(0).integers(seeds, size=(2000, seeds))].mean(1)
+    low, high = np.percentile(drawn[:, 1] / drawn[:, 0], (2.5, 97.5))
     return {
-        "trace": name, "machines": machines, "load": load, "step_s": step_s, "samples": seeds, "by_events_s": by_events,
-        "in_steps_s": in_steps, "ratio": in_steps / by_events, "ratio_from": ratios[0], "ratio_to": ratios[-1],
+        "trace": name, "machines": machines, "load": load, "samples": seeds, "step_s": float(steps_s),
+        "by events, s": float(by_events), "in steps, s": float(in_steps),
+        "steps / events": {"mean": float(in_steps / by_events), "low": float(low), "high": float(high)},
     }  # fmt: skip
 
 
@@ -263,7 +286,7 @@ def main() -> None:
     parser.add_argument("--machines", type=int, default=40)
     parser.add_argument("--load", type=float, default=0.8)
     parser.add_argument("--seeds", type=int, default=8, help="samples of machines")
-    parser.add_argument("--steps", nargs="+", type=float, default=[60.0], help="seconds")
+    parser.add_argument("--steps", nargs="+", type=float, default=[None], help="seconds; by default as chosen")
     args = parser.parse_args()
     for name in args.traces:
         for step_s in args.steps:

@@ -307,8 +307,9 @@ class SupportsFigures(Protocol):
     def figures(self, config: Any, policies: Mapping[str, Policy], folder: Path, seed: int) -> Sequence[Path]:
         """Files drawn into `folder`, on the CPU, of the trained policy (the first) and the domain's rules.
 
-        Episodes are the first of those that `dgpg.measuring.play` draws from `seed`. matplotlib is installed when this
-        is called: import it within. `dgpg.showing.blank` and `save` give a figure and reproducible SVG.
+        An evaluation hands on the policy before its training too, as `untrained`. Episodes are the first of those
+        that `dgpg.measuring.play` draws from `seed`. matplotlib is installed when this is called: import it within.
+        `dgpg.showing.blank` and `save` give a figure and reproducible SVG.
         """
         ...
 

@@ -41,6 +41,8 @@ Watch: TypeAlias = Callable[[str, float], None]
 """Is told what is being measured, and what part of the whole is done."""
 BATCH = 16
 """Episodes run together; results do not depend on it."""
+UNTRAINED = "untrained"
+"""Name of the policy before its training, in tables and for those who draw figures."""
 
 
 @dataclass(frozen=True)
@@ -216,7 +218,7 @@ def contestants(trained: Trained) -> list[Contestant]:
     """The policy as it was trained, which the others are held against; itself greedy and untrained; every rule."""
     count = trained.team.rounds.count if trained.team.rounds is not None else 0
     found = networks(trained.run.algorithm, "policy", trained.team, trained.config)
-    found += networks("untrained", "untrained", trained.untrained, trained.config)
+    found += networks(UNTRAINED, "untrained", trained.untrained, trained.config)
     found += rules(trained.domain, trained.config, trained.model, trained.device, count)
     mapping = on_device(trained.domain.agent_mapping(trained.config), trained.device)
     if trained.value is not None and isinstance(mapping, AgentMapping):
@@ -263,6 +265,11 @@ def policies(trained: Trained) -> dict[str, Policy]:
         if not isinstance(rule, SupportsOwnConfig):  # a variant of the instance is another system
             found[rule.name] = rule
     return found
+
+
+def drawn(trained: Trained) -> dict[str, Policy]:
+    """What figures are of: `policies`, and last the untrained self of the trained policy."""
+    return {**policies(trained), UNTRAINED: NetworkPolicy(_on_cpu(trained.untrained), "greedy")}
 
 
 def judge_run(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dgpg.domain import Policy, SupportsFigures, validate
 from dgpg.errors import ConfigError, DgpgError, RunError
 from dgpg.measuring import Row
-from dgpg.measuring.evaluate import policies
+from dgpg.measuring.evaluate import drawn
 from dgpg.runs import RunFolder, Trained
 from dgpg.runs.atomic import write_atomic
 from dgpg.runs.differences import differences
@@ -51,7 +51,7 @@ def draw(
     domain = trained.domain
     if isinstance(domain, SupportsFigures):
         what = f"no figures of domain {trained.run.domain}"
-        own, why = _tried(what, lambda: domain.figures(trained.config, policies(trained), folder, seed))
+        own, why = _tried(what, lambda: domain.figures(trained.config, drawn(trained), folder, seed))
         paths, notes = [*paths, *own], [*notes, *why]
     return paths, notes
 

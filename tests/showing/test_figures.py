@@ -127,7 +127,7 @@ def test_a_domain_draws_its_policies_with_the_trained_one_first(
     assert json.loads(capsys.readouterr().out)["figures"] == paths
     (names, seed), again = drawing.calls
     assert (names, seed) == again and seed == 7
-    assert names[0] == "dg-pg" and {"random", "join-shortest-queue"} <= set(names)
+    assert names[0] == "dg-pg" and names[-1] == "untrained" and {"random", "join-shortest-queue"} <= set(names)
 
 
 @pytest.mark.parametrize(

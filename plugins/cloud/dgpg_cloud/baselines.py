@@ -169,7 +169,7 @@ class Sequential:
         context = {name: value.clone() for name, value in decision.context.items()}
         mask, plant = decision.observation.mask, make(self.instance, noise.device)
         actions = torch.zeros(mask.shape[:2], dtype=torch.int64, device=mask.device)
-        for n in range(mask.shape[1]):
+        for n in mask.any(-1).any(0).nonzero().flatten().tolist():  # the others have nothing to place
             own = {
                 **context,
                 "demand": decision.context["demand"][:, n : n + 1],

@@ -1,7 +1,7 @@
 """The step and the pace of a trace's replay.
 
-Run times are the trace's, rounded up to whole steps. What is scaled, so that the load is what was asked for, is how
-fast jobs come: every time between two arrivals, by one factor.
+Run times are the trace's: a job leaves in the step in which it would. What is scaled, so that the load is what was
+asked for, is how fast jobs come: every time between two arrivals, by one factor.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 
 from dgpg.errors import ConfigError, DataError
 from dgpg_cloud.config import Config
-from dgpg_cloud.replay import Fleet, Replay, in_use, lay, work
+from dgpg_cloud.replay import Fleet, Replay, in_use, lay, whole_steps, work
 from dgpg_cloud.workload import CLOSE, FloatArray, Pool
 
 ROUNDING = 0.05
-"""Work that rounding run times up may add, as a share: the step is chosen so."""
+"""Work that rounding run times up would add, as a share: a step that is short against them is chosen by it."""
 WINDOWS = 32
 """Episodes that do not overlap which the step leaves room for: as many as an evaluation plays by default."""
 USUAL = 0.99
@@ -95,19 +95,24 @@ def _chosen_step(config: Config, pool: Pool, fleet: Fleet) -> float:
 
     pace = config.workload.pace or fit_pace(config, pool, fleet, laid)
     step_s = _round_down(min(coarsest, longest / pace))
-    while work(pool, fleet, step_s).max() >= 1 + ROUNDING:  # run times in whole steps may not be so in shorter ones
+    while rounded_up(pool, fleet, step_s) >= 1 + ROUNDING:  # run times in whole steps may not be so in shorter ones
         step_s = _round_down(0.97 * step_s)
     return step_s
 
 
 def coarsest_step(pool: Pool, fleet: Fleet) -> float:
-    """Seconds: a step about as long as rounding may add ROUNDING to the work of a resource, and adds less."""
+    """Seconds: about the longest step with which rounding up adds less than ROUNDING to the work of each resource."""
     low, high = float(pool.duration.min()) / 1000, 2 * float(pool.duration.max())
     low = max(low, float(pool.duration.max()) / FINEST)
     for _ in range(25):
         middle = (low * high) ** 0.5
-        low, high = (middle, high) if work(pool, fleet, middle).max() < 1 + ROUNDING else (low, middle)
+        low, high = (middle, high) if rounded_up(pool, fleet, middle) < 1 + ROUNDING else (low, middle)
     return low
+
+
+def rounded_up(pool: Pool, fleet: Fleet, step_s: float) -> float:
+    """Work over that of the trace if run times were rounded up to steps, of the resource with the most."""
+    return float(work(pool, fleet, whole_steps(pool.duration, step_s), step_s).max())
 
 
 def longest_interval(config: Config, pool: Pool) -> float:

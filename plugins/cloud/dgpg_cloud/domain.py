@@ -49,7 +49,7 @@ class CloudDomain:
     def figures(
         self, config: settings.Config, policies: Mapping[str, Policy], folder: Path, seed: int
     ) -> Sequence[Path]:
-        """Use, waits, machines and jobs, of the first policy, the best rule and a random choice."""
+        """Use, waits, machines and jobs, of the first policy, the best rule and the untrained policy."""
         from dgpg_cloud.figures import draw  # dgpg.showing stands above all that training needs
 
         return draw(config, policies, folder, seed)

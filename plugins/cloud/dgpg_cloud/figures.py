@@ -1,4 +1,4 @@
-"""Figures of a policy beside the best rule of the same information and a random choice: use, waits, machines, jobs."""
+"""Figures of a policy beside the best rule of its information and its untrained self: use, waits, machines, jobs."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from dgpg.showing import COLOURS, blank, save
 from dgpg_cloud.config import Config
 from dgpg_cloud.instance import Instance, build
 from dgpg_cloud.recording import Recording, record
-from dgpg_cloud.replay import profile, whole_steps
+from dgpg_cloud.replay import profile
 from dgpg_cloud.workload import FloatArray
 
 EPISODES = 8
 """Episodes that figures are of; single runs of jobs are those of the first."""
 NAMES = ("vCPU", "memory", "GPU")
-RANDOM = "random"
+UNTRAINED = "untrained"
+"""The policy before its training, as an evaluation names it."""
 PATIENCE = (50, 95, 99)
 """Percentiles that are marked in the distribution of waits."""
 LANES = 6
@@ -39,26 +40,24 @@ def draw(config: Config, policies: Mapping[str, Policy], folder: Path, seed: int
     Raises:
         ConfigError: `policies` has nothing beside the policy to draw.
     """
-    name, *rules = policies
+    name, *others = policies
+    rules = [other for other in others if other != UNTRAINED]
     if not rules:
         raise ConfigError(f"policies = [{name!r}]: expected rules beside it: take them from domain.baselines(config)")
-    instance, first = build(config), record(config, policies[name], EPISODES, seed)
-    others = {rule: record(config, policies[rule], EPISODES, seed) for rule in rules}
-    best = min(others, key=lambda rule: float(others[rule].cost.mean()))
-    shown = {name: first, best: others[best]}
-    if RANDOM in others:
-        shown[RANDOM] = others[RANDOM]
+    instance, played = build(config), {key: record(config, policies[key], EPISODES, seed) for key in policies}
+    best = min(rules, key=lambda rule: float(played[rule].cost.mean()))
+    shown = {key: played[key] for key in (name, best, UNTRAINED) if key in played}
     drawn = [
         use(folder / "use.svg", instance, shown),
         waiting(folder / "waiting.svg", instance, shown),
         types(folder / "types.svg", instance, shown),
-        machines(folder / "machines.svg", instance, name, first),
+        machines(folder / "machines.svg", instance, name, played[name]),
     ]
     return drawn if instance.replay is None else [*drawn, durations(folder / "durations.svg", instance)]
 
 
 def _styles(shown: Mapping[str, Recording]) -> dict[str, dict[str, Any]]:
-    """Colour and label of each: the policy, the best rule, and a random choice: an untrained policy is near to it."""
+    """Colour and label of each: the policy, the best rule, and the policy before its training."""
     colours = (COLOURS["policy"], COLOURS["baseline"], COLOURS["untrained"])
     return {name: {"color": colour, "label": name} for name, colour in zip(shown, colours, strict=False)}
 
@@ -155,7 +154,7 @@ def durations(path: Path, instance: Instance) -> Path:
     played, pool = instance.replay, instance.pool
     assert played is not None  # synthetic jobs have no trace to be held against
     seconds = pool.duration[pool.first :]
-    steps = whole_steps(seconds, played.step_s) * played.step_s
+    steps = played.base_steps[pool.first :] * played.step_s
     vcpu = pool.demand[pool.first :, 0]
     figure, panels = blank(10, 3.4, columns=2, sharey=True)
     told = ((seconds, "black", "trace"), (steps, COLOURS["policy"], f"steps of {played.step_s:g} s"))

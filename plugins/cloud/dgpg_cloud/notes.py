@@ -24,7 +24,8 @@ def replay_notes(config: Config, pool: Pool, played: Replay, fleet: Fleet) -> li
     Raises:
         ConfigError: the work in whole steps is not that of the trace.
     """
-    kept, horizon, start = work(pool, fleet, played.step_s), config.horizon, config.workload.start
+    kept = work(pool, fleet, played.base_steps, played.step_s)
+    horizon, start = config.horizon, config.workload.start
     _refuse_other_work(config, played, kept)
     used = slice(pool.first, None)
     hours = pool.demand[used].T @ pool.duration[used]
@@ -39,8 +40,8 @@ def replay_notes(config: Config, pool: Pool, played: Replay, fleet: Fleet) -> li
     windows, length = len(played.apart(horizon)), horizon * played.step_s / 3600
     return [
         f"{jobs:,} jobs{part}: {told}",
-        f"one step is {played.step_s:g} s, mean run {played.base_steps[used].mean():.2f} steps; run times are those of "
-        f"the trace, rounded up",
+        f"one step is {played.step_s:g} s, mean run {played.base_steps[used].mean():.2f} steps; jobs leave in the "
+        "step in which they would, and a mean wait is right to about a step",
         f"jobs come {played.pace:.3g} times as fast as they did, on {config.machine_count} machines",
         _load(played, pool, fleet, horizon, config.workload.load),
         f"an episode is {config.horizon} steps, {length:.3g} h; {windows} of them do not overlap and hold "
@@ -74,7 +75,7 @@ def _refuse_other_work(config: Config, played: Replay, kept: FloatArray) -> None
     if config.workload.work == "any" or abs(kept[worst] - 1) <= TOLERANCE:
         return
     raise ConfigError(
-        f"workload.step = {played.step_s:g}: run times rounded up to steps of it bring {kept[worst]:.2f} times the "
-        f"{RESOURCES[worst]} work of {config.workload.trace}, expected within {100 * TOLERANCE:.0f} %: lower "
-        "workload.step or leave it out, or go on all the same with workload.work=any"
+        f"workload.step = {played.step_s:g}: jobs that are shorter than it take one, which brings "
+        f"{kept[worst]:.2f} times the {RESOURCES[worst]} work of {config.workload.trace}, expected within "
+        f"{100 * TOLERANCE:.0f} %: lower workload.step or leave it out, or go on all the same with workload.work=any"
     )

@@ -48,7 +48,7 @@ class Replay:
     pace: float
     """How many times as fast jobs come as they did."""
     base_steps: IntArray
-    """Whole steps of each row at speed 1, `[J]`."""
+    """Steps that each row runs at speed 1, from the one in which it comes to that in which it leaves, `[J]`."""
     arrival: IntArray
     """Step in which each row comes, from the start of the used part; negative before it, `[J]`, ascending."""
     starts: IntArray
@@ -67,13 +67,34 @@ def whole_steps(duration_s: FloatArray, step_s: float) -> IntArray:
     return np.maximum(np.ceil(duration_s / step_s * (1 - 1e-12)), 1).astype(np.int64)
 
 
-def work(pool: Pool, fleet: Fleet, step_s: float) -> FloatArray:
-    """Work of the used rows on these machines in steps of `step_s` over that of the trace, by resource, `[R]`."""
+def steps_to_leave(scaled: FloatArray, duration: FloatArray) -> IntArray:
+    """Steps from the one in which a job comes to that in which it leaves, at least one.
+
+    With what it would run rounded up instead, a job holds its place half a step too long on average: its start is moved
+    to the beginning of a step and its end to the end of one.
+
+    Args:
+        scaled: when jobs come, steps `[J]`.
+        duration: what they run, steps `[J]`.
+    """
+    inside = scaled - np.floor(scaled)
+    return np.maximum(np.floor((inside + duration) * (1 + 1e-12)), 1).astype(np.int64)
+
+
+def work(pool: Pool, fleet: Fleet, base: IntArray, step_s: float) -> FloatArray:
+    """Work of the used rows on these machines over that of the trace, by resource, `[R]`.
+
+    Args:
+        pool: the trace.
+        fleet: the machines.
+        base: steps of each row at speed 1, `[J]`.
+        step_s: seconds of a step.
+    """
     demand, duration = pool.demand[pool.first :], pool.duration[pool.first :]
-    base, asked = whole_steps(duration, step_s), demand.T @ duration
+    asked = demand.T @ duration
     played, exact = np.zeros(len(asked)), np.zeros(len(asked))
     for permille, share in zip(fleet.permille, fleet.share[:, :-1], strict=True):
-        played += share * (demand.T @ steps_on(base, permille)) * step_s
+        played += share * (demand.T @ steps_on(base[pool.first :], permille)) * step_s
         exact += share * asked * 1000 / permille
     return np.divide(played, exact, out=np.ones(len(asked)), where=exact > 0)
 
@@ -128,4 +149,5 @@ def lay(pool: Pool, horizon: int, step_s: float, pace: float) -> Replay | None:
     came = np.bincount(arrival[pool.first :], minlength=possible + horizon + 1).cumsum()
     count = came[horizon : horizon + possible] - np.concatenate([[0], came[: possible - 1]])
     starts = np.flatnonzero(count >= max(SPARSE * (count * count).sum() / max(count.sum(), 1), 1))
-    return Replay(step_s, pace, whole_steps(pool.duration, step_s), arrival, starts) if len(starts) else None
+    base = steps_to_leave(scaled, pool.duration / step_s)
+    return Replay(step_s, pace, base, arrival, starts) if len(starts) else None

@@ -9,6 +9,7 @@ import pytest
 from dgpg.domain import Policy, SupportsFigures
 from dgpg.errors import ConfigError
 from dgpg.measuring import play
+from dgpg_cloud import figures
 from dgpg_cloud.baselines import baselines
 from dgpg_cloud.config import Config
 from dgpg_cloud.domain import domain
@@ -68,6 +69,21 @@ def test_the_domain_draws_valid_svg_the_same_bytes_each_time(tmp_path: Path, tra
     for one, two in zip(*made, strict=True):
         assert one.read_bytes() == two.read_bytes() and len(one.read_bytes()) < 2**18
         assert ET.fromstring(one.read_text()).tag.endswith("svg")
+
+
+@pytest.mark.parametrize("trace", [False, True])
+def test_the_best_rule_and_the_untrained_policy_stand_beside_it(
+    tmp_path: Path, trace: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The untrained policy is no rule: it is shown, and never as the best one."""
+    pytest.importorskip("matplotlib", reason="figures need the extra figures")
+    settings, shown = config(tmp_path if trace else None), list[list[str]]()
+    known = rules(settings)
+    monkeypatch.setattr(figures, "use", lambda path, instance, played: shown.append(list(played)) or path)
+    best = min(known, key=lambda name: float(record(settings, known[name], figures.EPISODES, 1).cost.mean()))
+    among = {"dg-pg": known["random"], **known, figures.UNTRAINED: known[best]}
+    domain.figures(settings, among, tmp_path, 1)
+    assert shown == [["dg-pg", best, "untrained"]]
 
 
 def test_a_policy_alone_has_nothing_beside_it(tmp_path: Path) -> None:
