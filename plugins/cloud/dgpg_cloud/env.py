@@ -14,7 +14,7 @@ from dgpg.domain import Context, Decision, Step, random
 from dgpg_cloud import dynamics
 from dgpg_cloud.arrivals import Tape, draw, tape
 from dgpg_cloud.instance import Instance
-from dgpg_cloud.measures import of_step, of_waits, waits
+from dgpg_cloud.measures import NOT_STARTED, not_started, of_step, of_waits, waits
 from dgpg_cloud.observation import choice_mask, decide, make_context, near, sizes
 from dgpg_cloud.plant import Plant, make
 from dgpg_cloud.reward import bill, machine_cost
@@ -39,7 +39,7 @@ class CloudEnv:
         )
         self.streams = random.Streams(seed, num_envs)
         self.starts = first_starts(instance, num_envs, seed)
-        self.wait_names = tuple(of_waits(torch.full((1, 1), torch.nan), 0.0, instance.unit))
+        self.wait_names = (*of_waits(torch.full((1, 1), torch.nan), 0.0, instance.unit), NOT_STARTED)
         agents, choices = self.num_agents, instance.config.candidate_count
         agent, choice, central = sizes(instance.capacity.shape[1])
         self.observation_space = spaces.Dict(
@@ -139,6 +139,7 @@ class CloudEnv:
         if over:
             wait = waits(self.cluster, self.tape, self.t)
             told = of_waits(wait, self.instance.wait_limit, self.instance.unit)
+            told[NOT_STARTED] = not_started(self.cluster, wait)
             return {name: self.horizon * x for name, x in told.items()}
         none = torch.zeros(self.num_envs, device=self.device)
         return dict.fromkeys(self.wait_names, none)

@@ -11,6 +11,8 @@ from dgpg_cloud.plant import Plant
 
 USED = ("use_vcpu", "use_memory", "use_gpu")
 QUANTILES = (0.5, 0.95, 0.99)
+NOT_STARTED = "not_started"
+"""Of the jobs that come in an episode; what they will hold is charged to nobody in it."""
 
 
 def of_step(
@@ -70,3 +72,10 @@ def of_waits(wait: Tensor, limit: float, unit: tuple[str, float]) -> dict[str, T
     named = {f"wait_p{100 * q:.0f}_{name}": x for q, x in zip(QUANTILES, spread, strict=True)}
     found = {f"wait_mean_{name}": wait.nanmean(-1), **named, "wait_over_limit": late}
     return {key: x.nan_to_num(0.0) for key, x in found.items()}
+
+
+def not_started(cluster: Cluster, wait: Tensor) -> Tensor:
+    """Share of the jobs with a wait, `[B, J]`, that have not started, `[B]`; 0 where no job came."""
+    came = ~wait.isnan()
+    waiting = came & (cluster.start.view_as(wait) < 0)
+    return waiting.sum(-1) / came.sum(-1).clamp(min=1)

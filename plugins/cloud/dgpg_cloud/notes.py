@@ -14,6 +14,10 @@ UNITS = (("vCPU", 3_600_000), ("GiB", 3600 * 1024), ("GPU", 3_600_000))
 """Names of resources, and whole units of a pool times seconds that make one of them for an hour."""
 FAR = 0.02
 """Share by which a load may be off before that is told."""
+OUTLASTING = (
+    "a job runs longer on average than an episode lasts: one that starts later is charged fewer hours in it. Hold "
+    "costs against waits and not_started, or evaluate longer episodes (horizon)"
+)
 TOLERANCE = 0.1
 """Share by which simulated work may differ from the trace's before a run is refused."""
 
@@ -38,14 +42,16 @@ def replay_notes(config: Config, pool: Pool, played: Replay, fleet: Fleet) -> li
         "" if start == 0 and config.workload.end == 1 else f", from {start:g} to {config.workload.end:g} of the trace"
     )
     windows, length = len(played.apart(horizon)), horizon * played.step_s / 3600
+    mean = float(played.base_steps[used].mean())
     return [
         f"{jobs:,} jobs{part}: {told}",
-        f"one step is {played.step_s:g} s, mean run {played.base_steps[used].mean():.2f} steps; jobs leave in the "
+        f"one step is {played.step_s:g} s, mean run {mean:.2f} steps; jobs leave in the "
         "step in which they would, and a mean wait is right to about a step",
         f"jobs come {played.pace:.3g} times as fast as they did, on {config.machine_count} machines",
         _load(played, pool, fleet, horizon, config.workload.load),
         f"an episode is {config.horizon} steps, {length:.3g} h; {windows} of them do not overlap and hold "
         f"{100 * _shown(played, pool, horizon):.1f} % of the jobs",
+        *([OUTLASTING] if mean > horizon else []),
     ]
 
 

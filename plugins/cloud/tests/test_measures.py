@@ -11,7 +11,7 @@ from dgpg_cloud.baselines import baselines
 from dgpg_cloud.config import Config
 from dgpg_cloud.domain import domain
 from dgpg_cloud.env import CloudEnv
-from dgpg_cloud.measures import of_waits, waits
+from dgpg_cloud.measures import not_started, of_waits, waits
 
 from .made import CPU, SMALL, any_actions, hand_made, seeds, some, with_jobs
 
@@ -37,7 +37,7 @@ def test_an_episode_by_hand() -> None:
     # Four jobs of equal weight, one of which waited a step: their mean over four steps is told, all in the last.
     assert [x["wait_mean_steps"] for x in told[:-1]] == [0, 0, 0]
     assert told[-1]["wait_mean_steps"] / 4 == pytest.approx(0.25)
-    assert told[-1]["wait_p50_steps"] == 0 and told[-1]["wait_over_limit"] == 0
+    assert told[-1]["wait_p50_steps"] == 0 and told[-1]["wait_over_limit"] == 0 == told[-1]["not_started"]
     assert told[-1]["wait_p95_steps"] / 4 == pytest.approx(0.85)  # of 0, 0, 0, 1: 0.15 of the way from the last
     assert next(iter(told[0])) == "wait_mean_steps"  # the one that a table shows
 
@@ -56,7 +56,7 @@ def test_waits_are_what_was_waited_job_by_job(config: Config, seed: int) -> None
     found = waits(cluster, tape, config.horizon).view(2, config.num_agents, -1)
     start = cluster.start.view(2, config.num_agents, -1)
     for b in range(2):
-        own, older = [], 0
+        own, older, late = [], 0, 0
         for n in range(config.num_agents):
             came = np.repeat(np.arange(config.horizon + 1), np.diff(tape.arrived[:, b, n], prepend=0))
             for i, at in enumerate(came):
@@ -66,9 +66,11 @@ def test_waits_are_what_was_waited_job_by_job(config: Config, seed: int) -> None
                     assert found[b, n, i].isnan()
                 elif at < config.horizon:
                     own.append(until - at)
+                    late += bool(start[b, n, i] < 0)
                     assert found[b, n, i] == until - at
         assert int((~found[b].isnan()).sum()) == len(own)
         assert total[b] == sum(own) + older
+        assert not_started(cluster, found.flatten(1))[b].item() == pytest.approx(late / max(len(own), 1))
         if own:
             told = of_waits(found[b].flatten().unsqueeze(0), 3.0, ("s", 2.0))
             assert told["wait_mean_s"].item() == pytest.approx(2 * np.mean(own))

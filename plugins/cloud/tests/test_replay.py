@@ -140,3 +140,11 @@ def test_a_run_says_jobs_work_load_and_clock(recorded: Instance) -> None:
         "do not overlap",
     ):
         assert part in notes
+
+
+def test_jobs_that_outlast_an_episode_are_a_note(tmp_path: Path) -> None:
+    """Whoever lets them wait looks cheap; in longer episodes there is none."""
+    path = trace(tmp_path, list(range(0, 60_000, 30)), [900] * 2000)
+    told = {horizon: "\n".join(build(config_of(tmp_path, path, horizon, step=30)).notes) for horizon in (20, 60)}
+    assert "runs longer on average than an episode lasts" in told[20] and "not_started" in told[20]
+    assert "runs longer" not in told[60]
