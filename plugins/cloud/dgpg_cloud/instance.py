@@ -205,7 +205,7 @@ def _jobs(config: Config, table: MachineTable) -> tuple[Pool, IntArray, list[str
         return pool, np.zeros(len(pool.kind), np.int64), []
     jobs = load_jobs(work.trace, work.memory_per_vcpu * 1024, work.bad_rows, work.units)
     jobs = without_misfits(jobs, table) if work.bad_rows == "skip" else jobs
-    return trace_pool(jobs, work), jobs.line[: int(len(jobs.line) * work.end)], list(jobs.notes)
+    return trace_pool(jobs, work), jobs.line[: jobs.part(0, work.end).stop], list(jobs.notes)
 
 
 def _shapes(pool: Pool) -> tuple[IntArray, IntArray]:
@@ -249,13 +249,11 @@ def _refuse_impossible(
     vcpu, memory, *gpu = shapes[shape[row], :-1]
     models = pool.gpu_models[shapes[shape[row], -1]]
     asks = f"{vcpu / 1000:g} vCPU, {memory / 1024:g} GiB" + (f", {gpu[0] / 1000:g} GPU" if gpu else "")
-    asks += f" of model {' or '.join(models)}" if models else ""
+    asks += f" of model {' or '.join(models)}" if models and gpu else f" on {' or '.join(models)}" if models else ""
     where = f"line {lines[row]} " if config.workload.trace else ""
     asked = [pool.gpu_models[kind] for kind in np.unique(shapes[shape[impossible], -1])]
     foreign = [kind for kind in asked if foreign_models(kind, table)]
-    advice = "Use larger machines (machines.file)"
-    if foreign:
-        advice = f"{models_advice(foreign, table)}. Correct the models"
+    advice = models_advice(foreign, table, bool(gpu)) if foreign else "Use larger machines (machines.file)"
     raise DataError(
         f"{config.workload.trace or 'synthetic jobs'}: {int(impossible.sum())} of {len(shape)} jobs fit on no machine "
         f"of {config.machines.file or 'the built-in EC2 table'}; the first is {where}({asks}). "

@@ -23,7 +23,9 @@ def without_misfits(jobs: JobTable, machines: MachineTable) -> JobTable:
     notes = []
     if foreign.any():
         models = [jobs.gpu_models[i] for i in np.flatnonzero(foreign)]
-        notes.append(_skipped(foreign, jobs, f"of a GPU model that no machine has: {models_advice(models, machines)}"))
+        gpus = bool(jobs.gpu_milli.any())
+        what = "GPU model that no machine has" if gpus else "machine type that no machine is"
+        notes.append(_skipped(foreign, jobs, f"of a {what}: {models_advice(models, machines, gpus)}"))
     if large.any():
         notes.append(_skipped(large, jobs, "that fit on no machine"))
     kept = ~(foreign | large)
@@ -37,8 +39,10 @@ def foreign_models(models: tuple[str, ...], machines: MachineTable) -> bool:
     return bool(models) and not set(models) & set(machines.gpu_model)
 
 
-def models_advice(kinds: Iterable[tuple[str, ...]], machines: MachineTable) -> str:
-    """What these models may have been meant to be."""
+def models_advice(kinds: Iterable[tuple[str, ...]], machines: MachineTable, gpus: bool) -> str:
+    """What these models may have been meant to be: of GPUs where the jobs ask for any, else types of machine."""
+    if not gpus:
+        return "They ask for machine types of their trace: name it in machines.file too"
     known = set(machines.gpu_model) - {""}
     asked = sorted({model for models in kinds for model in models} - known)
     by_case = {model.casefold(): model for model in known}
@@ -48,7 +52,7 @@ def models_advice(kinds: Iterable[tuple[str, ...]], machines: MachineTable) -> s
         else unknown("GPU model", model, known)
         for model in asked[:3]
     ]
-    return "; ".join(names) + (" ..." if len(asked) > 3 else "")
+    return "; ".join(names) + (" ..." if len(asked) > 3 else "") + ". Correct the models"
 
 
 def _hosted(jobs: JobTable, machines: MachineTable) -> NDArray[np.bool_]:

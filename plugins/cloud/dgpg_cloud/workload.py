@@ -67,7 +67,8 @@ def trace_pool(jobs: JobTable, workload: Workload) -> Pool:
     Raises:
         DataError: fewer than two jobs lie in it.
     """
-    first, last = int(len(jobs.line) * workload.start), int(len(jobs.line) * workload.end)
+    used = jobs.part(workload.start, workload.end)
+    first, last = used.start, used.stop
     if last - first < 2:
         raise DataError(f"{jobs.source}: {last - first} jobs between workload.start and workload.end; 2 are needed")
     columns = [jobs.vcpu_milli, jobs.memory_mib]

@@ -17,6 +17,7 @@ from .columns import JobUnits
 from .formats import PLAIN, job_format
 from .kubernetes import is_kubernetes
 from .openb import openb_jobs
+from .packing import is_packing, packing_jobs
 from .parquet import is_parquet, parquet_raw
 from .plain import plain_jobs
 from .screen import BadRows, Raw, csv_raw, screened
@@ -43,8 +44,9 @@ def load_jobs(
 
     Known are a plain table (submit, duration or end, cpu, memory, gpu, gpu_model, count) and the pod list of the
     Alibaba GPU trace (`openb_pod_list*.csv`), both as CSV or Parquet; `sacct -P` of Slurm; `kubectl get pods -o
-    json` of Kubernetes; the Standard Workload Format (`*.swf`, `*.swf.gz`); and slices of the Azure VM trace
-    (`v1.dev.txt`, whose duration partner and maps must lie in the same folder).
+    json` of Kubernetes; the Standard Workload Format (`*.swf`, `*.swf.gz`); slices of the Azure VM trace
+    (`v1.dev.txt`, whose duration partner and maps must lie in the same folder); and the Azure Traces for Packing
+    2020 (SQLite).
 
     Args:
         path: the file.
@@ -59,6 +61,8 @@ def load_jobs(
     if not (math.isfinite(memory_mib_per_vcpu) and memory_mib_per_vcpu > 0):
         raise ConfigError(f"memory_mib_per_vcpu: found {memory_mib_per_vcpu}, expected MiB above 0")
     path = Path(path)
+    if is_packing(path):
+        return packing_jobs(path, bad_rows)
     if is_parquet(path):
         raw, read = _table(parquet_raw(path), memory_mib_per_vcpu, units or JobUnits())
         return screened(raw, read, bad_rows, "workload.bad_rows")

@@ -14,6 +14,7 @@ from .columns import Units
 from .ec2 import EC2_DEFAULT
 from .formats import PLAIN, machine_format
 from .kubernetes import is_kubernetes
+from .packing import is_packing, packing_machines
 from .parquet import is_parquet, parquet_raw
 from .plain import plain_machines
 from .screen import BadRows, Raw, csv_raw, screened
@@ -35,9 +36,9 @@ def load_machines(
     """Load machines from a file, gzip or not; its content tells the format.
 
     Known are a plain table (cpu, memory, gpus, model, price, speed, count), the node list of the Alibaba GPU
-    trace (`openb_node_list*.csv`) and the EC2 catalogue, each as CSV or Parquet, and `kubectl get nodes -o json`
-    of Kubernetes. Columns `price` (USD per hour, 0 allowed) and `speed` (relative) are used wherever a table
-    has them.
+    trace (`openb_node_list*.csv`) and the EC2 catalogue, each as CSV or Parquet; `kubectl get nodes -o json` of
+    Kubernetes; and the machine types of the Azure Traces for Packing 2020 (SQLite). Columns `price` (USD per hour,
+    0 allowed) and `speed` (relative) are used wherever a table has them.
 
     Args:
         path: the file.
@@ -48,6 +49,8 @@ def load_machines(
         DataError: with the file, line and field of the first wrong value, and every fault counted.
     """
     path, units = Path(path), units or Units()
+    if is_packing(path):
+        return packing_machines(path)
     if is_parquet(path):
         return screened(*_table(parquet_raw(path), units), bad_rows, SETTING)
     text = read_text(path)

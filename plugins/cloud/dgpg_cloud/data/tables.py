@@ -73,6 +73,7 @@ class JobTable:
 
     Attributes:
         submit_s: time of submission, seconds from that of the first job; ascending.
+        before: how many of the first jobs came before the recording, and are known because they ran when it began.
         duration_s: run time on a machine of speed 1, seconds, above 0.
         vcpu_milli: processing demand, 1/1000 vCPU, above 0.
         memory_mib: memory demand, MiB.
@@ -92,6 +93,7 @@ class JobTable:
     line: IntArray
     source: str
     notes: tuple[str, ...] = ()
+    before: int = 0
 
     def __post_init__(self) -> None:
         _freeze(self, ("submit_s", "duration_s"), np.float64)
@@ -118,7 +120,13 @@ class JobTable:
             gpu_milli=self.gpu_milli[kept],
             gpu_models=tuple(self.gpu_models[i] for i in kept),
             line=self.line[kept],
+            before=int((kept < self.before).sum()),
         )
+
+    def part(self, start: float, end: float) -> slice:
+        """Return the rows between two shares of what was recorded."""
+        recorded = len(self) - self.before
+        return slice(self.before + int(recorded * start), self.before + int(recorded * end))
 
 
 def ordered_jobs(
@@ -133,10 +141,12 @@ def ordered_jobs(
     gpu_models: list[tuple[str, ...]],
     line: ArrayLike,
     notes: Iterable[str],
+    from_s: float = -np.inf,
 ) -> JobTable:
     """Return the jobs of `path` that `keep` marks, by time of submission (equal times in file order).
 
-    The columns are as in `JobTable`, but in file order and with the clock of the file.
+    The columns are as in `JobTable`, but in file order and with the clock of the file; by that clock the recording
+    begins at `from_s`, and jobs that came earlier are only known if they still ran then.
 
     Raises:
         DataError: no row is kept.
@@ -158,6 +168,7 @@ def ordered_jobs(
         line=np.asarray(line)[order],
         source=path.name,
         notes=tuple(notes),
+        before=int((submit_s[order] < from_s).sum()),
     )
 
 
