@@ -234,7 +234,7 @@ def judged(data: Path, name: str, instance: Instance) -> tuple[list[Job], float]
 def played(config: Config) -> float:
     """Steps that a job waits on average in the domain, of those that come in the first nine tenths."""
     rule = Sequential("in turn", build(config), least_requested, 0.0, config)
-    env = domain.make_env(config, 1, torch.device("cpu"), 0)
+    env = domain.make_env(config, 1, torch.device("cpu"), config.seed)
     env.starts = [0]
     decision, noise = env.reset(), torch.zeros(1, config.num_agents)
     for _ in range(config.horizon - 1):  # the last step would start another episode

@@ -1,15 +1,13 @@
-"""Pods and nodes of Kubernetes, as `kubectl get pods,nodes -A -o json` prints them."""
+"""Pods, nodes and events of Kubernetes, as `kubectl get pods,nodes,events -A -o json` prints them."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from dgpg.errors import DataError
-
+from .objects import at, identity, items_of, listed, mapped, moment, moments
 from .screen import Raw
 from .text import count
 
@@ -24,6 +22,11 @@ _SUFFIX = {
     "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50,
 }  # fmt: skip
 _QUANTITY = re.compile(r"(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)([numkMGTP]?|[KMGTP]i)")
+STARTED = ("Started", "Scheduled")
+"""Reasons of events that say when a pod began, the better one first."""
+ENDED = ("Killing", "Evicted", "Preempted")
+"""Reasons of events that say when it ended, unless a container alone is killed."""
+RESTARTS = "will be restarted"
 
 
 def is_kubernetes(text: str) -> bool:
@@ -34,67 +37,78 @@ def is_kubernetes(text: str) -> bool:
 def pods(path: Path, text: str) -> tuple[Raw, tuple[str, ...]]:
     """Return the pods as rows of a plain table, numbered as they stand in the file, and notes.
 
-    A pod runs from its status' startTime to the last finishedAt of its containers; one that still runs is cut
-    at the last time in the file. It asks for the sum of its containers' requests, or that of the largest init
-    container.
+    A pod runs from its status' startTime to the last finishedAt of its containers. Where a status lacks one, the pod's
+    events say it: Started, or else Scheduled; Killing, or an eviction. One that still runs is cut at the last time in
+    the file. It asks for the sum of its containers' requests, or that of the largest init container.
     """
-    items = _items(path, text, "Pod")
-    last = max(re.findall(r'"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)"', text), default="")
-    cells = [_pod(item, last) for _, item in items]
-    running = sum(_at(item, "status", "phase") == "Running" for _, item in items)
-    notes = (
-        [f"{count(running, 'pod')} still running: cut short at the last time in the file, {last}"] if running else []
-    )
+    found = items_of(path, text)
+    items, last = found.of("Pod"), found.last
+    told = {who: _times(events) for who, events in found.events().items()}
+    cells, running, seen = [], 0, set[str]()
+    for _, item in items:
+        names = (identity(mapped(item, "metadata")), _name(item))
+        seen.update(names)
+        start, end = _ran(item, next((told[name] for name in names if name in told), ("", "")), last)
+        if not end and at(item, "status", "phase") in ("Running", "Unknown"):
+            end, running = last, running + 1
+        cells.append(_pod(item, start, end))
+    notes = []
+    if running:
+        notes.append(f"{count(running, 'pod')} still running: cut short at the last time in the file, {last}")
+    if gone := len(told.keys() - seen):
+        notes.append(f"{count(gone, 'pod')} in events alone, whose requests are not known: skipped")
     return Raw(path, PODS, cells, [number for number, _ in items]), tuple(notes)
+
+
+def _ran(item: dict[str, Any], told: tuple[str, str], last: str) -> tuple[str, str]:
+    """Return start and end of a pod, from its status or else from what events `told`; blank where neither says it.
+
+    One that was deleted before the `last` time in the file, as a watch shows it, ended with its deletion at the latest.
+    """
+    status = mapped(item, "status")
+    ends = [moment(at(one, "state", "terminated", "finishedAt")) for one in listed(status, "containerStatuses")]
+    over = at(status, "phase") in ("Succeeded", "Failed") or all(ends)
+    deleted = moment(at(item, "metadata", "deletionTimestamp"))
+    end = (max(ends, default="") if over else "") or told[1] or (deleted if deleted <= last else "")
+    return moment(at(status, "startTime")) or told[0], end
+
+
+def _times(events: Iterable[dict[str, Any]]) -> tuple[str, str]:
+    """Return when a pod began and when it ended, of its events; blank where they do not say it."""
+    by_reason: dict[str, list[str]] = {}
+    for event in events:
+        if RESTARTS in str(at(event, "message") or at(event, "note")):
+            continue
+        by_reason.setdefault(str(at(event, "reason")), []).extend(moments(event))
+    starts = [min(by_reason[reason]) for reason in STARTED if by_reason.get(reason)]
+    ends = [max(by_reason[reason]) for reason in ENDED if by_reason.get(reason)]
+    return next(iter(starts), ""), max(ends, default="")
 
 
 def nodes(path: Path, text: str) -> Raw:
     """Return the nodes as rows of a plain table: what is allocatable, and the GPU model of a label."""
-    return Raw(path, NODES, *_columns((number, _node(item)) for number, item in _items(path, text, "Node")))
+    found = items_of(path, text).of("Node")
+    return Raw(path, NODES, [_node(item) for _, item in found], [number for number, _ in found])
 
 
-def _columns(rows: Iterable[tuple[int, list[str]]]) -> tuple[list[list[str]], list[int]]:
-    numbered = list(rows)
-    return [cells for _, cells in numbered], [number for number, _ in numbered]
+def _name(item: dict[str, Any]) -> str:
+    return f"{at(item, 'metadata', 'namespace') or ''}/{at(item, 'metadata', 'name') or ''}"
 
 
-def _items(path: Path, text: str, kind: str) -> list[tuple[int, dict[str, Any]]]:
-    """Return the objects of a kind, and their places in the list, from 1."""
-    try:
-        content = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise DataError(f"{path}: not valid JSON ({error}): it may be truncated; write it again") from error
-    listed = content.get("items", [content])
-    objects = list(enumerate(listed if isinstance(listed, list) else [], start=1))
-    found = [(n, item) for n, item in objects if isinstance(item, dict) and item.get("kind") == kind]
-    if not found:
-        kinds = sorted({str(item.get("kind")) for _, item in objects if isinstance(item, dict)})
-        raise DataError(
-            f"{path}: found no {kind} among {count(len(objects), 'object')} ({', '.join(kinds) or 'none'}), expected "
-            f"some: write the file with kubectl get pods,nodes -A -o json"
-        )
-    return found
-
-
-def _pod(item: dict[str, Any], last: str) -> list[str]:
-    status = _map(item, "status")
-    phase = _at(status, "phase")
-    ends = [str(_at(state, "state", "terminated", "finishedAt") or "") for state in _list(status, "containerStatuses")]
-    end = last if phase == "Running" else max(ends, default="") if phase in ("Succeeded", "Failed") else ""
-    model = next((str(value) for label in MODEL_LABELS if (value := _at(item, "spec", "nodeSelector", label))), "")
+def _pod(item: dict[str, Any], start: str, end: str) -> list[str]:
+    model = next((str(value) for label in MODEL_LABELS if (value := at(item, "spec", "nodeSelector", label))), "")
     asked = [_request(item, name) for name in ("cpu", "memory")]
-    name = f"{_at(item, 'metadata', 'namespace') or ''}/{_at(item, 'metadata', 'name') or ''}"
-    start = str(_at(status, "startTime") or "")
-    return [name, str(_at(item, "metadata", "creationTimestamp") or ""), start, str(end), *asked, _gpu(item), model]
+    came = moment(at(item, "metadata", "creationTimestamp"))
+    return [identity(mapped(item, "metadata")), came, start, end, *asked, _gpu(item), model]
 
 
 def _node(item: dict[str, Any]) -> list[str]:
-    room = _map(item, "status", "allocatable") or _map(item, "status", "capacity")
+    room = mapped(item, "status", "allocatable") or mapped(item, "status", "capacity")
     gpu = next((str(room[name]) for name in room if name.endswith("/gpu")), "")
     vendor = next((name.removesuffix(".com/gpu") for name in room if name.endswith("/gpu")), "")
-    model = next((str(value) for label in MODEL_LABELS if (value := _at(item, "metadata", "labels", label))), vendor)
+    model = next((str(value) for label in MODEL_LABELS if (value := at(item, "metadata", "labels", label))), vendor)
     return [
-        str(_at(item, "metadata", "name") or ""),
+        str(at(item, "metadata", "name") or ""),
         quantity(str(room.get("cpu", ""))), quantity(str(room.get("memory", ""))), gpu, model,
     ]  # fmt: skip
 
@@ -110,7 +124,7 @@ def quantity(text: str) -> str:
 
 
 def _gpu(item: dict[str, Any]) -> str:
-    asked = [_map(container, "resources", "requests") for container in _list(item, "spec", "containers")]
+    asked = [mapped(container, "resources", "requests") for container in listed(item, "spec", "containers")]
     names = {name for requests in asked for name in requests if name.endswith("/gpu")}
     return _request(item, min(names)) if names else ""
 
@@ -118,8 +132,8 @@ def _gpu(item: dict[str, Any]) -> str:
 def _request(item: dict[str, Any], resource: str) -> str:
     """Return what a pod asks for; blank if no container says, the text of a request that is no quantity."""
     parts = [
-        [quantity(str(asked)) for part in _list(item, "spec", kind)
-         if (asked := _at(part, "resources", "requests", resource)) is not None]
+        [quantity(str(asked)) for part in listed(item, "spec", kind)
+         if (asked := at(part, "resources", "requests", resource)) is not None]
         for kind in ("containers", "initContainers")
     ]  # fmt: skip
     try:
@@ -127,20 +141,3 @@ def _request(item: dict[str, Any], resource: str) -> str:
     except ValueError:
         return next(part for each in parts for part in each if _QUANTITY.fullmatch(part) is None)
     return repr(max(sum(main), max(first, default=0.0))) if main or first else ""
-
-
-def _at(item: Any, *keys: str) -> Any:
-    """Return what lies under the keys, None where one is missing."""
-    for key in keys:
-        item = item.get(key) if isinstance(item, dict) else None
-    return item
-
-
-def _map(item: Any, *keys: str) -> dict[str, Any]:
-    found = _at(item, *keys)
-    return found if isinstance(found, dict) else {}
-
-
-def _list(item: Any, *keys: str) -> list[Any]:
-    found = _at(item, *keys)
-    return found if isinstance(found, list) else []

@@ -137,12 +137,10 @@ def _table(path: Path, database: sqlite3.Connection, name: str, columns: tuple[s
 def _types(path: Path, database: sqlite3.Connection) -> Types:
     vm, machine, *shares = _table(path, database, "vmType", TYPES)
     share, others = np.stack(shares[:2], 1), np.nan_to_num(np.stack(shares[2:], 1)).clip(min=0)
-    row = np.arange(1, len(vm) + 1.0)
+    row, parts = np.arange(1, len(vm) + 1.0), (share > 0) & (share <= 1)
     faults: dict[str, BoolArray] = {
         "vmTypeId or machineId: expected a number": ~(np.isfinite(vm) & np.isfinite(machine)),
-        "core or memory: expected a part of a machine, above 0 and at most 1": np.asarray(
-            ~((share > 0) & (share <= 1)).all(1)
-        ),
+        "core or memory: expected a part of a machine, above 0 and at most 1": np.asarray(~parts.all(1)),
     }
     _sifted(path, row, faults, "refuse", "of vmType", "correct them: sizes of all VMs hang together through them")
     if not len(vm):
