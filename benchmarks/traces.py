@@ -60,7 +60,8 @@ def settings(trace: str, load: float) -> dict[str, Any]:
 
 def planned(trace: str, algorithm: str, model: str, seed: int, args: argparse.Namespace) -> launch.Plan:
     """A training on the first part of a trace."""
-    values = {"algorithm": algorithm, "model": model, "seed": seed, "iterations": args.iterations, "device": "cpu"}
+    values: dict[str, Any] = {"algorithm": algorithm, "seed": seed, "iterations": args.iterations, "device": "cpu"}
+    values |= {"model": model} if algorithm == GUIDED else {}
     train = {"threads": 1, **parse_overrides(args.set).get("train", {})}
     return launch.resolve("cloud", values | {"settings": settings(trace, args.load), "train": train})
 
@@ -120,7 +121,8 @@ def measured(trace: str, args: argparse.Namespace) -> Iterator[Found]:
     for model in others:
         plans = [planned(trace, GUIDED, model, seed, args) for seed in range(args.seeds)]
         yield f"{GUIDED}, {model}", "same", part.teams([trained(plan) for plan in plans])
-    fresh = [Trainer(plan.run, find(plan.run.algorithm), plan.task) for plan in plans]
+    plans = [planned(trace, GUIDED, first, seed, args) for seed in range(args.seeds)]
+    fresh = [Trainer(plan.run, find(GUIDED), plan.task) for plan in plans]
     yield "untrained", "same", part.teams(fresh)
     for model in args.models:
         yield from part.rules(model)
