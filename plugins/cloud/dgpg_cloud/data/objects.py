@@ -18,10 +18,10 @@ Numbered = list[tuple[int, dict[str, Any]]]
 _BLANK = re.compile(r"\s*")
 IDENTITY = (("kind",), ("metadata", "namespace"), ("metadata", "name"), ("metadata", "uid"))
 SECOND = len("2026-01-01T00:00:00")
+EVENT_TIMES = ("firstTimestamp", "lastTimestamp", "eventTime", "deprecatedFirstTimestamp", "deprecatedLastTimestamp")
 TIMES = (
     "creationTimestamp", "startTime", "startedAt", "finishedAt", "lastTransitionTime", "lastHeartbeatTime",
-    "firstTimestamp", "lastTimestamp", "eventTime", "lastObservedTime", "deprecatedFirstTimestamp",
-    "deprecatedLastTimestamp",
+    "lastObservedTime", *EVENT_TIMES,
 )  # fmt: skip
 """Fields that hold a time at which something has happened."""
 COMMAND = "kubectl get pods,nodes,events -A -o json"
@@ -108,12 +108,10 @@ def _happened(item: Any) -> Iterator[str]:
 
 
 def moments(event: dict[str, Any]) -> list[str]:
-    """Return the times at which an event was seen."""
-    series = at(event, "series", "lastObservedTime")
-    found = [moment(event.get(name)) for name in TIMES if "Timestamp" in name or name == "eventTime"]
-    return [time for time in (*found, moment(series)) if time] or list(
-        filter(None, [moment(at(event, "metadata", "creationTimestamp"))])
-    )
+    """Return the times at which an event was seen; when it was written, if it says none."""
+    told = [event.get(name) for name in EVENT_TIMES] + [at(event, "series", "lastObservedTime")]
+    found = [time for time in map(moment, told) if time]
+    return found or [time for time in (moment(at(event, "metadata", "creationTimestamp")),) if time]
 
 
 def moment(value: Any) -> str:

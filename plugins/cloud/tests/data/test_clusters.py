@@ -1,10 +1,8 @@
-"""What the tools of a cluster print: Slurm, Kubernetes, and tables in Parquet."""
+"""What the tools of a cluster print: Slurm, and tables in Parquet."""
 
 import datetime
-import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -50,70 +48,6 @@ def test_slurm_by_hand(tmp_path: Path) -> None:
 )
 def test_a_wrong_account_is_named(tmp_path: Path, text: str, parts: tuple[str, ...]) -> None:
     refused(load_jobs, write(tmp_path, text, "sacct.txt"), "sacct.txt", *parts)
-
-
-def pod(name: str, phase: str, requests: dict[str, str], start: int | None = 1, end: int | None = 3) -> dict[str, Any]:
-    def at(minute: int) -> str:
-        return f"2026-01-01T00:{minute:02d}:00Z"
-
-    ended = {"state": {"terminated": {"finishedAt": at(end)}}} if end else {"state": {"running": {}}}
-    container = {"resources": {"requests": requests}}
-    return {
-        "kind": "Pod",
-        "metadata": {"name": name, "namespace": "a", "creationTimestamp": at(0)},
-        "spec": {"containers": [container], "nodeSelector": {"nvidia.com/gpu.product": "T4"} if "gpu" in name else {}},
-        "status": {"phase": phase, "containerStatuses": [ended]} | ({"startTime": at(start)} if start else {}),
-    }
-
-
-NODE = {
-    "kind": "Node",
-    "metadata": {"name": "n1", "labels": {"nvidia.com/gpu.product": "T4"}},
-    "status": {"allocatable": {"cpu": "15900m", "memory": "64Gi", "nvidia.com/gpu": "2", "pods": "110"}},
-}
-
-
-def cluster(folder: Path, *items: dict[str, Any]) -> Path:
-    return write(folder, json.dumps({"kind": "List", "items": list(items)}, indent=1), "cluster.json")
-
-
-def test_kubernetes_by_hand(tmp_path: Path) -> None:
-    path = cluster(
-        tmp_path, NODE,
-        pod("done", "Succeeded", {"cpu": "500m", "memory": "1Gi"}),
-        pod("waits", "Pending", {"cpu": "1"}, start=None, end=None),
-        pod("gpu", "Failed", {"cpu": "2", "memory": "512Mi", "nvidia.com/gpu": "1"}, end=2),
-        pod("runs", "Running", {"cpu": "0.1", "memory": "134217728"}, end=None),
-        NODE | {"metadata": {"name": "n2", "labels": {}}, "status": {"capacity": {"cpu": "8", "memory": "32768Mi"}}},
-    )  # fmt: skip
-    jobs = load_jobs(path)
-    assert jobs.submit_s.tolist() == [0, 0, 0] and jobs.duration_s.tolist() == [120, 60, 120]
-    assert jobs.vcpu_milli.tolist() == [500, 2000, 100] and jobs.memory_mib.tolist() == [1024, 512, 128]
-    assert jobs.gpu_milli.tolist() == [0, 1000, 0] and jobs.gpu_models == ((), ("T4",), ())
-    assert jobs.line.tolist() == [2, 4, 5]  # the place in the list
-    assert jobs.notes == (
-        "1 job not started or not ended: skipped",
-        "1 pod still running: cut short at the last time in the file, 2026-01-01T00:03:00Z",
-    )
-    machines = load_machines(path)
-    assert machines.name == ("n1", "n2") and machines.vcpu_milli.tolist() == [15900, 8000]
-    assert machines.memory_mib.tolist() == [65536, 32768]
-    assert machines.gpu_milli.tolist() == [2000, 0] and machines.gpu_model == ("T4", "")
-
-
-def test_pods_that_are_wrong_are_refused_or_skipped(tmp_path: Path) -> None:
-    path = cluster(
-        tmp_path, pod("a", "Succeeded", {"cpu": "1", "memory": "1Gi"}), pod("b", "Succeeded", {"memory": "1Gi"}),
-        pod("c", "Succeeded", {"cpu": "lots", "memory": "1Gi"}),
-    )  # fmt: skip
-    refused(load_jobs, path, "cluster.json:3: cpu: found 'lots'", "cpu: found ''", "2 of 3 rows in all")
-    assert len(load_jobs(path, bad_rows="skip")) == 1
-
-
-def test_json_without_pods_or_nodes_is_named(tmp_path: Path) -> None:
-    refused(load_jobs, cluster(tmp_path, NODE), "found no Pod among 1 object (Node)", "kubectl get pods,nodes")
-    refused(load_machines, cluster(tmp_path), "found no Node among 0 objects (none)")
-    refused(load_jobs, write(tmp_path, '{"items": [', "cut.json"), "cut.json: not valid JSON")
 
 
 def test_parquet_is_read_like_a_csv(tmp_path: Path) -> None:
