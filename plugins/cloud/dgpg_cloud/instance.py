@@ -119,7 +119,7 @@ def build(config: Config) -> Instance:
     file = config.machines.file
     table = EC2_DEFAULT if file is None else load_machines(file, config.machines.bad_rows, config.machines.units)
     pool, lines, notes = _jobs(config, table)
-    notes += table.notes if config.machines.file else ()
+    notes += (*table.notes, _drawn(config, table)) if config.machines.file else ()
     shapes, shape = _shapes(pool)
     fits = _fits(shapes, table, pool)
     _refuse_impossible(fits, shape, shapes, lines, config, pool, table)
@@ -171,6 +171,13 @@ def _candidates(
     if kept is None or kept.graph.shape != size or not config.same_machines(kept.config):
         return draw_graph(rng, config, fits)
     return covering(rng, kept.graph, fits)
+
+
+def _drawn(config: Config, table: MachineTable) -> str:
+    count, total = config.machine_count, len(table)
+    if count == total:
+        return f"all {total} machines of {table.source}"
+    return f"{count} machines drawn from the {total} of {table.source}" + (", some several times" * (count > total))
 
 
 def _kept_notes(played: Replay, rows: IntArray, kept: Instance) -> list[str]:

@@ -316,3 +316,12 @@ def test_real_jobs_on_real_machines(name: str, data_file: Callable[[str], Path])
         assert bool(step.truncated.all()) == (t == config.horizon - 1)
         ran, decision = ran + (step.final or step.decision).context["used"].sum(), step.decision
     assert ran > 0
+
+
+@pytest.mark.parametrize(
+    ("count", "told"), [(4, "4 machines drawn from the 8 of"), (8, "all 8 machines of"), (9, "several times")]
+)
+def test_a_run_says_which_machines_it_has(tmp_path: Path, count: int, told: str) -> None:
+    (tmp_path / "machines.csv").write_text("cpu,memory_gib,price,count\n16,64,1,8\n")
+    values = {"num_agents": 4, "num_machines": count, "machines": {"file": tmp_path / "machines.csv"}}
+    assert any(told in note for note in build(Config.model_validate(values)).notes)

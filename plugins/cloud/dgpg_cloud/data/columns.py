@@ -25,6 +25,7 @@ MEMORY = {
     "kb": 1e3 / 2**20, "mb": 1e6 / 2**20, "gb": 1e9 / 2**20, "tb": 1e12 / 2**20,
 }  # fmt: skip
 """MiB."""
+DATE = "2026-01-31T12:00:00"
 MOST = 1e16
 """Largest magnitude in a file: bytes and milliseconds are large numbers."""
 MemoryUnit: TypeAlias = Literal["bytes", "kib", "mib", "gib", "tib", "kb", "mb", "gb", "tb"]
@@ -101,17 +102,23 @@ def times(rows: Rows, column: Column) -> FloatArray:
     dates = np.array([_date(cell) for cell in text])
     dated, blank = ~np.isnan(dates), np.array([cell == "" for cell in text])
     if dated.sum() * 2 <= (~blank).sum():
+        numbers = np.array([_is_number(cell) for cell in text])
+        rows.check(numbers | blank, column.name, f"a number, or a date in all rows, such as {DATE}")
         return column.numbers(rows, blank=np.nan)
-    rows.check(dated | blank, column.name, "a date as in the other rows, such as 2026-01-31T12:00:00")
+    rows.check(dated | blank, column.name, f"a date as in the other rows, such as {DATE}")
     return dates
 
 
-def _date(text: str) -> float:
+def _is_number(text: str) -> bool:
     try:
         float(text)
     except ValueError:
-        pass
-    else:
+        return False
+    return True
+
+
+def _date(text: str) -> float:
+    if _is_number(text):
         return np.nan
     try:
         date = datetime.fromisoformat(text)

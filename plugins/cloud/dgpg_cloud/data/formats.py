@@ -53,7 +53,8 @@ def _unknown(path: Path, header: Header, formats: Mapping[str, Header], others: 
     known = "; ".join(f"{name} with the columns {', '.join(columns)}" for name, columns in formats.items())
     first = ",".join(header)
     start = first if len(first) <= 120 else f"{first[:120]}..."
+    divider = next((mark for mark in (";", "\t") if len(header) == 1 and mark in first), "")
+    advice = f"divide columns by commas, not by {divider!r}" if divider else "check the path, or rename the columns"
     return DataError(
-        f"{path}:1: unknown format: found the header {start!r}, expected one of: {known}{others}: "
-        "check the path, or rename the columns"
+        f"{path}:1: unknown format: found the header {start!r}, expected one of: {known}{others}: {advice}"
     )

@@ -21,6 +21,10 @@ LARGEST_JOB_MILLI = 100
 """1/1000 vCPU. A trace whose every job asks for less is written in vCPU."""
 LEAST_MIB_PER_VCPU = 16
 """Half of the jobs ask for more, MiB a vCPU, or the trace is written in GiB."""
+MOST_OF_WORK = 0.2
+"""Part of the vCPU work of a trace; a job that brings more is told."""
+LATEST_S = 1e11
+"""Seconds since 1970 up to the year 5138: later times are in milliseconds or less."""
 SCALE_MS = 1000
 QUIET = 100
 """A time this many times later than all before it, which fits among them as milliseconds, is in milliseconds."""
@@ -56,12 +60,17 @@ def machine_units(rows: Rows, cpu: str, vcpu_milli: IntArray, memory: str, memor
 
 
 def job_units(path: Path, jobs: JobTable) -> JobTable:
-    """Return the jobs; DataError if their vCPU or memory must be in other units, all of them."""
+    """Return the jobs, with a note on one that is most of the work; DataError if all are in other units."""
     largest = int(jobs.vcpu_milli.max())
     if largest < LARGEST_JOB_MILLI:
         raise DataError(
             f"{path}: vCPU: the largest job asks for {largest}/1000 vCPU, expected one of {LARGEST_JOB_MILLI}/1000 "
             "or more: these are probably vCPU where 1/1000 vCPU are meant: multiply by 1000"
+        )
+    if (longest := float(jobs.duration_s.max())) < 1:
+        raise DataError(
+            f"{path}: run times: the longest is {longest:.3g} s, expected one of a second or more: these are probably "
+            "hours or minutes where seconds are meant: say so in the columns' names or in workload.units.time"
         )
     asks = jobs.memory_mib > 0
     ratio = float(np.median(1000 * jobs.memory_mib[asks] / jobs.vcpu_milli[asks])) if asks.any() else np.inf
@@ -70,11 +79,22 @@ def job_units(path: Path, jobs: JobTable) -> JobTable:
             f"{path}: memory: the jobs ask for {ratio:.3g} MiB a vCPU (median), expected {LEAST_MIB_PER_VCPU} or more: "
             "these are probably GiB where MiB are meant: multiply by 1024"
         )
-    return jobs
+    work = jobs.duration_s * jobs.vcpu_milli
+    most, total = int(work.argmax()), float(work.sum())
+    if len(jobs) < 2 / MOST_OF_WORK or work[most] <= MOST_OF_WORK * total:
+        return jobs
+    return jobs.noted(
+        [f"line {jobs.line[most]} alone brings {100 * work[most] / total:.0f} % of the vCPU work: it runs "
+         f"{jobs.duration_s[most]:,.0f} s"]
+    )  # fmt: skip
 
 
 def seconds(rows: Rows, field: str, time: FloatArray) -> None:
-    """Raise RowError for rows whose time, NaN where unknown, is in milliseconds among seconds `[rows]`."""
+    """Raise RowError for rows whose time, NaN where unknown, is in milliseconds, all or some `[rows]`."""
+    rows.check(
+        ~(time > LATEST_S), field, f"seconds, at most {LATEST_S:.0e} from 1970 on",
+        "these are probably milliseconds: divide them, or say so in the column's name or in workload.units.time",
+    )  # fmt: skip
     known = np.sort(time[~np.isnan(time)])
     later = np.flatnonzero((known[:-1] >= SHORTEST_TRACE_S) & (known[1:] > QUIET * known[:-1]))
     if not later.size:

@@ -12,6 +12,8 @@ from .text import count
 
 PRICE = ("price", "price_usd_per_hour")
 SPEED = "speed"
+UNLIKELY = 1.5
+"""That all machines are this many times as fast as the one that durations were measured on is told: GHz, perhaps."""
 FASTEST = 100.0
 """Speeds are relative to that which the durations were measured at: 2400 would be MHz."""
 
@@ -40,6 +42,10 @@ def speeds(rows: Rows) -> tuple[FloatArray, tuple[str, ...]]:
         (speed > 0) & (speed <= FASTEST), SPEED, f"a relative speed above 0 and up to {FASTEST:g}, 1 = reference",
         "divide clocks by that of the machine the durations were measured on",
     )  # fmt: skip
+    low, high = float(speed.min()), float(speed.max())
+    if low > UNLIKELY or high < 1 / UNLIKELY:
+        told = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+        return speed, (f"no machine is about as fast as 1: run times are divided by {told}",)
     return speed, ()
 
 

@@ -123,3 +123,46 @@ def test_a_cluster_of_ones_own_is_built(tmp_path: Path) -> None:
     assert sorted(instance.price) == [0, 0, 0, 0.5, 0.5, 0.5]
     assert sorted(instance.speed_permille) == [1000] * 3 + [2000] * 3
     assert not any("price" in note or "speed" in note for note in instance.notes)
+
+
+MANY = [(1_700_000_000 + 30 * i, 100 + i) for i in range(20)]
+
+
+def listed(rows: list[tuple[float, float]], head: str = "submit,duration,cpu,memory_gib") -> str:
+    return f"{head}\n" + "".join(f"{submit},{duration},2,4\n" for submit, duration in rows)
+
+
+def test_times_of_other_units_are_refused(tmp_path: Path) -> None:
+    """Each was played at another pace or step, without a word."""
+    milli = listed([(1000 * submit, duration) for submit, duration in MANY])
+    refused(load_jobs, write(tmp_path, milli), ":2: submit: found '1700000000000'", "milliseconds", "units.time")
+    assert load_jobs(write(tmp_path, milli.replace("submit", "submit_ms"))).submit_s[1] == 30
+    hours = listed([(submit, duration / 3600) for submit, duration in MANY])
+    refused(load_jobs, write(tmp_path, hours), "the longest is 0.0331 s", "hours or minutes", "units.time")
+    assert load_jobs(write(tmp_path, hours.replace("duration", "duration_h"))).duration_s[0] == pytest.approx(100)
+
+
+def test_a_job_that_is_most_of_the_work_is_told(tmp_path: Path) -> None:
+    rows = [*MANY[:4], (MANY[4][0], 1e9), *MANY[5:]]
+    assert load_jobs(write(tmp_path, listed(rows))).notes == (
+        "line 6 alone brings 100 % of the vCPU work: it runs 1,000,000,000 s",
+    )
+    assert load_jobs(write(tmp_path, listed(MANY))).notes == ()
+
+
+@pytest.mark.parametrize(("divider", "shown"), [(";", "';'"), ("\t", "'\\t'")])
+def test_columns_divided_by_something_else_are_named(tmp_path: Path, divider: str, shown: str) -> None:
+    path = write(tmp_path, listed(MANY).replace(",", divider))
+    refused(load_jobs, path, f"divide columns by commas, not by {shown}")
+
+
+def test_a_date_of_another_form_is_told_which_one_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path, "submit,duration,cpu,memory_gib\n31/01/2026 08:00,60,1,2\n31/01/2026 09:00,60,1,2\n")
+    refused(load_jobs, path, "found '31/01/2026 08:00'", "a date in all rows, such as 2026-01-31T12:00:00")
+
+
+def test_speeds_that_are_not_relative_are_told(tmp_path: Path) -> None:
+    table = "cpu,memory_gib,price,speed\n16,64,1,2.4\n16,64,1,{}\n"
+    found = load_machines(write(tmp_path, table.format(3.1)))
+    assert found.notes == ("no machine is about as fast as 1: run times are divided by 2.4 to 3.1",)
+    assert load_machines(write(tmp_path, table.format(1))).notes == ()
