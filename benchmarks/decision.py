@@ -8,6 +8,7 @@ first decides the hour before, untimed, so that caches hold its own data. Given 
     network         features of all units -> the actors' raw outputs
     policy          the same -> base points in MW and shares (NetworkPolicy.act, greedy)
     measurements    loads, flows, outputs -> features (the critic's too) -> base points and shares
+    exported        the same by dgpg_power.deploy and the exported policy: numpy and onnxruntime; one moment alone
     HiGHS, warm     outputs, as all below: the linear program, row bounds changed, last basis
     interior point  dgpg.convex.solve, the whole batch at once
     cvxpy           a parametrised problem, canonicalised once, solved by Clarabel
@@ -21,10 +22,13 @@ is compared with HiGHS'. The time of a policy does not depend on its weights, so
 from __future__ import annotations
 
 import argparse
+import math
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -39,11 +43,15 @@ from publishing import published
 from torch import Tensor
 
 from dgpg.convex.layer import TOLERANCES, ConvexLayer
+from dgpg.deploy import Policy
 from dgpg.domain import Decision
+from dgpg.export import export
 from dgpg.learning import Trainer
 from dgpg.learning.algorithms import find
 from dgpg.measuring import NetworkPolicy
-from dgpg.runs import launch
+from dgpg.runs import launch, start
+from dgpg.runs.training import train
+from dgpg_power.deploy import Scales, Snapshot, features
 from dgpg_power.env import PowerEnv
 from dgpg_power.load import Tape
 from dgpg_power.observation import Past, decide
@@ -69,6 +77,20 @@ class Hour:
     tape: Tape
     past: Past
     t: int
+
+    @cached_property
+    def snapshot(self) -> Snapshot:
+        """What a control room measures, of the first environment."""
+        clock = self.tape.clock[self.t, 0].tolist()
+        return Snapshot(
+            load=self.tape.forecast[self.t, 0].numpy(),
+            last_load=self.decision.context["last_load"][0].numpy(),
+            output=self.past.output[0].numpy(),
+            flow=self.past.flow[0].numpy(),
+            hour=math.atan2(*clock) * 12 / math.pi,
+            residual=float(self.past.residual[0]),
+            available=self.tape.most[self.t, 0].numpy(),
+        )
 
 
 Method = Callable[[Hour], Tensor]
@@ -148,6 +170,23 @@ def policies(env: PowerEnv, policy: NetworkPolicy) -> dict[str, Method]:
     }
 
 
+def exported(settings: dict[str, Any], place: Path) -> Method:
+    """The policy as an operator has it; it is trained for a step, which its time does not depend on."""
+    plan = launch.resolve("power", {"settings": settings, "device": "cpu", "iterations": 1, "num_envs": 2})
+    trainer, run = start(plan, place / "run")
+    with torch.enable_grad():
+        train(trainer, run, None, lambda metrics: None)
+    export(run.path, place / "out", decisions=500)
+    policy = Policy.load(place / "out")
+    scales = Scales.read(policy.description["plain"])
+
+    def decided(hour: Hour) -> Tensor:
+        rows = features(scales, hour.snapshot.signals(scales))
+        return torch.from_numpy(policy.run(rows, ("greedy",))[0])[None]
+
+    return decided
+
+
 def timed(methods: dict[str, Method], every: Sequence[Hour]) -> tuple[dict[str, list[float]], dict[str, list[Tensor]]]:
     """Seconds and results of each method in each hour but the first, methods in turn."""
     seconds: dict[str, list[float]] = {name: [] for name in methods}
@@ -186,8 +225,14 @@ def main() -> None:
     policy = NetworkPolicy(trainer.team, "greedy")
     for batch, count in zip(options.batch, options.hours, strict=True):
         env = plan.domain.make_env(plan.config, batch, torch.device("cpu"), 0)
-        exact = solvers(grid)
-        seconds, results = timed({**policies(env, policy), **exact}, hours(env, policy, count + 1))
+        exact, every = solvers(grid), hours(env, policy, count + 1)
+        methods = {**policies(env, policy), **exact}
+        if batch == 1:
+            for hour in every:
+                _ = hour.snapshot  # as it comes from the control room
+            with tempfile.TemporaryDirectory() as place:
+                methods["measurements, exported"] = exported(settings, Path(place))
+        seconds, results = timed(methods, every)
         best = torch.stack(results["HiGHS, warm"]) @ grid.linear
         for name in seconds:
             cost = torch.stack(results[name]) @ grid.linear if name in exact else None

@@ -51,7 +51,12 @@ def page(told: Mapping[str, Any]) -> str:
     lines += [
         "",
         "An environment may narrow it further in a step (by ramps, say), and features are as it makes them: deviations "
-        "and shares are of scales of the instance that the policy was trained in, which are not in this folder.",
+        "and shares are of scales of the instance that the policy was trained in"
+        + (
+            ". `policy.json` has them (`plain`), for the `deploy` functions of the domain's plugin."
+            if "plain" in told
+            else ", which are not in this folder."
+        ),
         "",
         "## In Python",
         "",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dgpg_power.deploy.scales import BOUND, CHANGE, Floats, Scales
+from dgpg_power.deploy.scales import BOUND, Floats, Scales
 
 
 @dataclass(frozen=True)
@@ -45,31 +45,30 @@ class Signals:
 def features(scales: Scales, signals: Signals) -> dict[str, NDArray[np.generic]]:
     """What units see: `agent` `[R, F]` and `index` `[R]`, arguments of `dgpg.deploy.Policy`."""
     unit = np.asarray(signals.unit, np.int64)
-    low, size = scales.unit_min[unit], np.maximum(scales.unit_max[unit] - scales.unit_min[unit], np.float32(1e-6))
-    moving = [(_float(x) - low) / size for x in (signals.low, signals.high, signals.output)]
-    mean, deviation = scales.local[:, unit]
-    local, before = ((_float(x) - mean) / deviation for x in (signals.local_load, signals.last_local_load))
-    total, last = (
-        (np.float32(x) - scales.total[0]) / scales.total[1] for x in (signals.total_load, signals.last_total_load)
-    )
+    gain, shift = scales.affine
+    seen = measured(scales, signals, len(unit))
+    if len(unit) == len(gain) and (unit == np.arange(len(unit))).all():
+        seen *= gain
+        seen += shift
+    else:
+        seen *= gain[unit]
+        seen += shift[unit]
+    return {"agent": np.clip(seen, -BOUND, BOUND, out=seen), "index": unit}
+
+
+def measured(scales: Scales, signals: Signals, count: int) -> Floats:
+    """Measurements `[R, F]` where the features that are affine in them lie; what never changes is left 0."""
     angle = 2 * np.pi * signals.hour / 24
-    common = (total, np.sin(angle), np.cos(angle), (local - before) / CHANGE, (total - last) / CHANGE)
-    columns = [*scales.fixed[unit].T, *moving, local, *common]
+    x = np.zeros((count, scales.affine[0].shape[1]), np.float32)
+    x[:, 4], x[:, 5], x[:, 6], x[:, 7] = signals.low, signals.high, signals.output, signals.local_load
+    x[:, 8], x[:, 9], x[:, 10] = signals.total_load, np.sin(angle), np.cos(angle)
+    x[:, 11] = np.subtract(signals.local_load, signals.last_local_load)
+    x[:, 12] = signals.total_load - signals.last_total_load
     if scales.level in "BCP":
-        columns += [signals.residual / scales.total[1], signals.overload_price]
+        x[:, 13], x[:, 14] = signals.residual, signals.overload_price
     if scales.level in "CP":
-        line = scales.own_lines[unit]
-        columns += list(_standard(scales.scaled(_float(signals.own_flow), line), scales.loading[:, line]).T)
-    if scales.level == "P":
-        columns += list(_standard(scales.scaled(_float(signals.base_flow), scales.broadcast), scales.base_loading))
-    seen = np.stack([np.broadcast_to(_float(x), unit.shape) for x in columns], -1)
-    return {"agent": seen.clip(-BOUND, BOUND), "index": unit}
-
-
-def _standard(x: Floats, moments: Floats) -> Floats:
-    found: Floats = (x - moments[0]) / moments[1]
-    return found
-
-
-def _float(x: ArrayLike) -> Floats:
-    return np.asarray(x, np.float32)
+        own = scales.own_lines.shape[1]
+        x[:, 15 : 15 + own] = signals.own_flow
+        if scales.level == "P":
+            x[:, 15 + own :] = signals.base_flow
+    return x

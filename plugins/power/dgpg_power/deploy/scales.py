@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -88,6 +89,38 @@ class Scales:
     def json(self) -> dict[str, Any]:
         """As plain values."""
         return {name: x.tolist() if isinstance(x, np.ndarray) else x for name, x in asdict(self).items()}
+
+    @cached_property
+    def affine(self) -> tuple[Floats, Floats]:
+        """Gain and shift that make features of measurements, `[N, F]` each, see `features.measured`."""
+        agents, one = len(self.unit_min), np.ones(len(self.unit_min), np.float32)
+        size = np.maximum(self.unit_max - self.unit_min, np.float32(1e-6))
+        (mean, deviation), (level, spread) = self.local, self.total
+        gain = [0 * one] * 4 + [1 / size] * 3 + [1 / deviation, one / spread, one, one]
+        shift = [
+            *self.fixed.T,
+            *[-self.unit_min / size] * 3,
+            -mean / deviation,
+            -one * level / spread,
+            0 * one,
+            0 * one,
+        ]
+        gain += [1 / (deviation * CHANGE), one / (spread * CHANGE)]
+        shift += [0 * one] * 2
+        if self.level in "BCP":
+            gain, shift = [*gain, one / spread, one], [*shift, 0 * one, 0 * one]
+        if self.level in "CP":
+            line = self.own_lines
+            gain += list((self.within[line] / self.loading[1, line]).T)
+            shift += list((-(self.middle * self.within + self.loading[0])[line] / self.loading[1, line]).T)
+        if self.level == "P":
+            line, (mean, deviation) = self.broadcast, self.base_loading
+            for n in range(len(line)):
+                gain.append(one * self.within[line[n]] / deviation[n])
+                shift.append(one * -(self.middle[line[n]] * self.within[line[n]] + mean[n]) / deviation[n])
+        found = np.stack(gain, -1), np.stack(shift, -1)
+        assert found[0].shape == found[1].shape and len(found[0]) == agents
+        return found[0].astype(np.float32), found[1].astype(np.float32)
 
     def scaled(self, flow: Floats, line: NDArray[np.int64]) -> Floats:
         """Flows `[..., n]` of lines `[..., n]` off the middle, over what they may be off: -1 and 1 at the limits."""

@@ -39,9 +39,8 @@ class Snapshot:
         output, load, flow = _float(self.output), _float(self.load), _float(self.flow)
         most = scales.unit_max if self.available is None else _float(self.available)
         low, high = bounds(scales, output, most)
-        line = np.arange(len(flow))
-        loading = scales.scaled(flow, line)
-        over = (loading > 1).astype(np.float32) - (loading < -1)
+        loading = (flow - scales.middle) * scales.within
+        over = np.sign(loading) * (np.abs(loading) > 1)
         base = scales.base_flow - scales.base_factors @ load if scales.level == "P" else np.zeros(0)
         return Signals(
             unit=np.arange(len(output)),
