@@ -5,8 +5,9 @@
 
 Steps are those of evaluations (`dgpg evaluate --judge`), on days that neither training nor margin has seen. "DC over"
 is the share of these steps in which DC flows, too, are over a limit by 1 %, the margin taken off: no AC flow is to
-blame there. `--iterations 0` trains no policy. A network is the name of a PGLib file under DGPG_DATA (power/pglib)
-without its prefix, a file, or any that the domain knows.
+blame there. "Dearer" is generation over that of the same row within the first margin. `--iterations 0` trains no
+policy. A network is the name of a PGLib file under DGPG_DATA (power/pglib) without its prefix, a file, or any that the
+domain knows.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], help="more settings, as for dgpg train: a.b=v, train.x=v")
     args = parser.parse_args()
     for name in args.networks:
+        first: dict[str, float] = {}
         for margin in args.margins:
             more = parse_overrides(args.set)
             values = {"device": "cpu", "train": {"threads": 1, **more.pop("train", {})}}
@@ -71,7 +73,8 @@ def main() -> None:
                 last = plan.run.iterations
                 rows += follow(plan, [last], lambda policy, plan=plan: judged(plan, {"dg-pg": policy}))["found"][last]
             for row in rows:
-                emit({"network": name, "margin": margin, **row})
+                before = first.setdefault(row["row"], row["generation"])
+                emit({"network": name, "margin": margin, **row, "dearer %": 100 * (row["generation"] / before - 1)})
 
 
 if __name__ == "__main__":
