@@ -28,6 +28,10 @@ MAGIC = b"SQLite format 3\x00"
 DAY_S = 86_400.0
 VCPU_MILLI, MEMORY_MIB = 64_000, 256 * 1024
 """What a machine type of geometric mean size is taken for."""
+LEAST_SHARE = 1e-6
+MOST_DAYS = 1e5
+MOST_ID = 2.0**53
+"""Beyond these no value is meant: a part of a machine, a time, a number that names something."""
 PRIOR = 1e-3
 """Weight of taking machine types to be equally large: it settles what no VM type that fits on both of them does."""
 OTHERS = ("hdd", "ssd", "nic")
@@ -75,8 +79,8 @@ def packing_jobs(path: Path, bad_rows: BadRows) -> JobTable:
     known = np.searchsorted(types.vm_id, kind).clip(max=len(types.vm_id) - 1)
     faults = {
         "vmTypeId: expected one of the table vmType": types.vm_id[known] != kind,
-        "starttime: expected a number of days": ~np.isfinite(start),
-        "endtime: expected days after starttime, or NULL": end < start,
+        "starttime: expected a number of days": ~(np.abs(start) <= MOST_DAYS),
+        "endtime: expected days after starttime, or NULL": (end < start) | (end > MOST_DAYS),
     }
     good, notes = _sifted(path, row, faults, bad_rows)
     last = float(np.nanmax(end, initial=0.0))
@@ -137,9 +141,10 @@ def _table(path: Path, database: sqlite3.Connection, name: str, columns: tuple[s
 def _types(path: Path, database: sqlite3.Connection) -> Types:
     vm, machine, *shares = _table(path, database, "vmType", TYPES)
     share, others = np.stack(shares[:2], 1), np.nan_to_num(np.stack(shares[2:], 1)).clip(min=0)
-    row, parts = np.arange(1, len(vm) + 1.0), (share > 0) & (share <= 1)
+    row, parts = np.arange(1, len(vm) + 1.0), (share >= LEAST_SHARE) & (share <= 1)
+    named = (np.abs(vm) < MOST_ID) & (np.abs(machine) < MOST_ID)
     faults: dict[str, BoolArray] = {
-        "vmTypeId or machineId: expected a number": ~(np.isfinite(vm) & np.isfinite(machine)),
+        "vmTypeId or machineId: expected a number": np.asarray(~named),
         "core or memory: expected a part of a machine, above 0 and at most 1": np.asarray(~parts.all(1)),
     }
     _sifted(path, row, faults, "refuse", "of vmType", "correct them: sizes of all VMs hang together through them")

@@ -27,7 +27,8 @@ FILES = {
         b'{"items": [{"kind": "Pod", "metadata": {"name": "a", "creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": '
         b'{"containers": [{"resources": {"requests": {"cpu": "500m", "memory": "1Gi", "nvidia.com/gpu": "1"}}}]}, '
         b'"status": {"phase": "Succeeded", "startTime": "2026-01-01T00:00:00Z", "containerStatuses": [{"state": '
-        b'{"terminated": {"finishedAt": "2026-01-01T00:01:00Z"}}}]}}]}'
+        b'{"terminated": {"finishedAt": "2026-01-01T00:01:00Z"}}}]}}]}\n{"type": "ADDED", "object": {"kind": "Event", '
+        b'"involvedObject": {"kind": "Pod", "name": "a"}, "reason": "Killing", "eventTime": "2026-01-01T00:02:00Z"}}'
     ),
     "log.swf": b"; log\n1 0 5 60 4 -1 -1 4 100 -1 1 1 1 -1 -1 -1 -1 -1\n",
     "log.swf.gz": gzip.compress(b"1 0 5 60 4 -1 -1 4 100 -1 1 1 1 -1 -1 -1 -1 -1\n"),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dgpg.domain import validate
 from dgpg.errors import DataError
 from dgpg_cloud.config import Config
-from dgpg_cloud.data import load_jobs, load_machines
+from dgpg_cloud.data import BadRows, JobTable, load_jobs, load_machines
 from dgpg_cloud.instance import build
 
 from ..files import refused, write
@@ -163,3 +163,28 @@ def test_what_is_no_packing_trace_is_named(tmp_path: Path) -> None:
     cut.write_bytes(packing(tmp_path).read_bytes()[:3000])
     refused(load_jobs, cut, "cut.sqlite: table vmType")
     refused(load_jobs, write(tmp_path, "SQLite format 3", "short.sqlite"), "unknown format")
+
+
+@given(
+    table=st.sampled_from(["vm", "vmType"]),
+    row=st.integers(0, 4),
+    column=st.integers(0, 7),
+    value=st.sampled_from([None, -1, 0, 1e300, -1e300, 2**62, float("inf"), "x", b"x", 0.5]),
+    bad_rows=st.sampled_from(["refuse", "skip"]),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_stands_in_a_cell_it_loads_or_is_named(
+    tmp_path: Path, table: str, row: int, column: int, value: object, bad_rows: BadRows
+) -> None:
+    tables: dict[str, list[list[Any]]] = {"vm": [list(x) for x in VMS], "vmType": [list(x) for x in TYPES]}
+    cells = tables[table][row]
+    cells[column % len(cells)] = value
+    path = packing(tmp_path, tables["vmType"], tables["vm"])
+    for load in (lambda: load_jobs(path, bad_rows=bad_rows), lambda: load_machines(path)):
+        try:
+            found = load()
+        except DataError as error:
+            assert str(path) in str(error)
+        else:
+            assert (found.vcpu_milli > 0).all() and (found.memory_mib > 0).all()
+            assert not isinstance(found, JobTable) or ((found.duration_s > 0) & np.isfinite(found.duration_s)).all()
