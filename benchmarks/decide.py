@@ -3,7 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/decide.py --decisions 20000
 
 A policy of the cloud domain, trained briefly (time does not depend on its weights). Features are at hand as arrays;
-`by name` are plain values by the names of features. Loading is measured in a process of its own.
+`by name` are values by the names of features, `plain values` a job and its nodes, made
+into features first. Loading is measured in a process of its own.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from dgpg.deploy import Policy
 from dgpg.export import export
 from dgpg.runs import resolve, start
 from dgpg.runs.training import train
+from dgpg_cloud.deploy import Job, Nodes, Scales, features
 
 LOAD = """
 import json, sys, time
@@ -48,6 +51,19 @@ def timed(call: Callable[[], Any], count: int) -> dict[str, float]:
         call()
         spent[k] = time.perf_counter_ns() - began
     return {"p50 us": float(np.quantile(spent, 0.5)) / 1e3, "p99 us": float(np.quantile(spent, 0.99)) / 1e3}
+
+
+def plain(rng: np.random.Generator, choices: int) -> tuple[Job, Nodes]:
+    """A job and nodes that are half full, as an operator has them."""
+    capacity = np.array([[16, 64], [8, 32], [4, 32]], np.float32)[rng.integers(3, size=choices)]
+    used = (capacity * rng.random((choices, 1))).astype(np.float32)
+    queued, price = rng.integers(3, size=choices).astype(np.float32), rng.random(choices, np.float32)
+    return Job(np.array([2, 4], np.float32), 6), Nodes(capacity, used, used, 5 * used, queued, price)
+
+
+def decided(policy: Policy, scales: Scales, job: Job, nodes: Nodes) -> Any:
+    """From plain values to a choice."""
+    return policy.act(**features(scales, job, nodes, 0.3))
 
 
 def main() -> None:
@@ -75,6 +91,9 @@ def main() -> None:
             own = dict(zip(policy.features["agent"], agent.tolist(), strict=True))
             named = {name: seen[:, n] for n, name in enumerate(policy.features["choices"])}
             emit({"what": "by name", **told, **timed(lambda o=own, s=named: policy.act(o, s), args.decisions)})
+            job, nodes = plain(rng, choices)
+            one = partial(decided, policy, Scales.read(policy.description["plain"]), job, nodes)
+            emit({"what": "plain values", **told, **timed(one, args.decisions)})
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from dgpg_cloud.deploy.scales import LARGE_JOB, LARGE_MACHINE, Scales
 
 Floats: TypeAlias = NDArray[np.float32]
+_LARGE_JOB, _LARGE_MACHINE = (np.array(size, np.float32) for size in (LARGE_JOB, LARGE_MACHINE))
 ROUNDING = np.float32(1e-6)
 """A share of a node that a sum of shares may be off by."""
 
@@ -65,10 +67,8 @@ def features(scales: Scales, job: Job, nodes: Nodes, load: float) -> dict[str, N
     """
     r, demand = scales.resources, _float(job.demand)
     agent = np.empty(r + 3, np.float32)
-    agent[:r] = demand / _float(LARGE_JOB[:r])
-    agent[r] = np.log1p(np.float32(job.steps))
-    agent[r + 1] = np.log1p(np.float32(job.backlog))
-    agent[r + 2] = np.round(np.float32(10) * np.float32(load)) / np.float32(10)
+    agent[:r] = demand / _LARGE_JOB[:r]
+    agent[r:] = math.log1p(job.steps), math.log1p(job.backlog), round(10 * load) / 10
     capacity, queued = _float(nodes.capacity), _float(nodes.queued)
     fits = (demand <= capacity).all(-1) & (queued < scales.queue_places)
     choices = _choices(demand, job.steps, nodes, capacity, queued)
@@ -89,11 +89,12 @@ def _choices(demand: Floats, steps: float, nodes: Nodes, capacity: Floats, queue
     found[:, at] = np.log1p(queued)
     found[:, at + 1] = asked.max(-1) > 0
     found[:, at + 2], found[:, at + 3] = nodes.price, speed
-    np.divide(capacity, _float(LARGE_MACHINE[:r]), out=found[:, at + 4 : at + 4 + r])
+    np.divide(capacity, _LARGE_MACHINE[:r], out=found[:, at + 4 : at + 4 + r])
     excess, at = (requested + share).max(-1) - np.float32(1), 5 * r + 4
     found[:, at] = (share <= free + ROUNDING).all(-1) & (queued == 0)
-    np.clip(excess, -1, 2, out=found[:, at + 1])
-    np.clip(excess, 0, 2, out=found[:, at + 2])
+    np.minimum(excess, np.float32(2), out=excess)  # it is above -1: nothing asks for less than nothing
+    found[:, at + 1] = excess
+    np.maximum(excess, np.float32(0), out=found[:, at + 2])
     found[:, at + 3] = np.log1p(np.float32(steps) / speed)
     return found
 
