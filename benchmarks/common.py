@@ -20,6 +20,8 @@ from dgpg.runs import launch
 ARRIVALS = 20_000
 """Seed of the arrivals that published figures are measured on; tuning uses others."""
 TUNING_ARRIVALS = 10_000
+FOLLOWING = {"blocks": {"use": False}}
+"""Settings of `train` with which `dg-pg` follows the model as it is: what was measured of models and estimators."""
 
 
 def episodes_for(num_agents: int) -> int:

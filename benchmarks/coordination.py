@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import ARRIVALS, TUNING_ARRIVALS, emit, episodes_for
+from common import ARRIVALS, FOLLOWING, TUNING_ARRIVALS, emit, episodes_for
 from publishing import published
 
 from dgpg.domain import Policy, SupportsOwnConfig, random
@@ -65,6 +65,8 @@ class Place:
     arrivals: int = ARRIVALS
     model: str | None = None
     """The domain's own if None."""
+    values: bool = False
+    """Whether `dg-pg` learns values of blocks, with its own settings."""
 
     def plan(self, choices: int, **run: Any) -> launch.Plan:
         """Settings, with K candidates."""
@@ -108,7 +110,8 @@ def trained(place: Place, cell: str, seed: int, iterations: int) -> tuple[launch
     """A trainer after its last iteration; at 0 iterations, one that has only heard its first messages."""
     algorithm, choices, coordination = CELLS[cell]
     run: dict[str, Any] = {"algorithm": algorithm, "seed": seed, "coordination": coordination}
-    run["train"] = {"threads": 1, **({} if coordination["rounds"] else ALONE)}
+    learned = {} if place.values or algorithm != "dg-pg" else FOLLOWING
+    run["train"] = {"threads": 1, **learned, **({} if coordination["rounds"] or place.values else ALONE)}
     plan = place.plan(choices, iterations=max(iterations, 1), **run)
     torch.set_num_threads(1)
     launch.keep_memory()
@@ -132,7 +135,8 @@ def table(args: argparse.Namespace) -> None:
         for agents in args.agents:
             costs: dict[str, list[float]] = {}
             for instance in range(args.instances):
-                place = Place(preset, agents, instance, TUNING_ARRIVALS if args.tuning else ARRIVALS, args.model)
+                arrivals = TUNING_ARRIVALS if args.tuning else ARRIVALS
+                place = Place(preset, agents, instance, arrivals, args.model, args.values)
                 for name, cost in rules(place).items():
                     costs.setdefault(name, []).append(cost)
                 for cell in args.cells:
@@ -238,7 +242,7 @@ def throughput(args: argparse.Namespace) -> None:
             ("R = 3, detached", {"rounds": 3, "detached": True}, {}),
         ]
         for name, coordination, settings in rows:
-            run = {"coordination": coordination, "train": {"threads": 1, **settings}}
+            run = {"coordination": coordination, "train": {"threads": 1, **FOLLOWING, **settings}}
             plan = Place("default", agents, 0).plan(8, iterations=10, **run)
             speed = _speed(Trainer(plan.run, find("dg-pg"), plan.task))
             emit({"agents": agents, "cell": name, "agent-steps/s": speed})
@@ -266,6 +270,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--iterations", type=int, default=10)
     parser.add_argument("--cells", nargs="+", default=list(CELLS), help="rows to train, by name")
+    parser.add_argument("--values", action="store_true", help="dg-pg learns values of blocks, with its own settings")
     parser.add_argument("--model", help="analytical model; the domain's own by default")
     parser.add_argument("--tuning", action="store_true", help="arrivals that are not those of published figures")
     which = parser.add_mutually_exclusive_group()

@@ -14,7 +14,7 @@ import math
 from typing import Any
 
 import torch
-from common import ARRIVALS, emit, heuristics
+from common import ARRIVALS, FOLLOWING, emit, heuristics
 from publishing import published
 from torch import Tensor, nn
 
@@ -124,7 +124,14 @@ def curve(settings: dict[str, Any], gamma: float, seed: int) -> dict[int, float]
     """Cost of the stochastic policy at each mark."""
     plan = launch.resolve(
         "cloud",
-        {"settings": settings, "device": "cpu", "seed": seed, "iterations": max(MARKS), "model": "cloud.capacity"},
+        {
+            "settings": settings,
+            "device": "cpu",
+            "seed": seed,
+            "iterations": max(MARKS),
+            "model": "cloud.capacity",
+            "train": FOLLOWING,
+        },
     )
     env, mapping = plan.task.env, plan.task.mapping
     model = LearnedModel(mapping, mapping.base_state(env.reset().context), seed)

@@ -17,6 +17,7 @@ import numpy as np
 from common import emit, heuristics, mean_over, train_and_measure
 from publishing import published
 
+from dgpg.learning.algorithms import find
 from dgpg.runs.overrides import parse_overrides
 
 ALGORITHMS = ("dg-pg", "mappo", "ippo", "ippo-local")
@@ -53,6 +54,8 @@ def _cell(
     settings: dict[str, object], algorithm: str, args: argparse.Namespace, train: dict[str, object], h: float
 ) -> str:
     marks = args.marks
+    if not find(algorithm).guided:
+        train = {name: value for name, value in train.items() if name != "blocks"}
     results = [
         train_and_measure(settings, marks, algorithm=algorithm, seed=seed, train=train, model=args.model)
         for seed in range(args.seeds)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from common import emit, heuristics, train_and_measure
+from common import FOLLOWING, emit, heuristics, train_and_measure
 from publishing import published
 
 MARKS = [10, 20, 40]
@@ -42,7 +42,7 @@ def main() -> None:
         h = heuristics(settings).h
         for name in args.variants:
             run = {"model": "cloud.capacity", **VARIANTS[name]}
-            run["train"] = {"threads": args.threads, **run.get("train", {})}
+            run["train"] = {"threads": args.threads, **FOLLOWING, **run.get("train", {})}
             results = [train_and_measure(settings, MARKS, seed=seed, **run) for seed in range(args.seeds)]
             curve = {m: round(float(np.mean([r["curve"][m] for r in results])) / h, 3) for m in MARKS}
             emit({"preset": preset, "variant": name, "over_h": curve})

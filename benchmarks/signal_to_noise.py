@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import emit
+from common import FOLLOWING, emit
 from publishing import published
 from scipy.stats import linregress, t
 from torch import Tensor
@@ -65,7 +65,8 @@ class Draws:
 def trained(seed: int) -> ScoringActor:
     """A policy that has learned for five iterations at N = 50."""
     plan = launch.resolve(
-        "cloud", {"iterations": 5, "seed": seed, "settings": SETTINGS, "device": "cpu", "model": MODEL}
+        "cloud",
+        {"iterations": 5, "seed": seed, "settings": SETTINGS, "device": "cpu", "model": MODEL, "train": FOLLOWING},
     )
     trainer = Trainer(plan.run, find("dg-pg"), plan.task)
     for _ in range(5):

@@ -8,12 +8,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dgpg.domain.blocks import SupportsBlockCost
 from dgpg.domain.protocols import AgentMapping, AnalyticalModel, Environment, JointMapping
 from dgpg.domain.types import Decision, Step
 from dgpg.errors import ConfigError, PluginError
 
 ADVICE = "`dgpg check DOMAIN` finds more of this kind"
 FLOAT, BOOL, INDEX = (torch.float32,), (torch.bool,), (torch.int64,)
+NUMBERS = (torch.float32, torch.float64)
 
 
 def look(member: str, x: object, shape: tuple[int | None, ...], names: str, dtypes: tuple[torch.dtype, ...]) -> None:
@@ -79,11 +81,14 @@ def look_at_step(step: Step, env: Environment) -> None:
     """What `step` returned."""
     envs, agents = env.num_envs, env.num_agents
     look("Step.reward", step.reward, (envs,), "[B]", FLOAT)
-    look("Step.state", step.state, (envs, None, None), "[B, G, m]", (torch.float32, torch.float64))
+    look("Step.state", step.state, (envs, None, None), "[B, G, m]", NUMBERS)
     look("Step.terminated", step.terminated, (envs,), "[B]", BOOL)
     look("Step.truncated", step.truncated, (envs,), "[B]", BOOL)
     if step.local_reward is not None:
         look("Step.local_reward", step.local_reward, (envs, agents), "[B, N]", FLOAT)
+    if isinstance(env, SupportsBlockCost):
+        look("Step.state", step.state, (envs, env.num_blocks, None), "[B, num_blocks, m]", NUMBERS)
+        look("Step.block_cost", step.block_cost, (envs, env.num_blocks), "[B, num_blocks]", FLOAT)
 
 
 def look_at_model(
@@ -97,18 +102,18 @@ def look_at_model(
     for member, made in (("analytical_model", model), ("agent_mapping", mapping)):
         if isinstance(made, type):
             raise PluginError(f"Domain.{member}(config): expected an object, got the class {made.__name__}; call it")
-    envs, numbers = len(state), (torch.float32, torch.float64)
+    envs = len(state)
     potential = model.potential(state, decision.context)
-    look("AnalyticalModel.potential", potential, (envs,), "[B]", numbers)
+    look("AnalyticalModel.potential", potential, (envs,), "[B]", NUMBERS)
     blocks, width = state.shape[1:]
     if not isinstance(mapping, AgentMapping):
         found = mapping.state(actions, decision.context)
-        look("JointMapping.state", found, (envs, blocks, width), "[B, G, m]", numbers)
+        look("JointMapping.state", found, (envs, blocks, width), "[B, G, m]", NUMBERS)
         return
-    look("AgentMapping.base_state", mapping.base_state(decision.context), (envs, blocks, width), "[B, G, m]", numbers)
+    look("AgentMapping.base_state", mapping.base_state(decision.context), (envs, blocks, width), "[B, G, m]", NUMBERS)
     influence, choices = mapping.influence(decision.observation, decision.context), decision.observation.mask.shape
     look("Influence.index", influence.index, (*choices, None), "[B, N, K, P]", INDEX)
-    look("Influence.value", influence.value, (*influence.index.shape, width), "[B, N, K, P, m]", numbers)
+    look("Influence.value", influence.value, (*influence.index.shape, width), "[B, N, K, P, m]", NUMBERS)
     if bool(((influence.index < 0) | (influence.index >= blocks)).any()):
         low, high = int(influence.index.min()), int(influence.index.max())
         raise PluginError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from gymnasium import spaces
@@ -216,8 +216,9 @@ def make_team(run: RunConfig, algorithm: Algorithm, task: Task, kind: ActionKind
 
 
 def values_blocks(env: Environment, model: AnalyticalModel) -> bool:
-    """Whether an environment says what blocks cost, and the model is a sum over them."""
-    return isinstance(env, SupportsBlockCost) and isinstance(model, SupportsBlockPotential)
+    """Whether agents choose, the environment says what blocks cost, and the model is a sum over them."""
+    chooses = isinstance(env.action_space, spaces.MultiDiscrete)
+    return chooses and isinstance(env, SupportsBlockCost) and isinstance(model, SupportsBlockPotential)
 
 
 def make_blocks(
@@ -232,22 +233,24 @@ def make_blocks(
         estimator: that guides.
         decision: any moment, to see how many numbers describe a block.
     """
-    config, env, model = run.train.blocks, task.env, task.model
+    config = run.train.blocks
     guided = algorithm.guided and run.train.alpha.ever and estimator.LEARNS
     wanted = guided and algorithm.actor == "network" and config.use
-    if not (wanted and isinstance(env, SupportsBlockCost) and isinstance(model, SupportsBlockPotential)):
+    if not (wanted and values_blocks(task.env, task.model)):
         return None
-    correction = make_correction(run, task, decision)
-    return BlockLearner(model, task.mapping, correction, config, run.train.horizon or env.horizon, run.seed)
+    model, mapping = cast(SupportsBlockPotential, task.model), contract.choosing(task.mapping)
+    correction = make_correction(run, task.env, model, mapping, decision)
+    return BlockLearner(model, mapping, correction, config, run.train.horizon or task.env.horizon, run.seed)
 
 
-def make_correction(run: RunConfig, task: Task, decision: Decision) -> Correction:
-    """The network of block values of a run, untrained; arguments as of `make_blocks`."""
-    env, model, config = task.env, task.model, run.train.blocks
-    assert isinstance(env, SupportsBlockCost) and isinstance(model, SupportsBlockPotential)
-    mapping, context = contract.choosing(task.mapping), decision.context
+def make_correction(
+    run: RunConfig, env: Environment, model: SupportsBlockPotential, mapping: AgentMapping, decision: Decision
+) -> Correction:
+    """The network of block values of a run, untrained."""
+    context, config = decision.context, run.train.blocks
     state = mapping.base_state(context)
-    index = torch.arange(env.num_blocks, device=env.device).expand(len(state), -1)
+    blocks = state.shape[1]
+    index = torch.arange(blocks, device=env.device).expand(len(state), -1)
     shown = looks(mapping, state, index, context, model.block_potential(state, index, context))
     init = random.generator(random.derive(run.seed, "block values"))
-    return Correction(shown.shape[-1], env.num_blocks, config.hidden, init).to(env.device)
+    return Correction(shown.shape[-1], blocks, config.hidden, init).to(env.device)

@@ -11,7 +11,7 @@ import torch
 from gymnasium.spaces import Box, MultiDiscrete, Space
 from pydantic import BaseModel
 
-from dgpg.domain import AnalyticalModel, Domain, Environment, SupportsBlockPotential, SupportsTransfer, merge
+from dgpg.domain import AnalyticalModel, Domain, Environment, SupportsBlockPotential, SupportsTransfer, contract, merge
 from dgpg.errors import ConfigError, DgpgError, RunError
 from dgpg.learning import ChannelConfig, RunConfig, Task
 from dgpg.learning.actions import ActionKind, kind_of
@@ -142,7 +142,7 @@ def _block_value(task: Task, state: Mapping[str, Any] | None) -> BlockValue | No
     if not state or not isinstance(task.model, SupportsBlockPotential):
         return None
     correction = Correction.like(state["correction"]).to(task.env.device)
-    return BlockValue(task.model, task.mapping, correction)
+    return BlockValue(task.model, contract.choosing(task.mapping), correction)
 
 
 def _spoken(team: Team, channel: ChannelConfig) -> Team:

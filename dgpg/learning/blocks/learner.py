@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dgpg.domain import AgentMapping, JointMapping, SupportsBlockPotential, SupportsBlockWork, random
+from dgpg.domain import AgentMapping, SupportsBlockPotential, SupportsBlockWork, random
 from dgpg.domain.types import flatten, map_tensors
 from dgpg.learning.blocks import targets
 from dgpg.learning.blocks.value import BlockValue, Correction, looks
@@ -53,7 +53,7 @@ class BlockLearner:
     def __init__(
         self,
         base: SupportsBlockPotential,
-        mapping: AgentMapping | JointMapping,
+        mapping: AgentMapping,
         correction: Correction,
         config: BlockConfig,
         horizon: int,
@@ -126,7 +126,7 @@ class BlockLearner:
         """That joint actions brought to blocks, `[T, B, G]`; zero where the mapping does not say."""
         cost = trajectory.block_cost
         assert cost is not None
-        if not (isinstance(self.mapping, SupportsBlockWork) and isinstance(self.mapping, AgentMapping)):
+        if not isinstance(self.mapping, SupportsBlockWork):
             return torch.zeros_like(cost)
         state = trajectory.state.flatten(0, 1)
         change = state - self.mapping.base_state(flatten(trajectory.decision).context)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dgpg.domain import AgentMapping, Context, JointMapping, SupportsBlockFeatures, SupportsBlockPotential, random
+from dgpg.domain import AgentMapping, Context, SupportsBlockFeatures, SupportsBlockPotential, random
 from dgpg.learning.networks import Shared
 
 LARGEST = 10.0
@@ -65,7 +65,7 @@ class BlockValue:
     """
 
     base: SupportsBlockPotential
-    mapping: AgentMapping | JointMapping
+    mapping: AgentMapping
     correction: Correction
 
     def block_potential(self, block: Tensor, index: Tensor, context: Context) -> Tensor:
@@ -83,7 +83,7 @@ class BlockValue:
         return self.block_potential(state, index, context).sum(-1)
 
 
-def looks(mapping: AgentMapping | JointMapping, block: Tensor, index: Tensor, context: Context, phi: Tensor) -> Tensor:
+def looks(mapping: AgentMapping, block: Tensor, index: Tensor, context: Context, phi: Tensor) -> Tensor:
     """What the network sees of blocks, raw, `[B, A, F]`: how they look, or their coordinates where the mapping does
     not say, and the model's potential."""
     shown = mapping.block_features(block, index, context) if isinstance(mapping, SupportsBlockFeatures) else block

@@ -1,0 +1,55 @@
+"""What a run learned of its blocks is there to be measured, in its instance and in others."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dgpg.measuring import evaluate_run
+from dgpg.runs import open_trained
+
+from ..commands import ok
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("values") / "run"
+    told = (
+        "--set",
+        "num_agents=6",
+        "--set",
+        "horizon=12",
+        "--set",
+        "train.blocks.over=1",
+        "--iterations",
+        3,
+        "--device",
+        "cpu",
+    )
+    ok("train", "cloud", *told, "--out", str(path))
+    return path
+
+
+def test_the_rule_that_follows_what_was_learned_is_measured(run: Path) -> None:
+    log = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["block_share"] for line in log] == sorted(line["block_share"] for line in log)
+    assert all(line["block_fee"] > 0 for line in log)
+    rows = {row.name: row.cost for row in evaluate_run(open_trained(run, {}), 4, 1)[1]}
+    assert rows["greedy-block-value"] != rows["greedy-potential"]
+
+
+def test_another_instance_has_blocks_that_look_alike(run: Path) -> None:
+    rows = {row.name for row in evaluate_run(open_trained(run, {"num_agents": 4, "num_machines": 3}), 2, 1)[1]}
+    assert "greedy-block-value" in rows
+
+
+def test_a_run_from_before_goes_on_without(run: Path, tmp_path: Path) -> None:
+    """Its configuration does not speak of values of blocks, and following the model is what it did."""
+    old = tmp_path / "old"
+    told = ("--set", "num_agents=6", "--set", "horizon=12", "--set", "train.blocks.use=false", "--device", "cpu")
+    ok("train", "cloud", *told, "--iterations", "4", "--stop-after", "2", "--out", str(old))
+    config = json.loads((old / "config.json").read_text())
+    del config["train"]["blocks"]
+    (old / "config.json").write_text(json.dumps(config))
+    ok("train", "--resume", "--out", str(old))
+    assert "block_share" not in json.loads((old / "metrics.jsonl").read_text().splitlines()[-1])
