@@ -32,10 +32,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_rule_that_follows_what_was_learned_is_measured(run: Path) -> None:
     log = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    assert [line["block_share"] for line in log] == sorted(line["block_share"] for line in log)
-    assert all(line["block_fee"] > 0 for line in log)
+    assert max(line["block_share"] for line in log) == 1 and all(line["block_fee"] > 0 for line in log)
     rows = {row.name: row.cost for row in evaluate_run(open_trained(run, {}), 4, 1)[1]}
-    assert rows["greedy-block-value"] != rows["greedy-potential"]
+    assert (rows["greedy-block-value"] != rows["greedy-potential"]) == (log[-1]["block_share"] > 0)
 
 
 def test_another_instance_has_blocks_that_look_alike(run: Path) -> None:
