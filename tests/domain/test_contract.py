@@ -68,7 +68,7 @@ def test_decisions(toy: ModuleType, change: Any, words: list[str]) -> None:
         (lambda s: replace(s, state=s.state.squeeze(-1)), "Step.state: expected shape [B, G, m] = [4, any, any]"),
         (lambda s: replace(s, terminated=s.terminated.float()), "Step.terminated: expected torch.bool"),
         (lambda s: replace(s, block_cost=None), "Step.block_cost: expected a tensor [B, num_blocks], got NoneType"),
-        (lambda s: replace(s, block_cost=s.block_cost[:, :2]), "Step.block_cost: expected shape [B, num_blocks] = [4, 3]"),
+        (lambda s: replace(s, block_cost=s.block_cost[:, :2]), "Step.block_cost: expected shape [B, num_blocks]"),
         (lambda s: replace(s, state=s.state[:, :2]), "Step.state: expected shape [B, num_blocks, m] = [4, 3, any]"),
         (lambda s: replace(s, local_reward=s.reward), "Step.local_reward: expected shape [B, N] = [4, 4], got [4]"),
     ],
