@@ -91,6 +91,8 @@ def packing_jobs(path: Path, bad_rows: BadRows) -> JobTable:
     notes += [f"{count(int(never.sum()), 'VM')} with run time 0: skipped"] if never.any() else []
     if open_end.any():
         notes.append(f"{count(int(open_end.sum()), 'VM')} without an end: cut short at the last one, day {last:g}")
+    if number := int((keep & (start < 0)).sum()):
+        notes.append(f"{count(number, 'VM')} from before the recording, known because they ran when it began")
     allowed = [types.names(v) for v in range(len(types.vm_id))]
     return ordered_jobs(
         path, keep, submit_s=start * DAY_S, duration_s=duration, vcpu_milli=demand[known, 0],

@@ -72,6 +72,7 @@ def test_vms_by_hand(tmp_path: Path) -> None:
         [262_144 * x * root for x in (0.125, 0.0625, 0.5, 0.0625, 0.125)], abs=1
     )
     told = "\n".join(jobs.notes)
+    assert "2 VMs from before the recording" in told
     assert "1 VM with run time 0: skipped" in told and "2 VMs without an end: cut short at the last one, day 3" in told
     assert "2 VMs of 5 take a larger share of disks or network" in told and "taken for 64 vCPU and 256 GiB" in told
     assert "differ from the file's" not in told
