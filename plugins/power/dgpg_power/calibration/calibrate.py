@@ -68,6 +68,8 @@ def calibrate(config: Config, data: Path, out: Path | None, iterations: int) -> 
 def _check(config: Config, out: Path | None) -> None:
     if folder_of(config) is not None:
         raise ConfigError("calibrate: the log takes the place of the recorded series; add --set load.source=noise")
+    if config.margin is not None:
+        raise ConfigError("calibrate: a margin narrows the limits that the log is to say; leave margin out")
     if out is None:
         return
     if config.network.startswith("synthetic-"):

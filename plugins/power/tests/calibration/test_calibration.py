@@ -151,9 +151,10 @@ def test_straight_costs_are_refused(tmp_path: Path) -> None:
         ({"network": "case9"}, "new.txt", "expected the name of a MATPOWER file"),
         ({"network": "case9"}, "there.m", "exists; name a new file"),
         ({"network": "synthetic-10"}, "new.m", "there is no case to write"),
+        ({"network": "case9", "margin": 0.0}, "new.m", "a margin narrows the limits"),
     ],
 )
-def test_a_wrong_place_for_the_result_is_refused_first(
+def test_what_cannot_be_calibrated_or_written_is_refused_first(
     tmp_path: Path, settings: dict[str, Any], out: str, message: str
 ) -> None:
     (tmp_path / "there.m").touch()
