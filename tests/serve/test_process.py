@@ -1,6 +1,7 @@
 """`dgpg serve` as a process: it listens, swaps under load, ends when told to, and never imports torch."""
 
 import http.client
+import importlib.util
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 from dgpg.deploy import Policy
+from dgpg.errors import ConfigError
 
 from ..commands import refused
 
@@ -119,3 +121,12 @@ def test_what_cannot_be_served_is_told(folder: Path, tmp_path: Path) -> None:
     )
     assert "it is empty; write a token into it" in refused("serve", folder, "--token-file", tmp_path / "empty")
     assert "unknown rule 'bst-fit': did you mean 'best-fit'" in refused("serve", folder, "--rule", "bst-fit")
+
+
+def test_a_missing_package_or_protocol_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = pytest.importorskip("dgpg.serve.process")
+    with pytest.raises(ConfigError, match="no installed plugin speaks 'gopher'; install the one that does"):
+        process.router("gopher", None, {})
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "uvicorn" else found(name))
+    assert "serve needs uvicorn: pip install 'dgpg[serve]'" in refused("serve", folder)
