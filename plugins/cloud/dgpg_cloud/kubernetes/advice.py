@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from numpy.typing import NDArray
 
-OPEN = 10_000
-"""Pods that are waited for at most; older ones are forgotten."""
+from dgpg.deploy import Rows
+
+OPEN = 500
+"""Pods that are waited for at most, each with what the policy saw; older ones are forgotten."""
+Cost: TypeAlias = Callable[[Rows], NDArray[Any]]
+"""What the analytical model expects of choices, as `dgpg.deploy.SupportsEstimate` has it."""
 
 
 class Given(NamedTuple):
@@ -17,8 +21,9 @@ class Given(NamedTuple):
 
     names: Sequence[str]
     best: int
-    cost: NDArray[Any]
-    """What the analytical model expects of each node, `[K]`."""
+    choices: NDArray[Any]
+    """What the policy saw of each node, `[K, C]`."""
+    cost: Cost
 
 
 class Advice:
@@ -57,6 +62,8 @@ class Advice:
         self.other += best != node
         more = None
         if node in given.names:
-            more = float(given.cost[given.names.index(node)] - given.cost[given.best])
+            both = given.choices[[given.names.index(node), given.best]]
+            there, wished = given.cost({"choices": both[None]})[0]
+            more = float(there - wished)
             self.difference += more
         self._tell("landed", uid=uid, node=node, advised=best, model_cost_more=more)

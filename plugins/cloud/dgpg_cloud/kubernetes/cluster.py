@@ -106,8 +106,11 @@ class Cluster:
         pods, speed = self.pods.table.columns, self.nodes.table.columns["speed"]
         # A pod that outlives its run time goes on for who knows how long: a step.
         left = np.maximum(pods["seconds"] - (now - pods["start"]) * speed[pods["node"]], self.settings.step_s)
-        sums = [np.bincount(pods["node"], pods[name] * left, len(speed)) for name in ("vcpu", "memory", "gpu")]
-        return np.stack(sums, 1)
+        found = np.zeros((len(speed), 3))
+        for r, name in enumerate(("vcpu", "memory", "gpu")):
+            if name != "gpu" or pods[name].any():
+                found[:, r] = np.bincount(pods["node"], pods[name] * left, len(speed))
+        return found
 
 
 class Written:

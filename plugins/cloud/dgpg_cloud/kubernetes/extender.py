@@ -70,7 +70,8 @@ class Extender:
         rows, _ = loaded.policy.rows(**seen(placement.scales, view, self.cluster.settings.step_s))
         answer = self.service.decide(loaded, rows, "" if self.fresh else STALE)
         if answer.reason[0] != FAILED:
-            self.cluster.advise(call.pod, Given(call.names, int(answer.wished[0]), placement.cost(rows)[0]))
+            given = Given(call.names, int(answer.wished[0]), rows["choices"][0], placement.cost)
+            self.cluster.advise(call.pod, given)
         return answer
 
 
