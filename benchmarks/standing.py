@@ -53,7 +53,8 @@ def right(args: argparse.Namespace, folder: Path) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        by = {name: served.service.metrics.registry.get_sample_value(*what) for name, what in COUNTED.items()}
+        registry = served.service.metrics.registry
+        by = {name: int(registry.get_sample_value(*what) or 0) for name, what in COUNTED.items()}
         relists = {one.kind: one.relists for one in served.watcher.reflectors}
     emit({"what": "load with swaps and a failing API server", "seconds": args.seconds, **found,
           "wrong": found["wrong"], "lost": found["lost"], **by, "relists": relists})  # fmt: skip
