@@ -12,9 +12,9 @@ from dgpg.domain import Baseline, Decision, Information, Role
 from dgpg.files import PerDevice
 from dgpg_traffic.assignment.assign import SYSTEM_OPTIMUM, USER_EQUILIBRIUM, Objective
 from dgpg_traffic.config import Config
-from dgpg_traffic.dynamics import residual_queue
 from dgpg_traffic.instance import Instance, build
 from dgpg_traffic.roads import Roads
+from dgpg_traffic.settling import settled
 
 SENSITIVITY = 10.0
 """Of the logit rule: a route a tenth slower than another has a share smaller by e."""
@@ -64,7 +64,7 @@ class FixedSplits:
 
 @dataclass(frozen=True)
 class Assigned:
-    """Equilibrium or optimum of each period, knowing all demand, what was carried over, and incidents."""
+    """Equilibrium or optimum of each period, knowing all demand, who waits, and incidents."""
 
     roads: PerDevice[Roads]
     objective: Objective
@@ -79,23 +79,20 @@ class Assigned:
     def act(self, decision: Decision, noise: Tensor) -> Tensor:
         """Splits `[B, N, K]`."""
         known = decision.context
-        return self.roads.like(noise).assigned(
-            self.objective, known["demand"], known["residual"], known["oracle_capacity"]
-        )  # fmt: skip
+        roads = self.roads.like(noise)
+        return settled(roads, self.objective, known["demand"], known["waiting"], known["oracle_capacity"])
 
 
 def usual_day(instance: Instance) -> Tensor:
     """System optimum of each period of the usual day, with what each leaves for the next, `[T, N, K]`."""
-    roads, config = instance.roads(torch.device("cpu"), torch.float64), instance.config
+    roads = instance.roads(torch.device("cpu"), torch.float64)
     capacity = roads.links.capacity.unsqueeze(0)
-    residual, found = torch.zeros_like(capacity), []
+    waiting, found = capacity.new_zeros(1, roads.loading.num_legs), []
     base = torch.from_numpy(instance.by_agent(instance.network.demand.copy())).unsqueeze(0)
     for level in instance.profile:
-        splits = roads.assigned(SYSTEM_OPTIMUM, level * base, residual, capacity)
-        flow = roads.flow(splits, level * base, residual)
+        splits = settled(roads, SYSTEM_OPTIMUM, level * base, waiting, capacity)
+        waiting = roads.load(splits, level * base, waiting, capacity).waiting
         found.append(splits[0])
-        if config.queues:
-            residual = residual_queue(flow, capacity, config.residual.share, config.residual.threshold)
     return torch.stack(found)
 
 

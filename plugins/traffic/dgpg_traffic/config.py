@@ -42,15 +42,6 @@ class Demand(Settings):
     )
 
 
-class Residual(Settings):
-    """What a period leaves for the next, r' = share (x - threshold capacity)+; vehicles are not conserved."""
-
-    share: float = Field(0.5, ge=0, lt=1, description="rho: part of the excess that is still there a period later")
-    threshold: float = Field(
-        2.0, ge=1, le=1e6, description="kappa: flow over capacity from which on a link has an excess"
-    )
-
-
 class Incidents(Settings):
     """Links that lose capacity for a while; neither agents nor the analytical model are told."""
 
@@ -89,17 +80,22 @@ class Config(Settings):
         1, ge=1, le=1000, description="agents that share a pair's vehicles alike: one alone is a monopolist"
     )
     horizon: int = Field(24, ge=1, le=100_000, description="periods of an episode, a day")
-    queues: bool = Field(True, description="carry excess flow to the next period; without, periods are static problems")
+    queues: bool = Field(
+        True,
+        description="links let through their capacity, who waits goes on later; without, periods are static problems",
+    )
     start: Splits = Field(
         "user-equilibrium",
         description="splits that policies begin at; at the equilibrium drivers arrive by themselves",
     )
     time_unit: float = Field(
-        60.0, gt=0, le=1e6, description="seconds of the network's unit of time, which only the judge asks for: a minute"
+        60.0,
+        gt=0,
+        le=1e6,
+        description="seconds of the network's unit of time, a minute; queues and the judge ask for it",
     )
     seed: int = Field(0, ge=0, lt=2**48, description="seed of the instance: demand from which features are scaled")
     demand: Demand = Demand()
-    residual: Residual = Residual()
     incidents: Incidents = Incidents()
     models: Models = Models()
     trained: Config | None = Field(

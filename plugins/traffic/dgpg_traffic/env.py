@@ -1,4 +1,4 @@
-"""B road networks in one: draws demand and incidents, loads the links, says how long all travel."""
+"""B road networks in one: draws demand and incidents, lets vehicles go, says how long all travel."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from torch import Tensor
 from dgpg.domain import Decision, Simplex, Step, random
 from dgpg_traffic.demand import Tape, draw, tape
 from dgpg_traffic.deploy.scales import BOUND
-from dgpg_traffic.dynamics import own_time, residual_queue
+from dgpg_traffic.dynamics import own_time
 from dgpg_traffic.instance import Instance
-from dgpg_traffic.network.bpr import link_time
-from dgpg_traffic.observation import AGENT, CHOICE, Past, central_size, decide, make_sight
+from dgpg_traffic.loading import drain
+from dgpg_traffic.observation import AGENT, CHOICE, Past, central_size, decide, make_past, make_sight
 
 
 class TrafficEnv:
     """Agents split their vehicles over routes; see `dgpg.domain.Environment` for the contract.
 
-    An action is `[B, N, K]`, shares of the agent's routes. State `[B, L, 2]`: the flow of each link and the capacity
-    that its flow and time imply.
+    An action is `[B, N, K]`, shares of the agent's routes. State `[B, L, 5]`: vehicles that pass each link, that come
+    to it and that it found waiting; the time that those left waiting have ahead; its capacity, incidents included.
+    Without queues `[B, L, 2]`: flow and capacity.
     """
 
     def __init__(self, instance: Instance, num_envs: int, device: torch.device, seed: int) -> None:
@@ -47,14 +48,15 @@ class TrafficEnv:
         self.action_space = Simplex(agents, slots, instance.start)
 
     def reset(self) -> Decision:
-        """New days; the period before was the usual one under the first splits."""
+        """New days on empty roads; the period before was the usual one under the first splits."""
         self.t = 0
         self.tape: Tape = tape([draw(g, self.instance) for g in self.streams.generators], self.device)
         demand = self.usual * self.sight.usual[self.tape.period[0] - 1].unsqueeze(-1)
-        nothing = torch.zeros_like(self.tape.capacity[0])
+        capacity = self.roads.links.capacity.expand(self.num_envs, -1)
+        nobody = demand.new_zeros(self.num_envs, self.roads.loading.num_legs)
         first = torch.as_tensor(self.instance.first, dtype=torch.float32, device=self.device)
-        flow = self.roads.flow(first.expand(self.num_envs, -1, -1), demand, nothing)
-        self.past = Past(nothing, flow, nothing + self.roads.links.capacity, demand)
+        usual = self.roads.load(first.expand(self.num_envs, -1, -1), demand, nobody, capacity)
+        self.past = make_past(self.roads, usual, nobody, demand)  # who waited then is gone by the morning
         self.decision = self.observe()
         return self.decision
 
@@ -63,27 +65,32 @@ class TrafficEnv:
         return decide(self.roads, self.sight, self.tape, self.past, self.t)
 
     def step(self, actions: Tensor) -> Step:
-        """Load the links, charge, go on; a new day when this one is over."""
+        """Let vehicles go, charge, go on; a new day when this one is over."""
         splits, context = actions.to(self.device), self.decision.context
         demand, capacity = context["demand"], context["oracle_capacity"]
-        flow = self.roads.flow(splits, demand, context["residual"])
-        time = link_time(self.roads.at(capacity), flow)
-        cost = (flow.double() * time).sum(-1)
+        loading, waiting = self.roads.loading, context["waiting"]
+        entering = splits * demand.unsqueeze(-1)
+        loaded = loading.load(entering, waiting, capacity)
+        cost = loading.spent(loaded).double().sum(-1) - loading.pending(waiting)
+        self.t += 1
+        over = self.t == self.horizon
+        if over:
+            cost = cost + drain(loading, entering, loaded.waiting, self.roads.links.capacity.expand_as(capacity))
+        time = loading.mean_time(loaded)
         own = own_time(demand, splits, self.roads.incidence.cost(time))
         measures = {
-            "travel_time": (own.double().sum(-1) / demand.double().sum(-1).clamp(min=1e-9)).float(),
-            "carried_over": context["residual"].sum(-1),
+            "travel_time": (cost / demand.double().sum(-1).clamp(min=1e-9)).float(),
+            "arrived": loaded.arrived,
+            "waiting": loaded.waiting.sum(-1),
         }
-        self.past = Past(self._left(flow, capacity), flow, capacity, demand)
-        self.t += 1
+        self.past = make_past(self.roads, loaded, loaded.waiting, demand)
         self.decision = final = self.observe()
-        over = self.t == self.horizon
         if over:
             self.reset()
         flags = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
         return Step(
             reward=-cost.float(),
-            state=torch.stack([flow, capacity], -1),
+            state=loading.state(loaded),
             terminated=flags,
             truncated=flags | over,
             decision=self.decision,
@@ -91,13 +98,6 @@ class TrafficEnv:
             local_reward=-own,
             measures=measures,
         )
-
-    def _left(self, flow: Tensor, capacity: Tensor) -> Tensor:
-        """r of the next period, `[B, L]`."""
-        config = self.instance.config
-        if not config.queues:
-            return torch.zeros_like(flow)
-        return residual_queue(flow, capacity, config.residual.share, config.residual.threshold)
 
     def state_dict(self) -> dict[str, Any]:
         """Exact state: streams, demand and capacities, last period."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dgpg.domain import random
 from dgpg.errors import ConfigError
 from dgpg_traffic.arrays import FloatArray
-from dgpg_traffic.assignment.assign import SYSTEM_OPTIMUM, USER_EQUILIBRIUM
+from dgpg_traffic.assignment.assign import SYSTEM_OPTIMUM, USER_EQUILIBRIUM, Objective
 from dgpg_traffic.assignment.fitness import FIT, Excess, Occasions, excess, fitted
 from dgpg_traffic.assignment.routes import generate
 from dgpg_traffic.config import Config, Splits
@@ -20,7 +20,9 @@ from dgpg_traffic.data.load import load_network
 from dgpg_traffic.demand import draw, profile
 from dgpg_traffic.network.bpr import link_time, marginal, slowness
 from dgpg_traffic.network.capacities import arbitrary, explained, suspicious
-from dgpg_traffic.system import System
+from dgpg_traffic.roads import Roads
+from dgpg_traffic.settling import settled
+from dgpg_traffic.system import PERIOD, System
 
 SAMPLES = 16
 """Episodes whose optima scale the features."""
@@ -95,16 +97,16 @@ def build(config: Config) -> Instance:
         days = _sampled(system)
         routes, beyond = fitted(network, system.routes, days.occasions(system), config.routes)
         system = replace(system, routes=routes)
-        first, scales = _first(system, config.start), _measured(system, days.demand)
+        _refuse_queues(system)
+        first, scales = _first(system, config.start), _measured(system, days)
     else:
         _check_same(config, config.trained)
         trained = build(config.trained)
         system = System(config, network, trained.routes, usual)
+        _refuse_queues(system)
         beyond = excess(network, system.routes, _sampled(system).occasions(system))
         first, scales = trained.first, trained.scales
     meaningless = _meaningless(system)
-    if meaningless and config.queues:
-        raise ConfigError(f"queues = True: {explained(network)}: set queues=false, or {TRUE}")
     notes = (*_notes(system, beyond), *((f"{explained(network)}: flow over capacity means nothing",) * meaningless))
     return Instance(**vars(system), first=first, scales=scales, meaningless=meaningless, notes=notes)
 
@@ -147,30 +149,23 @@ def _first(system: System, start: Splits) -> FloatArray:
         shortest[:, 0] = 1.0
         return shortest
     objective = {"user-equilibrium": USER_EQUILIBRIUM, "system-optimum": SYSTEM_OPTIMUM}[start]
+    return _of_usual(system, system.roads(torch.device("cpu"), torch.float64), objective)
+
+
+def _of_usual(system: System, roads: Roads, objective: Objective) -> FloatArray:
+    """Splits `[N, K]` at the usual demand, mean over the day, on empty roads."""
     demand = torch.from_numpy(system.by_agent(system.network.demand * system.profile.mean())).unsqueeze(0)
-    roads = system.roads(torch.device("cpu"), torch.float64)
-    capacity = roads.links.capacity.unsqueeze(0)
-    found: FloatArray = roads.assigned(objective, demand, torch.zeros_like(capacity), capacity)[0].numpy()
+    nobody = demand.new_zeros(1, roads.loading.num_legs)
+    found: FloatArray = settled(roads, objective, demand, nobody, roads.links.capacity.unsqueeze(0))[0].numpy()
     return found
 
 
-def _measured(system: System, of_days: FloatArray) -> Scales:
-    """Times and marginal costs at the optimum of demands `[S, N]`, queues and incidents left out."""
-    distinct, count = np.unique(of_days, axis=0, return_counts=True)  # of a static problem one
-    if len(distinct) > 1:
-        some = max(2, LARGEST // system.routes.exists.size // system.config.agents_per_pair)
-        rows = np.unique(np.linspace(0, len(of_days) - 1, min(some, len(of_days))).round().astype(int))
-        distinct, count = of_days[rows], np.ones(len(rows), np.int64)
-    demand = torch.from_numpy(distinct)
+def _measured(system: System, days: _Days) -> Scales:
+    """What is seen on sampled days; with queues, these build up over each day."""
+    exists, unused = system.routes.exists.repeat(system.config.agents_per_pair, 0), np.array([0.0, 1.0])[:, None, None]
     roads = system.roads(torch.device("cpu"), torch.float64)
-    none = demand.new_zeros(len(demand), system.network.num_links)
-    splits = roads.assigned(SYSTEM_OPTIMUM, demand, none, none + roads.links.capacity, tolerance=ROUGH)
-    flow = roads.flow(splits, demand, none).repeat_interleave(torch.from_numpy(count), 0)
-    time = link_time(roads.links, flow)
-    exists, unused = roads.incidence.exists.numpy(), np.array([0.0, 1.0])[:, None, None]
-    route_time, route_marginal = (
-        np.where(exists, _moments(roads.incidence.cost(x)), unused) for x in (time, marginal(roads.links, flow))
-    )
+    time, price = (_queued if system.config.queues else _static)(system, roads, days)
+    route_time, route_marginal = (np.where(exists, _moments(roads.incidence.cost(x)), unused) for x in (time, price))
     return Scales(
         route_time,
         route_marginal,
@@ -178,6 +173,35 @@ def _measured(system: System, of_days: FloatArray) -> Scales:
         demand=system.by_agent(np.array(system.network.demand)),
         noise=max(system.config.demand.noise, STEADY),
     )
+
+
+def _queued(system: System, roads: Roads, days: _Days) -> tuple[torch.Tensor, torch.Tensor]:
+    """Times and marginal costs of links, `[S, L]`, under the optimum's splits of the usual demand."""
+    splits = torch.from_numpy(_of_usual(system, roads, SYSTEM_OPTIMUM))
+    horizon, found = system.config.horizon, []
+    demand, capacity = (torch.from_numpy(x.reshape(-1, horizon, x.shape[1])) for x in (days.demand, days.capacity))
+    waiting = demand.new_zeros(len(demand), roads.loading.num_legs)
+    for t in range(horizon):
+        loaded = roads.load(splits.expand(len(demand), -1, -1), demand[:, t], waiting, capacity[:, t])
+        waiting = loaded.waiting
+        found.append((roads.loading.time(loaded, loaded.left), roads.loading.marginal(loaded)))
+    time, price = (torch.cat(column) for column in zip(*found, strict=True))
+    return time, price
+
+
+def _static(system: System, roads: Roads, days: _Days) -> tuple[torch.Tensor, torch.Tensor]:
+    """Times and marginal costs of links, `[S, L]`, at the optimum of each demand, incidents left out."""
+    of_days = days.demand
+    distinct, count = np.unique(of_days, axis=0, return_counts=True)  # of a static problem one
+    if len(distinct) > 1:
+        some = max(2, LARGEST // system.routes.exists.size // system.config.agents_per_pair)
+        rows = np.unique(np.linspace(0, len(of_days) - 1, min(some, len(of_days))).round().astype(int))
+        distinct, count = of_days[rows], np.ones(len(rows), np.int64)
+    demand = torch.from_numpy(distinct)
+    capacity = roads.links.capacity.expand(len(demand), -1)
+    splits = roads.assigned(SYSTEM_OPTIMUM, demand, capacity, tolerance=ROUGH)
+    flow = roads.flow(splits, demand).repeat_interleave(torch.from_numpy(count), 0)
+    return link_time(roads.links, flow), marginal(roads.links, flow)
 
 
 def _moments(x: torch.Tensor) -> FloatArray:
@@ -188,14 +212,19 @@ def _moments(x: torch.Tensor) -> FloatArray:
     return found
 
 
+def _refuse_queues(system: System) -> None:
+    if system.config.queues and _meaningless(system):
+        raise ConfigError(f"queues = True: {explained(system.network)}: set queues=false, or {TRUE}")
+
+
 def _meaningless(system: System) -> bool:
     """Are capacities arbitrary, at the equilibrium of the usual demand."""
     if not suspicious(system.network):
         return False
-    splits = torch.from_numpy(_first(system, "user-equilibrium"))[None]
     demand = torch.from_numpy(system.by_agent(system.network.demand.copy()))[None]
     roads = system.roads(torch.device("cpu"), torch.float64)
-    flow: FloatArray = roads.incidence.flow(splits * demand[..., None])[0].numpy()
+    splits = roads.assigned(USER_EQUILIBRIUM, demand, roads.links.capacity[None])
+    flow: FloatArray = roads.flow(splits, demand)[0].numpy()
     return arbitrary(system.network, flow)
 
 
@@ -218,9 +247,6 @@ def _notes(system: System, beyond: Excess) -> tuple[str, ...]:
     count: NDArray[np.int64] = system.routes.exists.sum(1)
     size = f"{network.name}: {network.num_pairs} pairs, {network.num_links} links, {network.demand.sum():,.0f} vehicles"
     chosen = f"up to {count.max()} routes a pair, {count.mean():.1f} on average, {(count == 1).sum()} pairs have one"
-    residual = config.residual
-    carried = (
-        f"{residual.share:g} of the flow above {residual.threshold:g} capacities is there a period later; vehicles are "
-        "not conserved" if config.queues else "periods are static problems"
-    )  # fmt: skip
+    unit = f"a period is an hour, {PERIOD / config.time_unit:g} of the network's units of time (time_unit)"
+    carried = f"vehicles queue; {unit}" if config.queues else "periods are static problems"
     return (size, chosen, _fit(system, beyond), carried, *network.notes)

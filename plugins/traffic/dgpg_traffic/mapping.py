@@ -1,8 +1,7 @@
-"""What splits do to the state: flows of links."""
+"""What splits do to the state of the links."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from dgpg.domain import Context
@@ -11,7 +10,7 @@ from dgpg_traffic.instance import Instance
 
 
 class FlowMapping:
-    """State `[B, L, 2]`: the flow of each link, what was carried over included, and the network's own capacity."""
+    """The state that splits lead to at the network's own capacities; see `loading` for what it holds."""
 
     def __init__(self, instance: Instance) -> None:
         self.roads = PerDevice(instance.roads)
@@ -19,5 +18,5 @@ class FlowMapping:
     def state(self, actions: Tensor, context: Context) -> Tensor:
         """x of splits `[B, N, K]`."""
         roads = self.roads.like(actions)
-        flow = roads.flow(actions, context["demand"], context["residual"])
-        return torch.stack([flow, roads.links.capacity.expand_as(flow)], -1)
+        capacity = roads.links.capacity.expand(len(actions), -1)
+        return roads.loading.state(roads.load(actions, context["demand"], context["waiting"], capacity))

@@ -11,8 +11,9 @@ from torch import Tensor
 from dgpg.domain import Context, Decision, Feature, Names, Observation
 from dgpg_traffic.demand import Tape
 from dgpg_traffic.deploy.scales import BOUND, LEVEL, Scales
+from dgpg_traffic.dynamics import Loaded
 from dgpg_traffic.instance import Instance
-from dgpg_traffic.network.bpr import link_time, marginal, slowness
+from dgpg_traffic.network.bpr import slowness
 from dgpg_traffic.roads import Roads
 
 AGENT, CHOICE = 6, 2
@@ -41,14 +42,25 @@ NAMES = Names(
 class Past:
     """What the last period left behind."""
 
-    residual: Tensor
-    """r, vehicles, `[B, L]`."""
+    waiting: Tensor
+    """Vehicles still on the road, by the leg before which they wait, `[B, J]`."""
     flow: Tensor
-    """x, `[B, L]`."""
-    capacity: Tensor
-    """As flows and times implied, `[B, L]`."""
+    """Vehicles that passed each link, `[B, L]`."""
+    left: Tensor
+    """Those that wait before it, `[B, L]`."""
+    time: Tensor
+    """Of each link, for who comes to it next, `[B, L]`."""
+    price: Tensor
+    """What one more vehicle on each link cost all, `[B, L]`."""
     demand: Tensor
     """Of each agent, `[B, N]`."""
+
+
+def make_past(roads: Roads, loaded: Loaded, waiting: Tensor, demand: Tensor) -> Past:
+    """What a period leaves behind, of whose vehicles `waiting` `[B, J]` are still there."""
+    loading = roads.loading
+    left = loading.on_links(waiting)
+    return Past(waiting, loaded.passes, left, loading.time(loaded, left), loading.marginal(loaded), demand)
 
 
 @dataclass(frozen=True)
@@ -115,11 +127,10 @@ def central_size(instance: Instance) -> int:
     return instance.num_agents + 2 * instance.network.num_links + 4
 
 
-def make_context(roads: Roads, tape: Tape, past: Past, t: int) -> Context:
+def make_context(tape: Tape, past: Past, t: int) -> Context:
     """What is fixed before the action of period t."""
     return {
-        "demand": tape.demand[t], "residual": past.residual, "period": tape.period[t],
-        "last_time": link_time(roads.at(past.capacity), past.flow),
+        "demand": tape.demand[t], "waiting": past.waiting, "period": tape.period[t], "last_time": past.time,
         # What only the rows with full information look at; no model of this plugin does.
         "oracle_capacity": tape.capacity[t],
     }  # fmt: skip
@@ -127,22 +138,21 @@ def make_context(roads: Roads, tape: Tape, past: Past, t: int) -> Context:
 
 def decide(roads: Roads, sight: Sight, tape: Tape, past: Past, t: int) -> Decision:
     """The moment of decision of period t."""
-    context = make_context(roads, tape, past, t)
+    context = make_context(tape, past, t)
     envs, (agents, slots) = len(past.flow), roads.incidence.shape
     now = tape.period[t]
     level, before = (sight.usual[x].unsqueeze(-1) for x in (now, now - 1))
     own = (context["demand"] / (sight.demand * level) - 1) / sight.noise
     change = own - (past.demand / (sight.demand * before) - 1) / sight.noise
-    time, price = context["last_time"], marginal(roads.at(past.capacity), past.flow)
-    slow = _scaled(slowness(time, roads.links.free_time), sight.congestion).unsqueeze(-1)
+    slow = _scaled(slowness(past.time, roads.links.free_time), sight.congestion).unsqueeze(-1)
     common = torch.cat([slow, (level - 1) / LEVEL, sight.clock[now]], -1)
     agent = torch.cat([torch.stack([own, change], -1), common.unsqueeze(1).expand(-1, agents, -1)], -1)
     routes = [
         _scaled(roads.incidence.cost(cost), scale)
-        for cost, scale in ((time, sight.route_time), (price, sight.route_marginal))
+        for cost, scale in ((past.time, sight.route_time), (past.price, sight.route_marginal))
     ]
     nominal = roads.links.capacity
-    central = torch.cat([own, past.flow / nominal, past.residual / nominal, common], -1)
+    central = torch.cat([own, past.flow / nominal, past.left / nominal, common], -1)
     observation = Observation(
         agent=_bent(agent),
         choices=_bent(torch.stack(routes, -1)),

@@ -10,8 +10,11 @@ from torch import Tensor
 
 from dgpg.errors import SolverError
 from dgpg_traffic.assignment.assign import Objective, assign
+from dgpg_traffic.dynamics import Loaded
+from dgpg_traffic.loading import Loading, Queued, Static
 from dgpg_traffic.network.bpr import Bpr
 from dgpg_traffic.network.incidence import Incidence, Routes
+from dgpg_traffic.network.legs import Legs
 from dgpg_traffic.network.network import Network
 
 TOLERANCE = 1e-7
@@ -29,31 +32,35 @@ class Roads:
     """Routes of each agent."""
     pairs: Incidence
     """Routes of each pair, in double precision, for the solvers."""
+    loading: Loading
+    """What a period does with vehicles."""
 
-    def flow(self, splits: Tensor, demand: Tensor, residual: Tensor) -> Tensor:
-        """x, what was carried over and what enters, `[B, L]`.
+    def flow(self, splits: Tensor, demand: Tensor) -> Tensor:
+        """x of the static problem, `[B, L]`, of splits `[B, N, K]` and vehicles of each agent `[B, N]`."""
+        return self.incidence.flow(splits * demand.unsqueeze(-1))
+
+    def load(self, splits: Tensor, demand: Tensor, waiting: Tensor, capacity: Tensor) -> Loaded:
+        """What a period does to the links.
 
         Args:
             splits: `[B, N, K]`.
             demand: vehicles of each agent, `[B, N]`.
-            residual: r, `[B, L]`.
+            waiting: those on the road, `[B, J]`.
+            capacity: `[B, L]`.
         """
-        return residual + self.incidence.flow(splits * demand.unsqueeze(-1))
+        return self.loading.load(splits * demand.unsqueeze(-1), waiting, capacity)
 
     def at(self, capacity: Tensor) -> Bpr:
         """The links with other capacities, `[B, L]`."""
         return replace(self.links, capacity=capacity)
 
     @torch.no_grad()
-    def assigned(
-        self, objective: Objective, demand: Tensor, residual: Tensor, capacity: Tensor, tolerance: float = TOLERANCE
-    ) -> Tensor:
-        """Splits of equilibrium or optimum for what is known, `[B, N, K]`; the agents of a pair split alike.
+    def assigned(self, objective: Objective, demand: Tensor, capacity: Tensor, tolerance: float = TOLERANCE) -> Tensor:
+        """Splits of the static equilibrium or optimum, `[B, N, K]`; the agents of a pair split alike.
 
         Args:
             objective: `USER_EQUILIBRIUM` or `SYSTEM_OPTIMUM`.
             demand: vehicles of each agent, `[B, N]`.
-            residual: r, `[B, L]`.
             capacity: `[B, L]`.
             tolerance: gap at which an instance is done.
 
@@ -63,7 +70,7 @@ class Roads:
         pairs = self.pairs.shape[0]
         links = Bpr(*(x.double() for x in (self.links.free_time, capacity, self.links.b, self.links.power)))
         of_pairs = demand.double().view(len(demand), pairs, -1).sum(-1)
-        found = assign(links, self.pairs, of_pairs, objective, base=residual.double(), tolerance=tolerance)
+        found = assign(links, self.pairs, of_pairs, objective, tolerance=tolerance)
         gap = float(found.gap.max())
         if not gap <= LARGEST_GAP:
             raise SolverError(
@@ -73,11 +80,20 @@ class Roads:
         return found.splits.to(demand).repeat_interleave(demand.shape[-1] // pairs, -2)
 
 
-def make_roads(network: Network, routes: Routes, per_pair: int, device: torch.device, dtype: torch.dtype) -> Roads:
-    """Tensors of a network whose pairs are `per_pair` agents each."""
-    of_agents = Routes(np.repeat(routes.links, per_pair, 0))
+def make_roads(
+    network: Network, routes: Routes, per_pair: int, period: float | None, device: torch.device, dtype: torch.dtype
+) -> Roads:
+    """Tensors of a network whose pairs are `per_pair` agents each.
+
+    `period` is its length in the network's unit of time, where there are queues; None makes periods static problems.
+    """
+    of_agents, links = Routes(np.repeat(routes.links, per_pair, 0)), Bpr.of(network, device, dtype)
+    incidence, loading = Incidence(of_agents, network.num_links, device, dtype), None
+    if period is not None:
+        loading = Queued(links, Legs(of_agents, network.num_links, device, dtype), period)
     return Roads(
-        links=Bpr.of(network, device, dtype),
-        incidence=Incidence(of_agents, network.num_links, device, dtype),
+        links=links,
+        incidence=incidence,
         pairs=Incidence(routes, network.num_links, device),
+        loading=loading or Static(links, incidence),
     )

@@ -13,6 +13,9 @@ from dgpg_traffic.network.incidence import Routes
 from dgpg_traffic.network.network import Network
 from dgpg_traffic.roads import Roads, make_roads
 
+PERIOD = 3600.0
+"""Seconds of a period: capacities and demand are vehicles an hour."""
+
 
 @dataclass(frozen=True, eq=False)
 class System:
@@ -37,4 +40,6 @@ class System:
 
     def roads(self, device: torch.device, dtype: torch.dtype = torch.float32) -> Roads:
         """Its links and routes as tensors."""
-        return make_roads(self.network, self.routes, self.config.agents_per_pair, device, dtype)
+        config = self.config
+        period = PERIOD / config.time_unit if config.queues else None
+        return make_roads(self.network, self.routes, config.agents_per_pair, period, device, dtype)

@@ -25,7 +25,7 @@ class Replay:
     splits: FloatArray
     """`[T, E, N, K]`."""
     flow: FloatArray
-    """x, what was carried over included, `[T, E, L]`."""
+    """Vehicles that pass each link, `[T, E, L]`."""
     capacity: FloatArray
     """Incidents included, `[T, E, L]`."""
     travel_time: FloatArray
@@ -43,6 +43,6 @@ def replay(config: Config, policy: Policy, days: int, seed: int) -> Replay:
         context, splits = decision.context, policy.act(decision, noise_t)
         step = env.step(splits)
         decision = step.decision
-        flow, capacity = step.state.unbind(-1)
+        flow, capacity = step.state[..., 0], step.state[..., -1]
         moments.append((context["period"], context["demand"], splits, flow, capacity, step.measures["travel_time"]))
     return Replay(*(np.stack([x.numpy() for x in column]) for column in zip(*moments, strict=True)))

@@ -115,20 +115,20 @@ class Incidence:
         """Which slots hold a route, `[N, K]`."""
         flat = routes.links.reshape(-1, routes.links.shape[-1])
         row, at = np.nonzero(flat >= 0)
-        self._links = _matrices(row, flat[row, at], (len(flat), num_links), *self._kind)
+        self._links = matrices(row, flat[row, at], (len(flat), num_links), *self._kind)
 
     def flow(self, route_flow: Tensor) -> Tensor:
         """Flow on each link, `[..., L]`, of flows on routes `[..., N, K]`, 0 in empty slots."""
-        return _apply(self._links.T, route_flow.flatten(-2))
+        return applied(self._links.T, route_flow.flatten(-2))
 
     def cost(self, link_cost: Tensor) -> Tensor:
         """Cost of each route, `[..., N, K]`, of costs of links `[..., L]`; 0 in an empty slot."""
-        return _apply(self._links, link_cost).reshape(*link_cost.shape[:-1], *self.shape)
+        return applied(self._links, link_cost).reshape(*link_cost.shape[:-1], *self.shape)
 
     def common(self, link_cost: Tensor) -> Tensor:
         """Cost of the links that two routes of a pair share, `[..., N, K, K]`."""
         n, k = self.shape
-        return _apply(self._common, link_cost).reshape(*link_cost.shape[:-1], n, k, k)
+        return applied(self._common, link_cost).reshape(*link_cost.shape[:-1], n, k, k)
 
     @cached_property
     def contested(self) -> tuple[Tensor, Incidence]:
@@ -151,7 +151,7 @@ class Incidence:
         one = np.repeat(np.arange(len(pair)), many)
         other = np.repeat(start, many) + np.arange(len(one)) - np.repeat(many.cumsum() - many, many)
         row = (pair[one] * k + slot[one]) * k + slot[other]
-        return _matrices(row, link[one], (n * k * k, self.num_links), *self._kind)
+        return matrices(row, link[one], (n * k * k, self.num_links), *self._kind)
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +170,7 @@ class _Pair:
         return self
 
 
-def _matrices(
+def matrices(
     row: IntArray, column: IntArray, shape: tuple[int, int], device: torch.device | None, dtype: torch.dtype
 ) -> _Pair:
     """Ones at these places of a matrix, and its transpose."""
@@ -187,7 +187,7 @@ def _on_device(matrix: Any, device: torch.device | None, dtype: torch.dtype) -> 
         return torch.sparse_csr_tensor(first, column, values, matrix.shape, check_invariants=False).to(device)
 
 
-def _apply(pair: _Pair, values: Tensor) -> Tensor:
+def applied(pair: _Pair, values: Tensor) -> Tensor:
     """`values @ matrix.T` over the last dimension."""
     flat = values.reshape(-1, values.shape[-1])
     product: Tensor = _Product.apply(pair, flat)  # type: ignore[no-untyped-call]
@@ -206,4 +206,4 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
-        return None, _apply(ctx.pair.T, gradient)
+        return None, applied(ctx.pair.T, gradient)
