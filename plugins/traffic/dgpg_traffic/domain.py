@@ -106,7 +106,7 @@ class TrafficDomain:
         return plain(build(config)).json()
 
     def describe(self, config: settings.Config) -> Sequence[str]:
-        """Sizes, routes, the rule of queues, and what was left out of the network."""
+        """Sizes, routes, how long a period is, and what was left out of the network."""
         return build(config).notes
 
 

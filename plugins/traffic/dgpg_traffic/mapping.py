@@ -19,4 +19,5 @@ class FlowMapping:
         """x of splits `[B, N, K]`."""
         roads = self.roads.like(actions)
         capacity = roads.links.capacity.expand(len(actions), -1)
-        return roads.loading.state(roads.load(actions, context["demand"], context["waiting"], capacity))
+        demand, waiting = (context[name].to(actions) for name in ("demand", "waiting"))
+        return roads.loading.state(roads.load(actions, demand, waiting, capacity))

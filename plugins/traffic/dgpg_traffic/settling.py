@@ -8,10 +8,12 @@ from torch import Tensor
 from dgpg_traffic.assignment.assign import USER_EQUILIBRIUM, Objective
 from dgpg_traffic.roads import Roads
 
-STEPS, RATE = 100, 3.0
+STEPS, RATE = 60, 3.0
 """Of mirror descent, and its first step: by so much times its price over the cheapest, less 1, a route's logit falls.
 
-On 16 periods of Sioux Falls at 0.75 of its demand the optimum found is 0.1 % above that of ten times the steps."""
+With five times the steps the optimum of periods of `grid` and Sioux Falls fell by less than 0.01 %."""
+LONGER, SHORTER = 1.1, 0.7
+"""What a step is multiplied by, of each instance by itself, after one that helped and one that did not."""
 FAINT = 1e-4
 """Share at which routes begin that the static solution does not use."""
 LEAST_LOGIT = -20.0
@@ -44,13 +46,15 @@ def _descended(
     priced, exists = _selfish if objective is USER_EQUILIBRIUM else _shared, roads.incidence.exists
     logits = splits.clamp(min=FAINT).log()
     best, least = splits, torch.full_like(demand[:, 0], torch.inf)
-    for step in range(STEPS):
+    last, rate = least, torch.full_like(least, RATE)
+    for _ in range(STEPS):
         splits = logits.masked_fill(~exists, -torch.inf).softmax(-1)
         worth, price = priced(roads, splits, demand, waiting, capacity)
         better = worth < least
         best, least = torch.where(better[:, None, None], splits, best), torch.where(better, worth, least)
         cheapest = price.masked_fill(~exists, torch.inf).amin(-1, keepdim=True).clamp(min=1e-9)
-        logits = logits - RATE * (1 - step / STEPS) * (price / cheapest - 1)
+        rate, last = rate * torch.where(worth < last, LONGER, SHORTER), worth
+        logits = logits - rate[:, None, None] * (price / cheapest - 1)
         logits = (logits - logits.masked_fill(~exists, -torch.inf).amax(-1, keepdim=True)).clamp(LEAST_LOGIT, 0.0)
     return best
 

@@ -18,6 +18,12 @@ class TestDistance(DomainTests):
 class TestDistanceByCvxpylayers(DomainTests):
     domain = "traffic"
     model = "traffic.system-optimum-cvx"
+    settings: ClassVar = {"queues": False}
+
+
+class TestStatic(DomainTests):
+    domain = "traffic"
+    settings: ClassVar = {"queues": False}
 
 
 class TestSelfishPotential(DomainTests):

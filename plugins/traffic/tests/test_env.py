@@ -1,5 +1,6 @@
 """The environment: what it charges against a loop, queues, incidents, and that it repeats itself."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dgpg.domain import Step
+from dgpg_traffic.dynamics import waited
 from dgpg_traffic.env import TrafficEnv
+from dgpg_traffic.network.bpr import link_time
 
 from .made import STATIC, built, environment, random_splits, randomly, settings
 
@@ -30,22 +33,55 @@ def same(a: Step, b: Step) -> bool:
     return all(torch.equal(x, y) for x, y in pairs) and torch.equal(seen.central, again.central)
 
 
-def replayed(env: TrafficEnv, actions: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Flow, time of links, what is left and own times of the coming step, by loops in double precision."""
-    network, config = env.instance.network, env.instance.config
-    routes = np.repeat(env.instance.routes.links, config.agents_per_pair, 0)
-    demand, capacity = (x[env.t].double().numpy() for x in (env.tape.demand, env.tape.capacity))
-    flow, splits = env.past.residual.double().numpy().copy(), actions.double().numpy()
-    used = [(n, k, [link for link in routes[n, k] if link >= 0]) for n, k in np.ndindex(*routes.shape[:2])]
-    for n, k, links in used:
-        for link in links:
-            flow[:, link] += demand[:, n] * splits[:, n, k]
-    time = network.free_time * (1 + network.b * (flow / capacity) ** network.power)
-    own = np.zeros(demand.shape)
-    for n, k, links in used:
-        own[:, n] += demand[:, n] * splits[:, n, k] * time[:, links].sum(-1)
-    left = config.residual.share * np.maximum(flow - config.residual.threshold * capacity, 0)
-    return flow, time, left if config.queues else 0 * left, own
+Place = tuple[int, int, int]
+"""Agent, slot and position on the route."""
+
+
+@dataclass
+class Replay:
+    """One period of one environment, by loops in double precision."""
+
+    passes: np.ndarray
+    arrives: np.ndarray
+    waiting: dict[Place, float]
+    time: np.ndarray
+    own: np.ndarray
+
+
+def routes_of(env: TrafficEnv) -> dict[tuple[int, int], list[int]]:
+    links = np.repeat(env.instance.routes.links, env.instance.config.agents_per_pair, 0)
+    return {(n, k): [int(x) for x in links[n, k] if x >= 0] for n, k in np.ndindex(*links.shape[:2])}
+
+
+def replayed(env: TrafficEnv, splits: Tensor, b: int, waiting: dict[Place, float]) -> Replay:
+    """What the coming step does in environment b, with those who wait at each place."""
+    network, config, routes = env.instance.network, env.instance.config, routes_of(env)
+    demand, capacity = (x[env.t, b].double().numpy() for x in (env.tape.demand, env.tape.capacity))
+    limit = capacity if config.queues else np.full_like(capacity, 1e18)
+    found = np.zeros(network.num_links)
+    for (n, k, p), vehicles in waiting.items():
+        found[routes[n, k][p]] += vehicles
+    share = np.ones(network.num_links)
+    for _ in range(60):
+        passes, arrives, left = np.zeros(network.num_links), np.zeros(network.num_links), dict[Place, float]()
+        for (n, k), links in routes.items():
+            coming = demand[n] * float(splits[b, n, k])
+            for p, link in enumerate(links):
+                before = waiting.get((n, k, p), 0.0)
+                goes = before * min(1, limit[link] / max(found[link], 1e-12)) + coming * share[link]
+                arrives[link] += coming
+                passes[link] += goes
+                left[n, k, p], coming = before + coming - goes, goes
+        share = np.minimum(1, np.maximum(limit - found, 0) / np.maximum(arrives, 1e-12))
+    drive = network.free_time * (1 + network.b * (passes / capacity) ** network.power)
+    over = arrives - limit
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(found + over > 0, (found + over / 2) / limit, found**2 / (2 * limit * -over))
+    time = drive + 60 * mean
+    own = np.zeros(len(demand))
+    for (n, k), links in routes.items():
+        own[n] += demand[n] * float(splits[b, n, k]) * time[links].sum()
+    return Replay(passes, arrives, {place: x for place, x in left.items() if x > 1e-9}, time, own)
 
 
 def test_the_period_before_an_episode_is_the_usual_one_of_its_own_network() -> None:
@@ -62,44 +98,60 @@ def test_the_period_before_an_episode_is_the_usual_one_of_its_own_network() -> N
     [
         {},
         {"queues": False, "agents_per_pair": 3},
-        {"residual": {"share": 0.9, "threshold": 1.2}} | INCIDENTS,
-        {"network": "grid"} | INCIDENTS,
+        {"demand": {"scale": 0.5}} | INCIDENTS,
+        {"network": "grid", "demand": {"scale": 1.3}} | INCIDENTS,
     ],
 )
 def test_steps_are_those_of_loops(values: dict[str, Any]) -> None:
-    env, draw, queued = started(**values), torch.Generator().manual_seed(0), False
+    env, draw, b = started(2, **values), torch.Generator().manual_seed(0), 1
+    waiting, queued = dict[Place, float](), False
     for _ in range(3):
         actions = random_splits(env, draw)
-        flow, time, left, own = replayed(env, actions)
-        t, residual = env.t, env.past.residual
+        expected, t = replayed(env, actions, b, waiting), env.t
         step = env.step(actions)
-        np.testing.assert_allclose(-step.reward, (flow * time).sum(-1), rtol=1e-5)
-        np.testing.assert_allclose(step.state[..., 0], flow, rtol=1e-5, atol=1e-4)
-        assert torch.equal(step.state[..., 1], env.tape.capacity[t])
+        np.testing.assert_allclose(step.state[b, :, 0], expected.passes, rtol=1e-4, atol=1e-3)
+        assert torch.equal(step.state[..., -1], env.tape.capacity[t])
         assert step.local_reward is not None
-        np.testing.assert_allclose(-step.local_reward, own, rtol=1e-5)
-        np.testing.assert_allclose(step.decision.context["residual"], left, rtol=1e-4, atol=1e-3)
-        vehicles = env.tape.demand[t].sum(-1).numpy()
-        np.testing.assert_allclose(step.measures["travel_time"], own.sum(-1) / vehicles, rtol=1e-5)
-        assert torch.equal(step.measures["carried_over"], residual.sum(-1))
-        queued |= bool((residual > 0).any())
+        np.testing.assert_allclose(-step.local_reward[b], expected.own, rtol=1e-3, atol=1e-3)
+        waiting, left = expected.waiting, step.measures["waiting"][b].item()
+        assert left == pytest.approx(sum(waiting.values()), rel=1e-4, abs=1e-2)
+        queued |= bool(waiting)
     assert queued == env.instance.config.queues
 
 
-def test_what_is_carried_over_is_charged_and_is_nobodys_own() -> None:
-    env = started()
-    for step in randomly(env, 3):
-        assert step.local_reward is not None
-        waiting = step.measures["carried_over"] > 0
-        assert (-step.reward >= -step.local_reward.sum(-1) * (1 - 1e-6)).all()
-        assert (waiting == (step.reward < step.local_reward.sum(-1) * (1 + 1e-6))).all()
+def test_who_enters_arrives_or_waits() -> None:
+    env = started(network="grid", demand={"scale": 1.5}, **INCIDENTS)
+    entered = arrived = torch.zeros(3)
+    for step in (env.step(random_splits(env, torch.Generator().manual_seed(t))) for t in range(3)):
+        entered = entered + env.past.demand.sum(-1)
+        arrived = arrived + step.measures["arrived"]
+        torch.testing.assert_close(arrived + step.measures["waiting"], entered, rtol=1e-5, atol=0.0)
+    assert (step.measures["waiting"] > 0).all()
+
+
+def test_a_day_that_ends_with_full_roads_pays_for_them() -> None:
+    """It costs the time driven and waited in its periods, and in those after it until the last has arrived."""
+    env, draw = started(2, horizon=3, demand={"scale": 1.5}), torch.Generator().manual_seed(0)
+    roads, tape, charged, spent = env.roads, env.tape, torch.zeros(2).double(), torch.zeros(2).double()
+    waiting, splits, t = env.past.waiting, torch.zeros(2, 1, 3), 0
+    while t < 3 or waiting.sum() > 0:
+        if t < 3:
+            splits = random_splits(env, draw)
+            charged -= env.step(splits).reward
+        demand = tape.demand[t] if t < 3 else torch.zeros(2, 1)
+        loaded = roads.load(splits, demand, waiting, roads.links.capacity.expand(2, -1))
+        waits = 60 * waited(loaded.found, loaded.arrives, loaded.capacity)
+        spent += (loaded.passes * link_time(roads.links, loaded.passes) + waits).sum(-1)
+        waiting, t = loaded.waiting, t + 1
+    assert t > 5
+    torch.testing.assert_close(charged, spent, rtol=1e-4, atol=0.0)
 
 
 def test_without_queues_the_shared_cost_is_the_sum_of_own_times() -> None:
     for step in randomly(started(network="grid", queues=False, **INCIDENTS), 6):
         assert step.local_reward is not None
         torch.testing.assert_close(step.local_reward.sum(-1), step.reward, rtol=1e-5, atol=0.0)
-        assert (step.decision.context["residual"] == 0).all()
+        assert step.decision.context["waiting"].shape == (3, 0) and (step.measures["waiting"] == 0).all()
 
 
 def test_braess_by_hand() -> None:
@@ -124,24 +176,11 @@ def test_agents_of_a_pair_that_split_as_one_change_nothing(seed: int, per_pair: 
         torch.testing.assert_close(shared.reward, alone.reward, rtol=1e-4, atol=0.0)
 
 
-@pytest.mark.parametrize("name", ["braess", "grid"])
-def test_queues_stay_bounded(name: str) -> None:
-    env = started(network=name, horizon=20, demand={"scale": 3.0, "noise": 0.3}, residual={"share": 0.8}, **INCIDENTS)
-    worst = torch.zeros(env.num_envs, env.instance.network.num_links)
-    draw = torch.Generator().manual_seed(0)
-    for _ in range(19):
-        enters = env.roads.flow(actions := random_splits(env, draw), env.tape.demand[env.t], torch.zeros_like(worst))
-        worst = torch.maximum(worst, (enters - 2.0 * env.tape.capacity[env.t]).clamp(min=0))
-        left = env.step(actions).decision.context["residual"]
-        assert (left <= 0.8 / 0.2 * worst * (1 + 1e-4) + 1e-3).all()
-    assert (worst > 0).any()
-
-
-def test_queues_end_with_the_day() -> None:
+def test_the_roads_are_empty_when_a_day_begins() -> None:
     env = started(horizon=3, demand={"scale": 3.0})
     steps = randomly(env, 3)
-    assert steps[-1].final is not None and (steps[-1].final.context["residual"] > 0).any()
-    assert (steps[-1].decision.context["residual"] == 0).all()
+    assert steps[-1].final is not None and (steps[-1].final.context["waiting"] > 0).any()
+    assert (steps[-1].decision.context["waiting"] == 0).all()
 
 
 def test_an_incident_raises_times_and_is_seen_afterwards_only() -> None:
@@ -208,9 +247,9 @@ def test_the_period_before_the_first_was_the_usual_one_under_the_first_splits() 
     usual = env.instance.profile[env.tape.period[0].numpy() - 1]
     np.testing.assert_allclose(env.past.demand[:, 0], 6 * usual, rtol=1e-6)
     expected = np.zeros((5, 5))
-    expected[:, [0, 3, 4]] = 6 * usual[:, None]  # all on the shortcut
+    expected[:, [0, 3, 4]] = np.minimum(6 * usual, 2)[:, None]  # all on the shortcut, which lets through 2
     np.testing.assert_allclose(env.past.flow, expected, rtol=1e-6)
-    assert (env.past.residual == 0).all() and torch.equal(env.past.capacity, env.roads.links.capacity.expand(5, -1))
+    assert (env.past.waiting == 0).all() and (env.past.left == 0).all()
 
 
 def test_policies_begin_at_the_first_splits() -> None:

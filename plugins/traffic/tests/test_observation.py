@@ -10,7 +10,7 @@ import torch
 from dgpg.domain import Observation
 from dgpg_traffic.env import TrafficEnv
 from dgpg_traffic.instance import STEADY
-from dgpg_traffic.observation import BOUND, LEVEL, Past, central_size, decide
+from dgpg_traffic.observation import BOUND, LEVEL, central_size, decide
 
 from .made import STATIC, environment, random_splits, randomly
 
@@ -86,7 +86,7 @@ def test_last_times_and_marginal_costs_by_hand() -> None:
 def test_congestion_is_the_mean_slowness_of_all_links() -> None:
     env = stepped(environment(network="grid"))
     roads, past = env.roads, env.past
-    slow = 1 + roads.links.b * (past.flow / past.capacity) ** roads.links.power
+    slow = past.time / roads.links.free_time
     mean, deviation = env.instance.scales.congestion
     expected = (slow.double().mean(-1).numpy() - mean) / deviation
     for n in (0, 77):
@@ -121,7 +121,9 @@ def test_only_times_of_own_links_are_seen() -> None:
     away = np.setdiff1d(np.arange(76), links)
     flow = env.past.flow.clone()
     flow[:, away] *= 2
-    past = Past(env.past.residual, flow, env.past.capacity, env.past.demand)
+    slower = env.past.time.clone()
+    slower[:, away] *= 2
+    past = replace(env.past, flow=flow, time=slower)
     seen, other = (decide(env.roads, env.sight, env.tape, x, env.t).observation for x in (env.past, past))
     assert torch.equal(seen.choices[:, 7], other.choices[:, 7]) and not torch.equal(seen.choices, other.choices)
     differ = (seen.agent[:, 7] != other.agent[:, 7]).any(0)
@@ -131,8 +133,8 @@ def test_only_times_of_own_links_are_seen() -> None:
 def test_the_central_critic_sees_demand_flow_and_queues() -> None:
     env = stepped(environment(network="grid", demand={"scale": 2.0}))
     central, nominal = straight(env.decision.observation.central), env.roads.links.capacity
-    assert (env.past.residual > 0).any()
-    for part, expected in ((slice(140, 216), env.past.flow), (slice(216, 292), env.past.residual)):
+    assert (env.past.left > 0).any()
+    for part, expected in ((slice(140, 216), env.past.flow), (slice(216, 292), env.past.left)):
         load = (expected / nominal).double().numpy()
         near = load < 3  # further off bending rounds
         np.testing.assert_allclose(central[:, part][near], load[near], rtol=1e-3, atol=1e-5)
@@ -140,10 +142,12 @@ def test_the_central_critic_sees_demand_flow_and_queues() -> None:
 
 
 def test_the_model_is_told_demand_queues_and_last_times() -> None:
-    env = stepped(environment(network="grid", incidents={"probability": 0.3}))
+    env = stepped(environment(network="grid", demand={"scale": 1.5}, incidents={"probability": 0.3}))
     context, roads, past = env.decision.context, env.roads, env.past
-    assert torch.equal(context["demand"], env.tape.demand[env.t]) and torch.equal(context["residual"], past.residual)
+    assert torch.equal(context["demand"], env.tape.demand[env.t]) and torch.equal(context["waiting"], past.waiting)
     assert torch.equal(context["period"], env.tape.period[env.t])
-    assert torch.equal(past.capacity, env.tape.capacity[env.t - 1])
-    expected = roads.links.free_time * (1 + roads.links.b * (past.flow / past.capacity) ** roads.links.power)
-    torch.testing.assert_close(context["last_time"], expected)
+    capacity = env.tape.capacity[env.t - 1]
+    drive = roads.links.free_time * (1 + roads.links.b * (past.flow / capacity) ** roads.links.power)
+    assert (past.left > 0).any()
+    # a period is 60 minutes, in which a link lets through its capacity
+    torch.testing.assert_close(context["last_time"], drive + 60 * past.left / capacity)
