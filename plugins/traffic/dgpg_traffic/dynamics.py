@@ -120,14 +120,6 @@ def mean_wait_integral(found: Tensor, arrives: Tensor, capacity: Tensor) -> Tens
     return cleared + queued / capacity
 
 
-def delay_slope(found: Tensor, arrives: Tensor, capacity: Tensor) -> Tensor:
-    """By how much one more who comes to a link raises all waiting for it, now and later, `[...]`, in periods."""
-    over = arrives - capacity
-    queued = 0.5 + (found + over) / capacity
-    cleared = (found / torch.maximum(-over, found).maximum(LEAST * capacity)).square() / 2
-    return torch.where(found + over > 0, queued, cleared)
-
-
 def own_time(demand: Tensor, splits: Tensor, route_time: Tensor) -> Tensor:
     """Travel time of each agent's vehicles, `[B, N]`.
 

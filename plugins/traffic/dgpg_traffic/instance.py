@@ -18,7 +18,7 @@ from dgpg_traffic.assignment.routes import generate
 from dgpg_traffic.config import Config, Splits
 from dgpg_traffic.data.load import load_network
 from dgpg_traffic.demand import draw, profile
-from dgpg_traffic.network.bpr import link_time, marginal, slowness
+from dgpg_traffic.network.bpr import implied_marginal, link_time, slowness
 from dgpg_traffic.network.capacities import arbitrary, explained, suspicious
 from dgpg_traffic.roads import Roads
 from dgpg_traffic.settling import settled
@@ -164,7 +164,8 @@ def _measured(system: System, days: _Days) -> Scales:
     """What is seen on sampled days; with queues, these build up over each day."""
     exists, unused = system.routes.exists.repeat(system.config.agents_per_pair, 0), np.array([0.0, 1.0])[:, None, None]
     roads = system.roads(torch.device("cpu"), torch.float64)
-    time, price = (_queued if system.config.queues else _static)(system, roads, days)
+    time = (_queued if system.config.queues else _static)(system, roads, days)
+    price = implied_marginal(roads.links, time)
     route_time, route_marginal = (np.where(exists, _moments(roads.incidence.cost(x)), unused) for x in (time, price))
     return Scales(
         route_time,
@@ -175,8 +176,8 @@ def _measured(system: System, days: _Days) -> Scales:
     )
 
 
-def _queued(system: System, roads: Roads, days: _Days) -> tuple[torch.Tensor, torch.Tensor]:
-    """Times and marginal costs of links, `[S, L]`, under the optimum's splits of the usual demand."""
+def _queued(system: System, roads: Roads, days: _Days) -> torch.Tensor:
+    """Times of links, `[S, L]`, under the optimum's splits of the usual demand."""
     splits = torch.from_numpy(_of_usual(system, roads, SYSTEM_OPTIMUM))
     horizon, found = system.config.horizon, []
     demand, capacity = (torch.from_numpy(x.reshape(-1, horizon, x.shape[1])) for x in (days.demand, days.capacity))
@@ -184,13 +185,12 @@ def _queued(system: System, roads: Roads, days: _Days) -> tuple[torch.Tensor, to
     for t in range(horizon):
         loaded = roads.load(splits.expand(len(demand), -1, -1), demand[:, t], waiting, capacity[:, t])
         waiting = loaded.waiting
-        found.append((roads.loading.time(loaded, loaded.left), roads.loading.marginal(loaded)))
-    time, price = (torch.cat(column) for column in zip(*found, strict=True))
-    return time, price
+        found.append(roads.loading.time(loaded, loaded.left))
+    return torch.cat(found)
 
 
-def _static(system: System, roads: Roads, days: _Days) -> tuple[torch.Tensor, torch.Tensor]:
-    """Times and marginal costs of links, `[S, L]`, at the optimum of each demand, incidents left out."""
+def _static(system: System, roads: Roads, days: _Days) -> torch.Tensor:
+    """Times of links, `[S, L]`, at the optimum of each demand, incidents left out."""
     of_days = days.demand
     distinct, count = np.unique(of_days, axis=0, return_counts=True)  # of a static problem one
     if len(distinct) > 1:
@@ -201,7 +201,7 @@ def _static(system: System, roads: Roads, days: _Days) -> tuple[torch.Tensor, to
     capacity = roads.links.capacity.expand(len(demand), -1)
     splits = roads.assigned(SYSTEM_OPTIMUM, demand, capacity, tolerance=ROUGH)
     flow = roads.flow(splits, demand).repeat_interleave(torch.from_numpy(count), 0)
-    return link_time(roads.links, flow), marginal(roads.links, flow)
+    return link_time(roads.links, flow)
 
 
 def _moments(x: torch.Tensor) -> FloatArray:

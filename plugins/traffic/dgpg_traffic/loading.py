@@ -8,8 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from dgpg_traffic.dynamics import Loaded, delay_slope, drained, load, mean_wait, waited
-from dgpg_traffic.network.bpr import Bpr, link_time, marginal
+from dgpg_traffic.dynamics import Loaded, drained, load, mean_wait, waited
+from dgpg_traffic.network.bpr import Bpr, link_time
 from dgpg_traffic.network.incidence import Incidence
 from dgpg_traffic.network.legs import Legs
 
@@ -50,10 +50,6 @@ class Loading(Protocol):
         """Of a link for who comes to it next, `[B, L]`, while so many wait for it, `[B, L]`."""
         ...
 
-    def marginal(self, loaded: Loaded) -> Tensor:
-        """What one more on a link costs all, `[B, L]`."""
-        ...
-
 
 class Static:
     """Every period is a static problem: whatever sets out arrives, and no capacity limits a flow."""
@@ -91,10 +87,6 @@ class Static:
     def time(self, loaded: Loaded, left: Tensor) -> Tensor:
         """As in `Loading`."""
         return self.mean_time(loaded)
-
-    def marginal(self, loaded: Loaded) -> Tensor:
-        """Time plus toll."""
-        return marginal(_at(self.links, loaded.capacity), loaded.passes)
 
 
 class Queued:
@@ -147,11 +139,6 @@ class Queued:
         """The drive, and the wait behind those who wait now."""
         drive = link_time(_at(self.links, loaded.capacity), loaded.passes)
         return drive + self.period * left / loaded.capacity
-
-    def marginal(self, loaded: Loaded) -> Tensor:
-        """Time plus toll of the drive, and what all wait longer."""
-        drive = marginal(_at(self.links, loaded.capacity), loaded.passes)
-        return drive + self.period * delay_slope(loaded.found, loaded.arrives, loaded.capacity)
 
     def _ahead(self, waiting: Tensor) -> Tensor:
         """Time that those who wait before each link need to drive to their ends on empty roads, `[B, L]`."""

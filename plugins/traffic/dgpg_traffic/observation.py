@@ -13,7 +13,7 @@ from dgpg_traffic.demand import Tape
 from dgpg_traffic.deploy.scales import BOUND, LEVEL, Scales
 from dgpg_traffic.dynamics import Loaded
 from dgpg_traffic.instance import Instance
-from dgpg_traffic.network.bpr import slowness
+from dgpg_traffic.network.bpr import implied_marginal, slowness
 from dgpg_traffic.roads import Roads
 
 AGENT, CHOICE = 6, 2
@@ -31,7 +31,11 @@ NAMES = Names(
     ),
     (
         Feature("time", "deviations", "of the route in the last period"),
-        Feature("marginal time", "deviations", "what one more vehicle on the route cost all, in the last period"),
+        Feature(
+            "marginal time",
+            "deviations",
+            "what one more vehicle costs all, by the delay functions at that time",
+        ),
     ),
     (Feature("share", "1", "of the vehicles on each route"),),
 )
@@ -50,8 +54,6 @@ class Past:
     """Those that wait before it, `[B, L]`."""
     time: Tensor
     """Of each link, for who comes to it next, `[B, L]`."""
-    price: Tensor
-    """What one more vehicle on each link cost all, `[B, L]`."""
     demand: Tensor
     """Of each agent, `[B, N]`."""
 
@@ -60,7 +62,7 @@ def make_past(roads: Roads, loaded: Loaded, waiting: Tensor, demand: Tensor) -> 
     """What a period leaves behind, of whose vehicles `waiting` `[B, J]` are still there."""
     loading = roads.loading
     left = loading.on_links(waiting)
-    return Past(waiting, loaded.passes, left, loading.time(loaded, left), loading.marginal(loaded), demand)
+    return Past(waiting, loaded.passes, left, loading.time(loaded, left), demand)
 
 
 @dataclass(frozen=True)
@@ -144,12 +146,13 @@ def decide(roads: Roads, sight: Sight, tape: Tape, past: Past, t: int) -> Decisi
     level, before = (sight.usual[x].unsqueeze(-1) for x in (now, now - 1))
     own = (context["demand"] / (sight.demand * level) - 1) / sight.noise
     change = own - (past.demand / (sight.demand * before) - 1) / sight.noise
+    price = implied_marginal(roads.links, past.time)
     slow = _scaled(slowness(past.time, roads.links.free_time), sight.congestion).unsqueeze(-1)
     common = torch.cat([slow, (level - 1) / LEVEL, sight.clock[now]], -1)
     agent = torch.cat([torch.stack([own, change], -1), common.unsqueeze(1).expand(-1, agents, -1)], -1)
     routes = [
         _scaled(roads.incidence.cost(cost), scale)
-        for cost, scale in ((past.time, sight.route_time), (past.price, sight.route_marginal))
+        for cost, scale in ((past.time, sight.route_time), (price, sight.route_marginal))
     ]
     nominal = roads.links.capacity
     central = torch.cat([own, past.flow / nominal, past.left / nominal, common], -1)

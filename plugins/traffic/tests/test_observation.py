@@ -41,7 +41,7 @@ def test_features_have_the_sizes_and_bounds_that_are_announced(name: str, per_pa
     for b in range(3):
         one = {k: x[b].numpy().astype(np.int8 if k == "mask" else np.float32) for k, x in fields(seen).items()}
         assert env.observation_space.contains(one)
-    assert seen.choices.max() == pytest.approx(BOUND, abs=1e-3)
+    assert seen.choices.abs().max() <= BOUND
 
 
 def test_empty_slots_are_masked_and_say_nothing() -> None:

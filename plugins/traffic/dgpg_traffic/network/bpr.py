@@ -52,6 +52,11 @@ def marginal(links: Bpr, flow: Tensor) -> Tensor:
     return links.free_time * (1 + links.b * (links.power + 1) * (flow / links.capacity) ** links.power)
 
 
+def implied_marginal(links: Bpr, time: Tensor) -> Tensor:
+    """The marginal of a flow that takes so long, t0 + (power + 1) (t - t0): `[..., L]` -> `[..., L]`."""
+    return links.free_time + (links.power + 1) * (time - links.free_time)
+
+
 def link_time_slope(links: Bpr, flow: Tensor) -> Tensor:
     """t'(x): `[..., L]` -> `[..., L]`."""
     load = (flow / links.capacity) ** (links.power - 1)
