@@ -75,7 +75,7 @@ def roads(path: Path, network: Network, replays: Mapping[str, Replay], shade: Sh
     place, note = places(network)
     drawn = streets(network)
     figure, panels = blank(14, 2.3 + 4.3 * float(place[:, 1].max()), columns=3)
-    figure.get_layout_engine().set(h_pad=0.15)  # maps keep their proportions, and would push titles over the edge
+    figure.get_layout_engine().set(h_pad=0.3)  # maps keep their proportions, and would push titles over the edge
     flows, loads = ([of(x)[drawn] for x in (shown, best)] for of in (mean_flow, shade.of))
     most, top = (max(float(x.max()) for x in both) for both in (flows, loads))
     trips = [float(x.travel_time.mean()) for x in (shown, best)]

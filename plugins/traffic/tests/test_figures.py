@@ -29,8 +29,9 @@ def rules() -> dict[str, Policy]:
 
 
 def test_a_replay_meets_the_episodes_of_an_evaluation() -> None:
-    plain, rule = config().model_copy(update={"queues": False}), rules()["logit"]
+    plain = config().model_copy(update={"queues": False})
     for settings in (config(), plain):
+        rule = next(rule for rule in domain.baselines(settings) if rule.name == "logit")
         shown, found = replay(settings, rule, 3, seed=5), play(domain, settings, rule, 3, 5, CPU)
         assert shown.travel_time.mean(0) == pytest.approx(found.measures["travel_time"], rel=1e-6)
     network = load_network("braess")
@@ -161,5 +162,5 @@ def test_capacities_that_mean_nothing_are_not_drawn(tmp_path: Path, monkeypatch:
     plain = config().model_copy(update={"queues": False})
     monkeypatch.setattr(figures, "build", lambda config: replace(build(config), meaningless=config == plain))
     for settings in (config(), plain):
-        figures.draw(settings, rules(), tmp_path, 0)
+        figures.draw(settings, {rule.name: rule for rule in domain.baselines(settings)}, tmp_path, 0)
     assert [shade.label for shade in shades] == ["flow over capacity", "flow, vehicles a period"]

@@ -241,7 +241,7 @@ def test_the_domain_makes_parts_that_fit() -> None:
     context = env.reset().context
     mapping = domain.agent_mapping(config)
     state = mapping.state(torch.full((2, 3, 3), 1 / 3), context)
-    assert isinstance(mapping, FlowMapping) and state.shape == (2, 5, 2)
+    assert isinstance(mapping, FlowMapping) and state.shape == (2, 5, 5)
     assert domain.analytical_model(config).potential(state, context).shape == (2,)
     assert domain.describe(config) == build(config).notes
     assert [rule.name for rule in domain.baselines(config)][-1] == "system-optimum"
