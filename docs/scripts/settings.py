@@ -27,7 +27,7 @@ UNIT: Mapping[str, Mapping[str, str]] = {
     },
     "traffic": {
         **dict.fromkeys(("horizon", "incidents.periods"), "periods"),
-        **dict.fromkeys(("demand.scale", "demand.noise", "demand.memory", "residual.share", "residual.threshold"), "1"),
+        **dict.fromkeys(("demand.scale", "demand.noise", "demand.memory"), "1"),
         "standard_b": "1",
         **{"incidents.probability": "1/period", "incidents.capacity": "1", "time_unit": "s"},
     },
