@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from dgpg.domain import AgentMapping, AnalyticalModel, Decision
+from dgpg.domain import AgentMapping, AnalyticalModel, Decision, Influence
 from dgpg.domain.types import flatten, map_tensors
 from dgpg.learning import guidance
 from dgpg.learning.trajectory import Trajectory
@@ -35,8 +35,20 @@ def measured(trajectory: Trajectory, measure: Measure) -> tuple[Tensor, ...]:
 def marginal(
     model: AnalyticalModel, mapping: AgentMapping, decision: Decision, state: Tensor, actions: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """phi_i(k) `[S, N, K]`, exact where the potential is a sum over blocks, and each agent's own scale `[S, N]`."""
+    """phi_i(k) `[S, N, K]`, exact where the potential is a sum over blocks, and each agent's own scale `[S, N]`.
+
+    phi_i is zero of agents with nothing to decide: the model is not asked about them, but for as many as make the
+    moments equally long.
+    """
     seen, context = decision.observation, decision.context
-    influence = mapping.influence(seen, context)
-    potential = guidance.marginal_potential(model, state, context, influence, actions, seen.active)
+    influence, active = mapping.influence(seen, context), seen.active
+    acting = active.byte().argsort(dim=-1, descending=True, stable=True)[:, : int(active.sum(-1).max())]
+
+    def of(x: Tensor) -> Tensor:
+        return x.gather(1, acting.view(*acting.shape, *[1] * (x.dim() - 2)).expand(-1, -1, *x.shape[2:]))
+
+    found = guidance.marginal_potential(
+        model, state, context, Influence(of(influence.index), of(influence.value)), of(actions), of(active)
+    ) * of(active).unsqueeze(-1)
+    potential = found.new_zeros(seen.mask.shape).scatter_(1, acting.unsqueeze(-1).expand_as(found), found)
     return potential, guidance.own_scale(influence, seen.mask)
