@@ -70,19 +70,19 @@ class LogOfNothing(toy.Routes):
 
 
 class Relieves(toy.Routes):
-    def block_work(self, change: Tensor) -> Tensor:
+    def block_work(self, change: Tensor, gamma: float) -> Tensor:
         return -change[..., 0]
 
 
 class Admission(toy.Routes):
     """A fee whatever comes."""
 
-    def block_work(self, change: Tensor) -> Tensor:
+    def block_work(self, change: Tensor, gamma: float) -> Tensor:
         return change[..., 0] + 1.0
 
 
 class AllTogether(toy.Routes):
-    def block_work(self, change: Tensor) -> Tensor:
+    def block_work(self, change: Tensor, gamma: float) -> Tensor:
         return change.sum((1, 2))
 
 

@@ -119,7 +119,7 @@ class Routes:
         slope = torch.tensor(SLOPES)[index].unsqueeze(-1)
         return torch.cat([block, slope, slope * block], -1)
 
-    def block_work(self, change: Tensor) -> Tensor:
+    def block_work(self, change: Tensor, gamma: float) -> Tensor:
         return change[..., 0]
 
 

@@ -81,14 +81,19 @@ def block_work(subject: Subject) -> None:
         raise Skipped("the mapping does not say what work choices bring")
     for sample in subject.samples:
         change = sample.state - mapping.base_state(sample.situation.decision.context)
-        work = mapping.block_work(change)
+        work, later = mapping.block_work(change, 1.0), mapping.block_work(change, 0.9)
         where = "AgentMapping.block_work"
         if list(work.shape) != list(change.shape[:2]) or not work.isfinite().all():
             raise _failed(where, f"finite {list(change.shape[:2])}", f"{list(work.shape)}")
         scale = float(work.abs().max()) or 1.0
         if float(work.min()) < -TOLERANCE * scale:
             raise _failed(f"{where} of what a joint action brought", "at least 0", f"{float(work.min()):.4g}")
-        if not torch.allclose(mapping.block_work(2 * change), 2 * work, rtol=TOLERANCE, atol=TOLERANCE * scale):
+        if float((later - work).max()) > TOLERANCE * scale:
+            raise _failed(
+                f"{where} at gamma = 0.9", "no more than at 1", f"{float((later - work).max()):.4g} more",
+                "the discount is taken the other way round",
+            )  # fmt: skip
+        if not torch.allclose(mapping.block_work(2 * change, 1.0), 2 * work, rtol=TOLERANCE, atol=TOLERANCE * scale):
             raise _failed(
                 f"{where} of twice as much", "twice the work", "something else",
                 "an offset or a threshold: fees of agents would not add up",

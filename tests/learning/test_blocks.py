@@ -56,11 +56,10 @@ def test_nothing_follows_a_true_end_and_the_average_a_cut() -> None:
     assert over.flatten().tolist() == [1 + 0.5 * 2, 2, 4 + 5]
 
 
-def test_fees_of_all_are_the_costs_of_all() -> None:
+def test_all_that_arrived_pays_for_all_costs() -> None:
     work, cost = torch.tensor([[[1.0, 3.0]]]), torch.tensor([[[6.0, 2.0]]])
-    fee, price = targets.fees(work, cost)
-    assert price == 2 and fee.tolist() == [[[2.0, 6.0]]]
-    assert targets.fees(0 * work, cost)[1] == 0
+    assert targets.price_of(work, cost) == 2
+    assert targets.price_of(0 * work, cost) == 0
 
 
 def test_without_a_fee_a_full_machine_looks_cheap() -> None:
@@ -72,7 +71,7 @@ def test_without_a_fee_a_full_machine_looks_cheap() -> None:
     work = torch.tensor([[[0.0, 0.0]], [[0.0, 2.0]], [[0.0, 2.0]]])
     none, tail = torch.zeros(3, 1, dtype=torch.bool), torch.zeros(2)
     free = targets.returns(cost, 0 * cost, None, tail, none, none, 1.0, 1.0)[0, 0]
-    fee, _ = targets.fees(work, cost)
+    fee = targets.price_of(work, cost) * work
     paid = targets.returns(cost, fee, None, tail, none, none, 1.0, 1.0)[0, 0]
     assert free.tolist() == [2.0, 6.0]
     assert paid.tolist() == [2.0, -2.0]

@@ -113,7 +113,8 @@ class BlockLearner:
         """What each block's state led to, `[T, B, G]`, and the price of a unit of work."""
         cost, config = trajectory.block_cost, self.config
         assert cost is not None
-        fee, price = targets.fees(self._work(trajectory), cost, config.fee)
+        price = config.fee * targets.price_of(self._work(trajectory, 1.0), cost)
+        fee = price * self._work(trajectory, config.gamma)
         tail = (cost - fee).mean((0, 1)) / (1 - config.gamma)
         value = None
         if self.iteration > 1:
@@ -122,15 +123,15 @@ class BlockLearner:
         ends = trajectory.terminated, trajectory.done
         return targets.returns(cost, fee, value, tail, *ends, config.gamma, config.lambda_), price
 
-    def _work(self, trajectory: Trajectory) -> Tensor:
-        """That joint actions brought to blocks, `[T, B, G]`; zero where the mapping does not say."""
+    def _work(self, trajectory: Trajectory, gamma: float) -> Tensor:
+        """That joint actions brought to blocks, discounted, `[T, B, G]`; zero where the mapping does not say."""
         cost = trajectory.block_cost
         assert cost is not None
         if not isinstance(self.mapping, SupportsBlockWork):
             return torch.zeros_like(cost)
         state = trajectory.state.flatten(0, 1)
         change = state - self.mapping.base_state(flatten(trajectory.decision).context)
-        return self.mapping.block_work(change).clamp(min=0).view(cost.shape)
+        return self.mapping.block_work(change, gamma).clamp(min=0).view(cost.shape)
 
     def _some(self, seen: Seen) -> Seen:
         """As many moments as make ROWS blocks, drawn at random."""

@@ -9,20 +9,15 @@ import torch
 from torch import Tensor
 
 
-def fees(work: Tensor, cost: Tensor, factor: float = 1.0) -> tuple[Tensor, float]:
-    """What arrivals pay to the block that they go to, `[T, B, G]`, and the price of a unit of work.
-
-    The price is such that all fees together are `factor` times all costs: a block's state is then not charged for what
-    comes later, which would have to be served somewhere anyway.
+def price_of(work: Tensor, cost: Tensor) -> float:
+    """Price of a unit of work at which what arrived pays for all costs.
 
     Args:
         work: that arrived in each step, `[T, B, G]`.
         cost: of blocks, `[T, B, G]`.
-        factor: 1 charges arrivals with all costs.
     """
     total = float(work.sum())
-    price = factor * float(cost.sum()) / total if total > 0 else 0.0
-    return price * work, price
+    return float(cost.sum()) / total if total > 0 else 0.0
 
 
 def returns(

@@ -64,6 +64,13 @@ class PlacementMapping(nn.Module):
         looks = (share.clamp(max=4), time.log1p(), beyond, on, uneven[0], uneven[1].log1p())
         return torch.cat([*looks, row[..., 2 * self.resources :]], -1)
 
-    def block_work(self, change: Tensor) -> Tensor:
-        """Work left that a change of the state brings, at what the capacity for it costs, `[B, M]`."""
-        return (change[..., self.resources :] * self.worth).sum(-1)
+    def block_work(self, change: Tensor, gamma: float) -> Tensor:
+        """Work left that a change of the state brings, at what the capacity for it costs, `[B, M]`.
+
+        A job asks for the same in each of its steps: of several on one machine, in as many as they have on average.
+        """
+        demand, work = change.clamp(min=0).split(self.resources, -1)
+        if gamma < 1:
+            steps = work / demand.clamp(min=NOTHING)
+            work = demand * (1 - torch.pow(gamma, steps)) / (1 - gamma)
+        return (work * self.worth).sum(-1)

@@ -161,4 +161,9 @@ def test_work_of_choices_is_what_capacity_for_it_costs() -> None:
     mapping, plant = PlacementMapping(instance), make(instance, CPU)
     work = plant.capacity * plant.speed.unsqueeze(-1)
     change = torch.cat([plant.capacity, work], -1).unsqueeze(0)
-    torch.testing.assert_close(mapping.block_work(change).sum(-1), plant.price.sum().unsqueeze(0))
+    torch.testing.assert_close(mapping.block_work(change, 1.0).sum(-1), plant.price.sum().unsqueeze(0))
+    job = torch.tensor([2.0, 8.0])  # of three steps: 1 + gamma + gamma^2 of them count
+    one = torch.zeros(1, 6, 4)
+    one[0, 1] = torch.cat([job, 3 * job])
+    ratio = mapping.block_work(one, 0.5) / mapping.block_work(one, 1.0).clamp(min=1e-9)
+    assert ratio[0, 1].item() == pytest.approx((1 + 0.5 + 0.25) / 3)

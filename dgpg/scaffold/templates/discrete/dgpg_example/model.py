@@ -57,6 +57,6 @@ class Sending(nn.Module):
         speed = self.service[index].unsqueeze(-1)
         return torch.cat([block / speed, speed], -1)
 
-    def block_work(self, change: Tensor) -> Tensor:
+    def block_work(self, change: Tensor, gamma: float) -> Tensor:
         """Work that jobs bring to each server, `[B, K]`: it pays for what later jobs cost."""
         return change[..., 0]
