@@ -38,9 +38,8 @@ class SupportsBlockWork(Protocol):
     """A mapping of choices that says how much work a choice brings to a block: what is to come then pays for itself."""
 
     def block_work(self, change: Tensor, gamma: float) -> Tensor:
-        """Work, `[B, G]`, that changes `[B, G, m]` of all blocks bring, each unit discounted by gamma a step until it is
-        done; all of it alike at gamma = 1.
+        """Work, `[B, G]`, that changes `[B, G, m]` of all blocks bring, by gamma a step until it is done.
 
-        Not negative, and twice as much for twice the change. Work that is done within a step is not discounted.
+        All of it counts alike at gamma = 1. Not negative, and twice as much for twice the change.
         """
         ...

@@ -69,10 +69,10 @@ class BlockLearner:
         self.iteration, self.memory = 0, list[Seen]()
 
     def learn(self, trajectory: Trajectory) -> dict[str, Tensor]:
-        """Take in what blocks cost in a trajectory, and fit their values to it.
+        """Take in what blocks cost in a trajectory, `[T, B, G]`, and fit their values to it.
 
         Returns:
-            `block_fit` and `model_fit`: share of the variance of what followed that the value known before, and the
+            Numbers `[]`. `block_fit` and `model_fit`: share of the variance of what followed that the value known before, and the
             model's potential, explain; `block_fee`: price of a unit of work; `block_share`: of the correction.
         """
         with torch.no_grad():

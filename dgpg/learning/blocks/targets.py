@@ -73,7 +73,7 @@ def within(x: Tensor) -> Tensor:
 
 
 def fit(prediction: Tensor, target: Tensor) -> tuple[float, float]:
-    """Coefficient of one in the other, both of `within`, and the share of the target's variance that it explains.
+    """Coefficient of one in the other, both `[S, G]` of `within`, and the share of the variance that it explains.
 
     `(0, 0)` where one of them does not vary.
     """

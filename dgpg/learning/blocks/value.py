@@ -41,7 +41,7 @@ class Correction(nn.Module):
 
     @classmethod
     def like(cls, state: Mapping[str, Tensor]) -> Correction:
-        """The one that a state was taken of."""
+        """The one that a state was taken of, whose first weights are `[hidden, inputs]`."""
         hidden, inputs = state["net.0.weight"].shape
         found = cls(inputs, len(state["level"]), hidden, random.generator(0))
         found.load_state_dict(state)

@@ -69,8 +69,9 @@ class PlacementMapping(nn.Module):
 
         A job asks for the same in each of its steps: of several on one machine, in as many as they have on average.
         """
-        demand, work = change.clamp(min=0).split(self.resources, -1)
+        demand, work = change.clamp(min=0).chunk(2, -1)
         if gamma < 1:
             steps = work / demand.clamp(min=NOTHING)
             work = demand * (1 - torch.pow(gamma, steps)) / (1 - gamma)
-        return (work * self.worth).sum(-1)
+        worth: Tensor = (work * self.worth).sum(-1)
+        return worth
