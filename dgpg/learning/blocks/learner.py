@@ -72,8 +72,9 @@ class BlockLearner:
         """Take in what blocks cost in a trajectory, `[T, B, G]`, and fit their values to it.
 
         Returns:
-            Numbers `[]`. `block_fit` and `model_fit`: share of the variance of what followed that the value known before, and the
-            model's potential, explain; `block_fee`: price of a unit of work; `block_share`: of the correction.
+            Numbers `[]`. `block_fit` and `model_fit`: share of the variance of what followed that the value known
+            before, and the model's potential, explain; `block_fee`: price of a unit of work; `block_share`: how far
+            the correction is heard.
         """
         with torch.no_grad():
             raw, phi = self._looked_at(trajectory)
