@@ -62,6 +62,15 @@ def test_all_that_arrived_pays_for_all_costs() -> None:
     assert targets.price_of(0 * work, cost) == 0
 
 
+def test_what_a_unit_of_work_added() -> None:
+    """Two environments: at the first step one gets two units more, and 6 more follow; at the second nothing differs."""
+    work, followed = torch.tensor([[3.0, 1.0], [1.0, 1.0]]), torch.tensor([[10.0, 4.0], [7.0, 2.0]])
+    every = torch.ones(2, 2, dtype=torch.bool)
+    assert targets.added_by(work, followed, every) == 3
+    assert targets.added_by(0 * work, followed, every) == 0
+    assert targets.added_by(work[:, :1], followed[:, :1], every[:, :1]) == 1.5  # one alone: over its steps
+
+
 def test_without_a_fee_a_full_machine_looks_cheap() -> None:
     """A job is on the first of two machines, so later jobs go to the other, where each costs 3 for the work of 2.
 

@@ -67,6 +67,8 @@ class BlockLearner:
         self.optimiser = torch.optim.Adam(correction.net.parameters(), config.lr)
         self.optimiser.add_param_group({"params": [correction.level], "lr": LEVEL * config.lr})
         self.iteration, self.memory = 0, list[Seen]()
+        self.added: list[float] = []
+        """What a unit of work added to costs in each iteration that is remembered."""
 
     def learn(self, trajectory: Trajectory) -> dict[str, Tensor]:
         """Take in what blocks cost in a trajectory, `[T, B, G]`, and fit their values to it.
@@ -114,8 +116,9 @@ class BlockLearner:
         """What each block's state led to, `[T, B, G]`, and the price of a unit of work."""
         cost, config = trajectory.block_cost, self.config
         assert cost is not None
-        price = config.fee * targets.price_of(self._work(trajectory, 1.0), cost)
-        fee = price * self._work(trajectory, config.gamma)
+        work = self._work(trajectory, config.gamma)
+        price = config.fee * self._price(trajectory, cost, work)
+        fee = price * work
         tail = (cost - fee).mean((0, 1)) / (1 - config.gamma)
         value = None
         if self.iteration > 1:
@@ -123,6 +126,23 @@ class BlockLearner:
             value = value - value.mean((0, 1)) + tail
         ends = trajectory.terminated, trajectory.done
         return targets.returns(cost, fee, value, tail, *ends, config.gamma, config.lambda_), price
+
+    def _price(self, trajectory: Trajectory, cost: Tensor, work: Tensor) -> float:
+        """Of a unit of work: the mean, at which what arrived pays for all costs, or what a unit added where it is less.
+
+        Args:
+            trajectory: of this iteration.
+            cost: of blocks, `[T, B, G]`.
+            work: that arrived, discounted, `[T, B, G]`.
+        """
+        ends, gamma = (trajectory.terminated, trajectory.done), self.config.gamma
+        whole = cost.sum(-1, keepdim=True)
+        tail = whole.mean((0, 1)) / (1 - gamma)
+        followed = targets.returns(whole, 0 * whole, None, tail, *ends, gamma, 1.0).squeeze(-1)
+        added = targets.added_by(work.sum(-1), followed, targets.seen_enough(*ends, self.ahead))
+        self.added = [*self.added, added][-self.config.keep :]
+        mean = targets.price_of(self._work(trajectory, 1.0), cost)
+        return min(mean, max(sum(self.added) / len(self.added), 0.0))
 
     def _work(self, trajectory: Trajectory, gamma: float) -> Tensor:
         """That joint actions brought to blocks, discounted, `[T, B, G]`; zero where the mapping does not say."""
@@ -192,6 +212,7 @@ class BlockLearner:
             "correction": self.correction.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "order": self.order.get_state(),
+            "added": list(self.added),
             "memory": [{f.name: getattr(one, f.name) for f in fields(Seen)} for one in self.memory],
         }
 
@@ -201,4 +222,5 @@ class BlockLearner:
         self.correction.load_state_dict(state["correction"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.order.set_state(state["order"].cpu())
+        self.added = list(state["added"])
         self.memory = [Seen(**one) for one in state["memory"]]

@@ -20,6 +20,23 @@ def price_of(work: Tensor, cost: Tensor) -> float:
     return float(cost.sum()) / total if total > 0 else 0.0
 
 
+def added_by(work: Tensor, followed: Tensor, known: Tensor) -> float:
+    """What a unit of work added to all that followed: its coefficient over moments, which nobody chose.
+
+    Work comes whatever agents do, so this is an effect and no mere correlation. What all environments have at the same
+    step of an episode is taken off; 0 where work does not vary.
+
+    Args:
+        work: that arrived at all blocks together, `[T, B]`.
+        followed: costs of all blocks together from then on, `[T, B]`.
+        known: moments to look at, `[T, B]`.
+    """
+    over = 1 if work.shape[1] > 1 else 0
+    w, y = ((x - x.mean(over, keepdim=True))[known] for x in (work, followed))
+    power = float(w.square().sum())
+    return float((w * y).sum()) / power if power > 0 else 0.0
+
+
 def returns(
     cost: Tensor,
     fee: Tensor,
