@@ -51,7 +51,7 @@ def test_a_run_holds_what_scripts_rely_on(shared: Path) -> None:
             2 * i,
         )
         assert sum(one[f"share_{part}"] for part in ("rollout", "guidance", "update")) == pytest.approx(1)
-    assert [one["alpha"] for one in lines] == pytest.approx([0.9, 0.55, 0.2])
+    assert [one["alpha"] for one in lines] == pytest.approx([0.9, 0.9, 0.9])
     assert 0 < lines[0]["wall_s"] < lines[1]["wall_s"] < lines[2]["wall_s"]
     config = json.loads((shared / "config.json").read_text())
     chosen = {key: config[key] for key in ("domain", "algorithm", "model", "iterations", "num_envs", "seed", "device")}
