@@ -74,7 +74,13 @@ ALGORITHMS = {
             critic="central",
             guided=True,
             tuned={"actor_lr": 6e-3},
-            blocks={"actor_lr": 1e-2, "clip": 0.5, "entropy": 0.0, "alpha": {"start": 0.9, "end": 0.9}},
+            blocks={
+                "actor_lr": 1e-2,
+                "actor_hidden": 48,
+                "clip": 0.5,
+                "entropy": 0.0,
+                "alpha": {"start": 0.9, "end": 0.9},
+            },
             rounds={**TOGETHER, "entropy": 0.0},
         ),
         Algorithm(

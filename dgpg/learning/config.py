@@ -48,7 +48,7 @@ class BlockConfig(Settings):
     fee: float = Field(1.0, ge=0, le=100, description="share of all costs that arriving work pays for at once")
     keep: int = Field(8, ge=1, le=1000, description="iterations that are learned from")
     steps: int = Field(24, ge=1, le=10_000, description="Adam steps an iteration")
-    lr: float = Field(1e-2, gt=0, description="learning rate")
+    lr: float = Field(1e-2, gt=0, le=1, description="learning rate")
     hidden: int = Field(48, ge=1, le=1024, description="units of each of two hidden layers")
 
 
@@ -73,7 +73,7 @@ class TrainConfig(Settings):
     parameters: Parameters = Field(
         "shared", description="one network for all agents, or one for each (a central critic is always one)"
     )
-    actor_hidden: int = Field(48, ge=1, le=4096, description="units of each hidden layer of the policy")
+    actor_hidden: int = Field(32, ge=1, le=4096, description="units of each hidden layer of the policy")
     critic_hidden: int = Field(64, ge=1, le=4096, description="units of each hidden layer of the critic")
     normalise: Scope = Field("batch", description="what the return advantage is normalised over")
     estimator: str | None = Field(

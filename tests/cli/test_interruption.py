@@ -147,12 +147,12 @@ def edited(change: Callable[[dict[str, Any]], Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "part"),
     [
-        (lambda c: c["train"].update(actor_lr=0.5), "--set train.actor_lr is 0.006, config.json says 0.5"),
+        (lambda c: c["train"].update(actor_lr=0.5), "--set train.actor_lr is 0.01, config.json says 0.5"),
         (lambda c: c.update(seed=7), "--seed is 0, config.json says 7"),
         (lambda c: c.update(algorithm="ippo"), "--algorithm is 'dg-pg', config.json says 'ippo'"),
         (lambda c: c["settings"]["workload"].update(load=0.9), "--set workload.load is 0.5, config.json says 0.9"),
         (lambda c: c["settings"].update(num_agents=6), "--set num_agents is 4, config.json says 6"),
-        (lambda c: c["train"].update(actor_hidden=8), "--set train.actor_hidden is 32, config.json says 8"),
+        (lambda c: c["train"].update(actor_hidden=8), "--set train.actor_hidden is 48, config.json says 8"),
         (lambda c: c.update(num_envs=3), "--num-envs is 2, config.json says 3"),
         (lambda c: c["coordination"].update(rounds=2), "--set coordination.rounds is 0, config.json says 2"),
         (lambda c: c.update(domain="power", settings={}), "--set domain is 'cloud', config.json says 'power'"),

@@ -54,7 +54,7 @@ def test_interrupted_and_resumed_is_bit_for_bit_the_run_in_one_go(algorithm: str
         (["--model", "fluid"], "--model is 'cloud.headroom', asked for 'cloud.fluid'"),
         (["--set", "num_agents=5"], "--set num_agents is 4, asked for 5"),
         (["--set", "workload.load=0.6"], "--set workload.load is 0.5, asked for 0.6"),
-        (["--set", "train.alpha.end=0"], "--set train.alpha.end is 0.2, asked for 0"),
+        (["--set", "train.alpha.end=0"], "--set train.alpha.end is 0.9, asked for 0"),
         (["--set", "num_agent=5"], "unknown setting 'num_agent': did you mean 'num_agents'?"),
         (["--set", "train.clp=5"], "unknown setting 'train.clp': did you mean 'clip'?"),
     ],

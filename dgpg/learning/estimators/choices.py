@@ -42,7 +42,7 @@ def marginal(
     """
     seen, context = decision.observation, decision.context
     influence, active = mapping.influence(seen, context), seen.active
-    acting = active.byte().argsort(dim=-1, descending=True, stable=True)[:, : int(active.sum(-1).max())]
+    acting = active.byte().argsort(dim=-1, descending=True, stable=True)[:, : max(int(active.sum(-1).max()), 1)]
 
     def of(x: Tensor) -> Tensor:
         return x.gather(1, acting.view(*acting.shape, *[1] * (x.dim() - 2)).expand(-1, -1, *x.shape[2:]))
