@@ -19,6 +19,7 @@ def gathered(
         ConfigError: the file is not one of settings, or of another domain.
     """
     from dgpg.domain import merge
+    from dgpg.learning.config import of_before
     from dgpg.learning.unused import is_record
     from dgpg.runs.overrides import read_file
 
@@ -33,8 +34,9 @@ def gathered(
     parts = {name: overrides.pop(name, {}) for name in ("train", "coordination")} | {"settings": overrides}
     said = {key: part for key, part in parts.items() if part != {}}
     said |= {key: value for key, value in {**named, "domain": domain}.items() if value is not None}
-    asked = merge(values, said)
-    return asked, said if is_record(values) else asked
+    record = is_record(values)
+    asked = merge(of_before(values) if record else values, said)
+    return asked, said if record else asked
 
 
 def domain_only(sets: list[str], what: str, refused: tuple[str, ...] = ("train", "coordination")) -> dict[str, Any]:

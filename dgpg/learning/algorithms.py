@@ -136,8 +136,9 @@ def train_config(
         ConfigError: settings that exclude one another, naming the field.
     """
     independent = {**domain, **settings}.get("parameters") == "independent"
-    follows = settings.get("estimator") is None or find_estimator(kind_of(space), settings["estimator"]).LEARNS
-    learned = valued and follows and (settings.get("blocks") or {}).get("use", True)
+    learned = valued and (settings.get("blocks") or {}).get("use", True)
+    if learned and settings.get("estimator") is not None:
+        learned = find_estimator(kind_of(space), settings["estimator"]).LEARNS
     own = merge(algorithm.tuned, algorithm.independent if independent else {})
     own = merge(own, algorithm.blocks if learned else {})
     tuned = domain or merge(own, algorithm.rounds if rounds else {})
@@ -246,7 +247,8 @@ def make_blocks(
         return None
     model, mapping = cast(SupportsBlockPotential, task.model), contract.choosing(task.mapping)
     correction = make_correction(run, task.env, model, mapping, decision)
-    return BlockLearner(model, mapping, correction, config, run.train.horizon or task.env.horizon, run.seed)
+    horizon = min(run.train.horizon or task.env.horizon, task.env.horizon)
+    return BlockLearner(model, mapping, correction, config, horizon, run.seed)
 
 
 def make_correction(

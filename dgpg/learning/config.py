@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dgpg.domain import Settings
 from dgpg.learning.advantage import Scope
@@ -125,3 +126,16 @@ class RunConfig(Settings):
     train: TrainConfig = TrainConfig()
     coordination: CoordinationConfig = CoordinationConfig()
     settings: dict[str, Any] = Field(default_factory=dict, description="the domain's own configuration")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_before(cls, values: Any) -> Any:
+        return of_before(values)
+
+
+def of_before(values: Any) -> Any:
+    """A record from before there were values of blocks does not speak of them: it followed the model as it is."""
+    train = values.get("train") if isinstance(values, Mapping) else None
+    if not isinstance(train, Mapping) or "blocks" in train:
+        return values
+    return {**values, "train": {**train, "blocks": {"use": False}}}

@@ -90,8 +90,6 @@ class RunFolder:
             raise RunError(f"{path} is not a run: it has no config.json") from None
         except (OSError, ValueError, RecursionError, ConfigError) as error:
             raise RunError(f"{file} cannot be read: {error}") from None
-        if isinstance(values, dict) and isinstance(train := values.get("train"), dict):
-            train.setdefault("blocks", {"use": False})  # a run from before there were any
         config = validate(RunConfig, values, str(file))
         return cls(path, config), config
 

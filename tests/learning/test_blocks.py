@@ -1,5 +1,6 @@
 """Values of blocks: what followed, by hand; what is learned of it, on the toy of tests/toy.py."""
 
+import math
 from types import ModuleType
 
 import pytest
@@ -182,7 +183,12 @@ def test_estimators_that_keep_the_objective_hear_nothing_of_it(toy: ModuleType) 
     assert toy.trainer("dg-pg", alpha={"start": 0.0, "end": 0.0}).blocks is None
 
 
-def test_an_episode_of_one_step_can_be_learned_from(toy: ModuleType) -> None:
-    env = toy.Env(4, 0, 1)
-    short = toy.small_trainer("dg-pg", env, Wrong(), toy.Routes(), seed=0, iterations=3, wrap=lambda x: x, horizon=1)
-    assert all(torch.isfinite(torch.tensor(line["cost"])) for line in run(short, 3))
+@pytest.mark.parametrize(("envs", "episode", "steps"), [(1, 1, 1), (4, 1, 1), (4, 3, 20), (1, 2, 7)])
+def test_however_short_episodes_are_guidance_is_there(toy: ModuleType, envs: int, episode: int, steps: int) -> None:
+    """One moment does not vary, and episodes that are cut early leave little ahead: the model guides all the same."""
+    learner = toy.small_trainer(
+        "dg-pg", toy.Env(envs, 0, episode, True), Wrong(), toy.Routes(), seed=0, iterations=4, wrap=lambda x: x,
+        horizon=steps,
+    )  # fmt: skip
+    for line in run(learner, 4):
+        assert line["guidance_part"] > 0 and all(math.isfinite(line[name]) for name in ("block_fit", "model_fit"))

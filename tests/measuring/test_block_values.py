@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from dgpg.measuring import evaluate_run
 from dgpg.runs import open_trained
@@ -40,5 +41,13 @@ def test_a_run_from_before_goes_on_without(run: Path, tmp_path: Path) -> None:
     config = json.loads((old / "config.json").read_text())
     del config["train"]["blocks"]
     (old / "config.json").write_text(json.dumps(config))
+    for checkpoint in (old / "checkpoints").iterdir():
+        state = torch.load(checkpoint, weights_only=True)
+        del state["config"]["train"]["blocks"], state["blocks"]
+        torch.save(state, checkpoint)
+    assert open_trained(old, {}).value is None
+    assert "blocks" not in json.loads((old / "config.json").read_text())["train"]
+    ok("train", "cloud", "--config", old / "config.json", "--out", tmp_path / "again")
+    assert not json.loads((tmp_path / "again" / "config.json").read_text())["train"]["blocks"]["use"]
     ok("train", "--resume", "--out", str(old))
     assert "block_share" not in json.loads((old / "metrics.jsonl").read_text().splitlines()[-1])

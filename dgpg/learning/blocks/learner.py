@@ -35,7 +35,7 @@ RIDGE = 0.05
 
 @dataclass(frozen=True)
 class Seen:
-    """Of S moments, what is learned from; the last two less the means of blocks and moments (`targets.within`)."""
+    """Of S moments, what is learned from; phi and target less the means of blocks and moments (`targets.within`)."""
 
     inputs: Tensor
     """Standard inputs, float16 `[S, G, F]`."""
@@ -84,7 +84,7 @@ class BlockLearner:
                 self._begin(raw)
             inputs = self.correction.standard(raw)
             target, price = self._followed(trajectory, inputs, phi)
-            enough = targets.seen_enough(trajectory.terminated, trajectory.done, self.ahead)
+            enough = self._known(trajectory)
             phi, target = targets.within(phi[enough]), targets.within(target[enough])
             weight = (1 / target.var().clamp(min=1e-30)).expand(len(target))
             new = self._some(Seen(inputs[enough].half(), phi, target, weight))
@@ -98,6 +98,11 @@ class BlockLearner:
         self.iteration += 1
         told = {"model_fit": model_fit, "block_fit": block_fit, "block_fee": price, "block_share": share}
         return {name: torch.tensor(x) for name, x in told.items()}
+
+    def _known(self, trajectory: Trajectory) -> Tensor:
+        """Moments after which enough was seen, `[T, B]`; all of them where every episode is shorter than that."""
+        enough = targets.seen_enough(trajectory.terminated, trajectory.done, self.ahead)
+        return enough if bool(enough.any()) else torch.ones_like(enough)
 
     def _looked_at(self, trajectory: Trajectory) -> tuple[Tensor, Tensor]:
         """Raw inputs `[T, B, G, F]` and the model's potential `[T, B, G]` of all blocks in the states x_t."""
@@ -139,7 +144,7 @@ class BlockLearner:
         whole = cost.sum(-1, keepdim=True)
         tail = whole.mean((0, 1)) / (1 - gamma)
         followed = targets.returns(whole, 0 * whole, None, tail, *ends, gamma, 1.0).squeeze(-1)
-        added = targets.added_by(work.sum(-1), followed, targets.seen_enough(*ends, self.ahead))
+        added = targets.added_by(work.sum(-1), followed, self._known(trajectory))
         self.added = [*self.added, added][-self.config.keep :]
         mean = targets.price_of(self._work(trajectory, 1.0), cost)
         return min(mean, max(sum(self.added) / len(self.added), 0.0))
@@ -179,10 +184,15 @@ class BlockLearner:
         return share
 
     def _rescale(self, new: Seen) -> None:
-        """Scale a of the model's potential by regression, and the unit of what is left."""
+        """Scale a of the model's potential by regression, and the unit of what is left.
+
+        Where one of them does not vary, as of a single moment or of a policy that does the same in all, both stay.
+        """
         apart, size, slope = float(new.phi.std()), float(new.target.std()), targets.fit(new.phi, new.target)[0]
-        self.correction.scale.fill_(max(slope, LEAST * size / apart) if apart > 0 else 0.0)
-        self.correction.unit.fill_(size + 1e-15)
+        if apart > 0 and size > 0:
+            self.correction.scale.fill_(max(slope, LEAST * size / apart))
+        if size > 0:
+            self.correction.unit.fill_(size)
 
     def _batches(self, moments: int, blocks: int) -> Iterator[Tensor]:
         """Moments of each Adam step: permutations of all, cut in equal parts."""
