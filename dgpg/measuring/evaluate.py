@@ -220,9 +220,8 @@ def contestants(trained: Trained) -> list[Contestant]:
     found = networks(trained.run.algorithm, "policy", trained.team, trained.config)
     found += networks(UNTRAINED, "untrained", trained.untrained, trained.config)
     found += rules(trained.domain, trained.config, trained.model, trained.device, count)
-    mapping = on_device(trained.domain.agent_mapping(trained.config), trained.device)
-    if trained.value is not None and isinstance(mapping, AgentMapping):
-        rule = GreedyPotential(trained.value, mapping, "greedy-block-value")
+    if trained.value is not None:
+        rule = GreedyPotential(trained.value, trained.value.mapping, "greedy-block-value")
         found.append(Contestant(rule.name, "baseline", rule.information, None, rule, trained.config))
     return found
 

@@ -37,7 +37,7 @@ class Trained:
     team: Team
     untrained: Team
     iteration: int
-    value: AnalyticalModel | None = None
+    value: BlockValue | None = None
     """What was learned of the blocks' costs, as a potential; None where nothing was."""
     notes: tuple[str, ...] = ()
     """What a user should know of the run that was opened."""
