@@ -18,6 +18,7 @@ from dgpg.learning.actions import ActionKind, kind_of
 from dgpg.learning.algorithms import find, make_team
 from dgpg.learning.blocks import BlockValue, Correction
 from dgpg.learning.rounds import Channel, Team
+from dgpg.runs.differences import differences
 from dgpg.runs.launch import device_of, domain_config, domain_of, load_model, on_device
 from dgpg.runs.record import RunFolder
 from dgpg.runs.versions import changed
@@ -39,6 +40,8 @@ class Trained:
     iteration: int
     value: BlockValue | None = None
     """What was learned of the blocks' costs, as a potential; None where nothing was."""
+    elsewhere: tuple[str, ...] = ()
+    """Settings of the domain that are others than in training."""
     notes: tuple[str, ...] = ()
     """What a user should know of the run that was opened."""
 
@@ -50,10 +53,20 @@ class Trained:
 
 def evaluated_in(domain: Domain, trained: Any, overrides: Mapping[str, Any]) -> Any:
     """The settings `trained` of a run with some changed, features keeping the meaning that they had in the run."""
-    wished = domain_config(domain, merge(trained.model_dump(mode="json"), overrides))
+    wished = _wished(domain, trained, overrides)
     if wished == trained or not isinstance(domain, SupportsTransfer):
         return wished
     return domain.transfer(trained, wished)
+
+
+def _wished(domain: Domain, trained: Any, overrides: Mapping[str, Any]) -> Any:
+    return domain_config(domain, merge(trained.model_dump(mode="json"), overrides))
+
+
+def _apart(own: BaseModel, wished: BaseModel) -> tuple[str, ...]:
+    """Settings that differ; what `transfer` adds to them is no wish of the user's."""
+    before, now = (config.model_dump(mode="json") for config in (own, wished))
+    return tuple(differences(before, now, between="here"))
 
 
 def _kind(run: RunConfig, domain: Domain, own: Any, config: Any, env: Environment) -> ActionKind:
@@ -132,9 +145,11 @@ def open_trained(path: Path, overrides: Mapping[str, Any], channel: ChannelConfi
         untrained.actor.hearing.load_state_dict(team.actor.hearing.state_dict())
     team, untrained = (_spoken(one, channel) for one in (team, untrained))
     iteration = int(state["counters"]["iteration"])
-    notes = (*folder.notes, *(line for line in (changed(path),) if line is not None))
     value = _block_value(task, state.get("blocks"))
-    return Trained(run, domain, config, task.model, team, untrained, iteration, value, notes)
+    apart = _apart(own, _wished(domain, own, overrides))
+    told = f"measured in other settings than the policy was trained in: {'; '.join(apart)}" if apart else None
+    notes = (*folder.notes, *(line for line in (changed(path), told) if line is not None))
+    return Trained(run, domain, config, task.model, team, untrained, iteration, value, apart, notes)
 
 
 def _block_value(task: Task, state: Mapping[str, Any] | None) -> BlockValue | None:

@@ -13,13 +13,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from dgpg.domain import Policy, SupportsFigures, validate
+from dgpg.domain import Policy, SupportsFigures
 from dgpg.errors import ConfigError, DgpgError, RunError
 from dgpg.measuring import Row
 from dgpg.measuring.evaluate import drawn
 from dgpg.runs import RunFolder, Trained
 from dgpg.runs.atomic import write_atomic
-from dgpg.runs.differences import differences
 
 Figure: TypeAlias = Any
 """`matplotlib.figure.Figure`; matplotlib ships no types and may be absent."""
@@ -47,7 +46,7 @@ def draw(
     except ImportError:
         return [], ["no figure: pip install 'dgpg[figures]'"]
     log, place = RunFolder(folder).read_log(), folder / "evaluation.svg"
-    paths, notes = _tried("no figure", lambda: [evaluation(place, log, unit, rows, _elsewhere(trained))])
+    paths, notes = _tried("no figure", lambda: [evaluation(place, log, unit, rows, trained.elsewhere)])
     domain = trained.domain
     if isinstance(domain, SupportsFigures):
         what = f"no figures of domain {trained.run.domain}"
@@ -64,12 +63,6 @@ def obstacle(folder: Path) -> str | None:
     except (RunError, OSError) as error:
         return f"note: there will be no figures ({error}); the numbers are shown all the same"
     return None
-
-
-def _elsewhere(trained: Trained) -> Sequence[str]:
-    """Settings in which the evaluation differs from the training."""
-    own = validate(trained.domain.Config, trained.run.settings, "")
-    return differences(own.model_dump(mode="json"), trained.config.model_dump(mode="json"), between="here")
 
 
 def _tried(what: str, make: Callable[[], Sequence[Path]]) -> tuple[Sequence[Path], Sequence[str]]:

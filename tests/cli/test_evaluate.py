@@ -199,6 +199,9 @@ def test_a_recording_has_so_many_episodes_and_an_evaluation_says_what_it_plays()
     episodes = {row["episodes"] for row in found["results"]}
     assert len(episodes) == 1 and 5 < min(episodes) < 40
     notes = "\n".join(found["notes"])
+    where = [note for note in found["notes"] if "other settings than the policy was trained in" in note]
+    expected = "--set workload.start is 0.0, here 0.7; --set workload.end is 0.7, here 1.0"
+    assert len(where) == 1 and where[0].endswith(f": {expected}")  # and not what the evaluation kept of the training
     for part in (
         f"{min(episodes)} episodes instead of 40",
         "120 jobs, from 0.7 to 1 of the trace",
