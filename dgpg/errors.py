@@ -38,6 +38,10 @@ class DecisionError(DgpgError, ValueError):
     """What an exported policy was given does not fit what it reads."""
 
 
+class ActionError(DgpgError, ValueError):
+    """What an environment was given to do is no action of its space."""
+
+
 class ProgramError(DgpgError, ValueError):
     """The arrays of a convex program do not fit each other, or hold what is no number."""
 

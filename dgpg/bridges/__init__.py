@@ -1,4 +1,4 @@
-"""Doors to other libraries: any domain as a Gymnasium environment."""
+"""Doors to other libraries: any domain in Gymnasium, and, each in a module of its own, in PettingZoo and SB3."""
 
 from dgpg.bridges.gym import JointEnv, VectorEnv
 

@@ -278,6 +278,15 @@ class SupportsNames(Protocol):
 
 
 @runtime_checkable
+class SupportsAgentNames(Protocol):
+    """A domain whose agents have names, of units or of pairs say: bridges call them so."""
+
+    def agent_names(self, config: Any) -> Sequence[str]:
+        """Of agents, N, each only once."""
+        ...
+
+
+@runtime_checkable
 class SupportsPlain(Protocol):
     """A domain whose plugin turns an operator's plain values into features without an environment: `dgpg.deploy`."""
 

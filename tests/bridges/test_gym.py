@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
@@ -62,20 +61,14 @@ def test_gymnasiums_vector_wrappers_work(small):
 
 def test_splits_are_taken_too(toy_simplex):
     check_env(JointEnv(toy_simplex.Domain()), skip_render_check=True)
-    env = VectorEnv(toy_simplex.Domain(), num_envs=3)
-    env.reset(seed=5)
-    own = toy_simplex.Env(3, 5)
-    own.reset()
-    env.action_space.seed(0)
-    for _ in range(4):
-        actions = env.action_space.sample()
-        assert actions.shape == (3, 4, 3) and env.action_space.contains(actions)
-        seen, reward, *_ = env.step(actions)
-        step = own.step(torch.from_numpy(actions))
-        assert reward.tolist() == pytest.approx(step.reward.tolist())
-        assert np.array_equal(seen["mask"], step.decision.observation.mask.numpy())
 
 
 def test_seeds_as_a_list_are_refused_with_what_to_do(small):
     with pytest.raises(ValueError, match="one number"):
         VectorEnv(*small, num_envs=2).reset(seed=[1, 2])
+
+
+def test_no_field_is_empty_and_two_unseeded_environments_are_no_twins():
+    env, other = (JointEnv("power", {"network": "case9"}) for _ in range(2))
+    assert set(env.observation_space.spaces) == {"agent", "mask", "central"}
+    assert not np.array_equal(env.reset()[0]["agent"], other.reset()[0]["agent"])

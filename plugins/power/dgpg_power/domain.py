@@ -121,6 +121,10 @@ class PowerDomain:
         """Of what a unit sees at its level."""
         return names(build(config))
 
+    def agent_names(self, config: settings.Config) -> Sequence[str]:
+        """Of units."""
+        return build(config).network.unit_name
+
     def plain(self, config: settings.Config) -> Mapping[str, Any]:
         """Scales of the grid, for `dgpg_power.deploy`."""
         return plain(build(config)).json()

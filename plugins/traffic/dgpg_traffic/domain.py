@@ -101,6 +101,13 @@ class TrafficDomain:
         """Of what a pair sees."""
         return NAMES
 
+    def agent_names(self, config: settings.Config) -> Sequence[str]:
+        """Pairs by their nodes, "1-24"; with a number behind it where agents share a pair, "1-24/2"."""
+        network, each = build(config).network, config.agents_per_pair
+        number = network.node_number
+        pairs = [f"{number[a]}-{number[b]}" for a, b in zip(network.origin, network.destination, strict=True)]
+        return pairs if each == 1 else [f"{pair}/{n + 1}" for pair in pairs for n in range(each)]
+
     def plain(self, config: settings.Config) -> Mapping[str, Any]:
         """Scales, routes and links of the network, for `dgpg_traffic.deploy`."""
         return plain(build(config)).json()
