@@ -141,7 +141,7 @@ def check(
 def train(
     domain: Annotated[str | None, typer.Argument(help="Name of a domain, see `dgpg domains`.")] = None,
     algorithm: Annotated[
-        str | None, typer.Option(help="dg-pg (default), mappo, ippo, ippo-local, mirror-descent.")
+        str | None, typer.Option(help="dg-pg (default), mappo, ippo, ippo-local, ippo-blocks, mirror-descent.")
     ] = None,
     iterations: Annotated[int | None, typer.Option(help="Total that schedules are laid over; 40.")] = None,
     num_envs: Annotated[int | None, typer.Option(help="Parallel environments; 8 (1000 agents: 2).")] = None,

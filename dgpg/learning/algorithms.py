@@ -42,8 +42,9 @@ class Algorithm:
     name: str
     critic: Literal["central", "local"]
     """`central` sees the whole system (MAPPO), `local` what an agent sees (IPPO)."""
-    reward: Literal["shared", "local"] = "shared"
-    """`local` pays each agent its own cost, where the domain offers one."""
+    reward: Literal["shared", "local", "blocks"] = "shared"
+    """`local` pays each agent its own cost, `blocks` what followed in the blocks that its choice touched, where the
+    domain says."""
     guided: bool = False
     actor: Literal["network", "descent"] = "network"
     """`descent` fits two numbers a round instead of a network (`dgpg.learning.rounds.descent`)."""
@@ -95,6 +96,12 @@ ALGORITHMS = {
             critic="local",
             reward="local",
             tuned={"actor_lr": 1e-2, "gamma": 0.9, "lambda_": 0.5},
+        ),
+        Algorithm(
+            "ippo-blocks",
+            critic="local",
+            reward="blocks",
+            tuned={"actor_lr": 1e-2},
         ),
         Algorithm(
             "mirror-descent",
@@ -223,9 +230,13 @@ def make_team(run: RunConfig, algorithm: Algorithm, task: Task, kind: ActionKind
 
 
 def values_blocks(env: Environment, model: AnalyticalModel) -> bool:
-    """Whether agents choose, the environment says what blocks cost, and the model is a sum over them."""
-    chooses = isinstance(env.action_space, spaces.MultiDiscrete)
-    return chooses and isinstance(env, SupportsBlockCost) and isinstance(model, SupportsBlockPotential)
+    """Whether costs of blocks are known to be of choices, and the model is a sum over blocks."""
+    return attributes(env) and isinstance(model, SupportsBlockPotential)
+
+
+def attributes(env: Environment) -> bool:
+    """Whether agents choose, and the environment says what blocks cost."""
+    return isinstance(env.action_space, spaces.MultiDiscrete) and isinstance(env, SupportsBlockCost)
 
 
 def make_blocks(

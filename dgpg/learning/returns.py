@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from dgpg.domain import Environment, Observation
+from dgpg.domain import Observation, contract
 from dgpg.errors import ConfigError
 from dgpg.learning import advantage as adv
-from dgpg.learning.algorithms import Algorithm
+from dgpg.learning.algorithms import Algorithm, Task, attributes
+from dgpg.learning.blocks import of_choices
 from dgpg.learning.config import RunConfig
 from dgpg.learning.losses import explained_variance
 from dgpg.learning.networks import ValueNormaliser, make_critic, values
@@ -30,11 +31,20 @@ class Estimate:
 
 
 class Returns:
-    """Owns the critic, its optimiser and the normaliser of values."""
+    """Owns the critic, its optimiser and the normaliser of values.
 
-    def __init__(self, run: RunConfig, algorithm: Algorithm, env: Environment) -> None:
-        train = run.train
-        self.run, self.algorithm, self.env = run, algorithm, env
+    Raises:
+        ConfigError: the algorithm pays agents what blocks cost, and agents do not choose or the domain does not say.
+    """
+
+    def __init__(self, run: RunConfig, algorithm: Algorithm, task: Task) -> None:
+        train, env = run.train, task.env
+        self.run, self.algorithm, self.task = run, algorithm, task
+        if algorithm.reward == "blocks" and not attributes(env):
+            raise ConfigError(
+                f"algorithm {algorithm.name} needs agents that choose and what each block of the state cost, "
+                f"which domain {run.domain} does not offer; use ippo or ippo-local"
+            )
         self.critic = make_critic(env, algorithm.critic, train.parameters, train.critic_hidden, run.seed)
         self.optimiser = torch.optim.Adam(self.critic.parameters(), train.critic_lr, eps=1e-5)
         self.normaliser = ValueNormaliser().to(env.device)
@@ -46,17 +56,15 @@ class Returns:
         Raises:
             ConfigError: the algorithm pays each agent its own reward, and the domain offers none.
         """
-        train, local = self.run.train, self.algorithm.critic == "local"
+        local = self.algorithm.critic == "local"
         seen = trajectory.decision.observation
         normal_t = values(self.critic, seen)
         value_t = self.normaliser.denormalise(normal_t)
         value_tp1 = self._ahead(trajectory, value_t)
-        reward, done, end = (
-            x.unsqueeze(-1) if local else x for x in (trajectory.reward, trajectory.done, trajectory.terminated)
-        )
-        if self.algorithm.reward == "local":
-            reward = self._local(trajectory)
-        advantage = adv.gae(reward.expand(value_t.shape), value_t, value_tp1, end, done, train.gamma, train.lambda_)
+        done, end = (x.unsqueeze(-1) if local else x for x in (trajectory.done, trajectory.terminated))
+        reward, *discounts = self._paid(trajectory)
+        reward = (reward.unsqueeze(-1) if local and reward.dim() == 2 else reward).expand(value_t.shape)
+        advantage = adv.gae(reward, value_t, value_tp1, end, done, *discounts)
         target = advantage + value_t
         self.normaliser.update(target)
         every = torch.ones_like(target, dtype=torch.bool)
@@ -80,6 +88,15 @@ class Returns:
 
     def _value(self, observation: Observation) -> Tensor:
         return self.normaliser.denormalise(values(self.critic, observation))
+
+    def _paid(self, trajectory: Trajectory) -> tuple[Tensor, float, float]:
+        """Reward `[T, B]` or `[T, B, N]`, and the gamma and lambda with which more of it follows."""
+        train, kind = self.run.train, self.algorithm.reward
+        if kind == "blocks":
+            mapping = contract.choosing(self.task.mapping)
+            return -of_choices(trajectory, mapping, train.gamma), 0.0, 0.0  # all that follows is in it
+        reward = self._local(trajectory) if kind == "local" else trajectory.reward
+        return reward, train.gamma, train.lambda_
 
     def _local(self, trajectory: Trajectory) -> Tensor:
         if trajectory.local_reward is None:

@@ -47,7 +47,7 @@ class Trainer:
         self.estimator, self.unguided = make_estimator(config, algorithm, kind)
         alone = self.estimator.ALONE and train.alpha.guidance_alone
         self.blocks = make_blocks(config, algorithm, task, self.estimator, self.decision)
-        self.returns = (Unasked if alone else Returns)(config, algorithm, env)
+        self.returns = (Unasked if alone else Returns)(config, algorithm, task)
         self.critic = self.returns.critic
         self.streams = random.Streams(random.derive(config.seed, "actions"), env.num_envs)
         self.shuffle = random.generator(random.derive(config.seed, "minibatches"))

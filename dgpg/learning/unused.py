@@ -39,6 +39,9 @@ def refuse_without_guidance(algorithm: Algorithm, asked: Mapping[str, Any]) -> N
     train = asked.get("train")
     why = f"algorithm {algorithm.name} is not guided by a model"
     lines = [] if algorithm.guided else list(_told(train, GUIDANCE, f"{why}; leave it out, or use dg-pg"))
+    if algorithm.reward == "blocks":
+        what = "what followed in a block is one number, there is no more to wait for; leave it out, or use ippo-local"
+        lines += _told(train, ("lambda_",), what)
     if algorithm.actor == "descent":
         lines += _told(train, NETWORK, f"algorithm {algorithm.name} has no network; leave it out, or use dg-pg")
     _refuse(lines)

@@ -20,6 +20,7 @@ def test_the_table() -> None:
         "mappo": ("central", "shared", False),
         "ippo": ("local", "shared", False),
         "ippo-local": ("local", "local", False),
+        "ippo-blocks": ("local", "blocks", False),
         "mirror-descent": ("central", "shared", True),
     }
     assert all(find(name).name == name for name in ALGORITHMS)

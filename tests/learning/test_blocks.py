@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dgpg.domain import Context, CostModel
-from dgpg.learning.blocks import BlockValue, targets
+from dgpg.domain.types import flatten, map_tensors
+from dgpg.learning import Trainer
+from dgpg.learning.blocks import BlockValue, of_choices, targets
 from dgpg.learning.guidance import marginal_potential
 
 from ..training import run, same
@@ -55,6 +57,33 @@ def test_nothing_follows_a_true_end_and_the_average_a_cut() -> None:
     over = targets.returns(cost, 0 * cost, None, tail, end, end, 0.5, 1.0)
     assert cut.flatten().tolist() == [1 + 0.5 * (2 + 5), 2 + 5, 4 + 5]
     assert over.flatten().tolist() == [1 + 0.5 * 2, 2, 4 + 5]
+
+
+def test_an_agent_is_paid_for_the_blocks_that_it_chose(toy: ModuleType) -> None:
+    """By a loop over agents: what followed in their blocks, above the mean over all blocks of that moment."""
+    trainer: Trainer = toy.trainer("ippo-blocks")
+    seen = []
+    estimate = trainer.returns.estimate
+    trainer.returns.estimate = lambda trajectory: seen.append(trajectory) or estimate(trajectory)  # type: ignore[method-assign]
+    trainer.iterate()
+    (trajectory,) = seen
+    gamma, mapping = trainer.config.train.gamma, trainer.task.mapping
+    found, cost = of_choices(trajectory, mapping, gamma), trajectory.block_cost
+    moments = flatten(trajectory.decision)
+    change = trajectory.state.flatten(0, 1) - mapping.base_state(moments.context)
+    work = mapping.block_work(change, 1.0).view(cost.shape)  # the toy's is done at once: no discount
+    fee = float(cost.sum() / work.sum()) * work
+    tail = (cost - fee).mean((0, 1)) / (1 - gamma)
+    followed = targets.returns(cost, fee, None, tail, trajectory.terminated, trajectory.done, gamma, 1.0)
+    steps, envs, agents = found.shape
+    for t in range(steps):
+        moment = map_tensors(lambda x, t=t: x[t], trajectory.decision)
+        index = mapping.influence(moment.observation, moment.context).index
+        for b in range(envs):
+            for i in range(agents):
+                blocks = index[b, i, trajectory.actions[t, b, i]]
+                expected = sum(float(followed[t, b, g] - followed[t, b].mean()) for g in blocks)
+                assert float(found[t, b, i]) == pytest.approx(expected, abs=1e-4)
 
 
 def test_all_that_arrived_pays_for_all_costs() -> None:

@@ -46,7 +46,7 @@ def test_without_rounds_nothing_changes(some_toy: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("parameters", ["shared", "independent"])
-@pytest.mark.parametrize("name", [name for name in ALGORITHMS if name != "ippo-local"])
+@pytest.mark.parametrize("name", [name for name in ALGORITHMS if ALGORITHMS[name].reward == "shared"])
 def test_every_algorithm_trains_with_rounds(some_toy: ModuleType, name: str, parameters: str) -> None:
     trainer = speaking(some_toy, 2, name, parameters=parameters)
     before = state(trainer, "actor")

@@ -97,6 +97,11 @@ def test_own_rewards_need_a_domain_that_offers_them(toy: ModuleType) -> None:
         toy.trainer("ippo-local", wrap=share_only).iterate()
 
 
+def test_costs_of_blocks_need_choices_and_a_domain_that_says_them(toy: ModuleType, toy_box: ModuleType) -> None:
+    with pytest.raises(ConfigError, match=r"ippo-blocks needs agents that choose.*toy"):
+        toy_box.trainer("ippo-blocks")
+
+
 def test_metrics_count_what_happened(toy: ModuleType) -> None:
     steps: list[Step] = []
 

@@ -28,6 +28,7 @@ ALONE = {"alpha": {"start": 1, "end": 1}}
 CASES = [
     *((name, setting, {}) for name, row in ALGORITHMS.items() if not row.guided for setting in GUIDANCE),
     *(("mirror-descent", setting, {}) for setting in NETWORK),
+    ("ippo-blocks", "lambda_", {}),
     *(("dg-pg", setting, ALONE) for setting in RETURN),
 ]
 

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dgpg.domain import AgentMapping, SupportsBlockPotential, SupportsBlockWork, random
+from dgpg.domain import AgentMapping, SupportsBlockPotential, random
 from dgpg.domain.types import flatten, map_tensors
 from dgpg.learning.blocks import targets
+from dgpg.learning.blocks.attributed import brought
 from dgpg.learning.blocks.value import BlockValue, Correction, looks
 from dgpg.learning.config import BlockConfig
 from dgpg.learning.trajectory import Trajectory
@@ -121,7 +122,7 @@ class BlockLearner:
         """What each block's state led to, `[T, B, G]`, and the price of a unit of work."""
         cost, config = trajectory.block_cost, self.config
         assert cost is not None
-        work = self._work(trajectory, config.gamma)
+        work = brought(trajectory, self.mapping, config.gamma)
         price = config.fee * self._price(trajectory, cost, work)
         fee = price * work
         tail = (cost - fee).mean((0, 1)) / (1 - config.gamma)
@@ -146,18 +147,8 @@ class BlockLearner:
         followed = targets.returns(whole, 0 * whole, None, tail, *ends, gamma, 1.0).squeeze(-1)
         added = targets.added_by(work.sum(-1), followed, self._known(trajectory))
         self.added = [*self.added, added][-self.config.keep :]
-        mean = targets.price_of(self._work(trajectory, 1.0), cost)
+        mean = targets.price_of(brought(trajectory, self.mapping, 1.0), cost)
         return min(mean, max(sum(self.added) / len(self.added), 0.0))
-
-    def _work(self, trajectory: Trajectory, gamma: float) -> Tensor:
-        """That joint actions brought to blocks, discounted, `[T, B, G]`; zero where the mapping does not say."""
-        cost = trajectory.block_cost
-        assert cost is not None
-        if not isinstance(self.mapping, SupportsBlockWork):
-            return torch.zeros_like(cost)
-        state = trajectory.state.flatten(0, 1)
-        change = state - self.mapping.base_state(flatten(trajectory.decision).context)
-        return self.mapping.block_work(change, gamma).clamp(min=0).view(cost.shape)
 
     def _some(self, seen: Seen) -> Seen:
         """As many moments as make ROWS blocks, drawn at random."""
