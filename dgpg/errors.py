@@ -18,6 +18,10 @@ class PluginError(DgpgError):
     """A plugin cannot be imported, lacks a member, or does not fit this version of dgpg."""
 
 
+class SimulatorError(PluginError):
+    """A simulator raised, hung, died, showed what does not fit, or did not repeat itself: which one, and when."""
+
+
 class DataError(DgpgError):
     """A data file is missing, malformed or holds impossible values."""
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from . import broken_blocks, broken_settings, broken_simplex  # noqa: F401 - add to BROKEN
+from . import broken_blocks, broken_measured, broken_settings, broken_simplex  # noqa: F401 - add to BROKEN
 from .broken_box import joint
 from .broken_episodes import Forgets
 from .broken_models import valued

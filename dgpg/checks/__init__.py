@@ -5,9 +5,9 @@ Each check is a function of a `Subject` and usable alone:
     from dgpg.checks import determinism, subject
     determinism(subject(domain))
 
-It returns None where the property holds, raises `CheckFailed` with what was expected, what came, the likely cause
-and the fix, or `Skipped` with the reason why it does not apply. Neither pytest nor hypothesis is needed here; for
-them see `dgpg.testing`.
+It returns where the property holds (None, or what it measured if that is a figure), raises `CheckFailed` with what was
+expected, what came, the likely cause and the fix, or `Skipped` with the reason why it does not apply. Neither pytest
+nor hypothesis is needed here; for them see `dgpg.testing`.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ from dgpg.checks.interface import (
 )
 from dgpg.checks.joint import joint_state, slope_is_effect
 from dgpg.checks.mapping import distinct_blocks, influence_format, influence_is_effect, mapping_is_pure, state_is_sum
+from dgpg.checks.measured import measured_state
 from dgpg.checks.model import block_potential, gradient, model_is_pure, potential_format
 from dgpg.checks.reference import (
     conservation,
@@ -116,6 +117,7 @@ CHECKS: tuple[Check, ...] = tuple(
         influence_is_effect,
         joint_state,
         slope_is_effect,
+        measured_state,
         mapping_is_pure,
         potential_format,
         gradient,
@@ -196,6 +198,7 @@ __all__ = [
     "influence_is_effect",
     "joint_state",
     "mapping_is_pure",
+    "measured_state",
     "members",
     "model_is_pure",
     "named",

@@ -11,6 +11,7 @@ from dgpg.checks.nested import copied, difference, flat, row
 from dgpg.checks.subject import Sample, Situation, Subject
 from dgpg.checks.verdict import CheckFailed, Skipped
 from dgpg.domain import AgentMapping, Decision, Influence, JointMapping, random
+from dgpg.domain.expected import assembled
 
 TOLERANCE = 1e-4
 """Of float32 sums, relative to the largest number of the coordinate."""
@@ -107,16 +108,6 @@ def state_is_sum(subject: Subject) -> None:
                 cause=_cause_of_state(subject, sample, base, expected),
                 fix="let Step.state be what this joint action made of base_state(context), in the units of both",
             )
-
-
-def assembled(base: Tensor, influence: Influence, actions: Tensor, active: Tensor) -> Tensor:
-    """x_0 + sum_i z_i(a_i) over active agents, `[B, G, m]`."""
-    taken = actions[..., None, None].expand(-1, -1, 1, influence.index.shape[-1])
-    index = influence.index.gather(2, taken).flatten(1)
-    at = taken.unsqueeze(-1).expand(-1, -1, -1, -1, influence.value.shape[-1])
-    value = influence.value.gather(2, at) * active[..., None, None, None]
-    value = value.flatten(1, 3)
-    return base.scatter_add(1, index.unsqueeze(-1).expand_as(value), value)
 
 
 def size_of(*states: Tensor) -> Tensor:
@@ -268,11 +259,3 @@ def mapped(mapping: AgentMapping | JointMapping, decision: Decision, actions: Te
         return {"state": mapping.state(actions, decision.context).detach().clone()}
     base = mapping.base_state(decision.context).detach().clone()
     return {"base_state": base, "influence": copied(mapping.influence(decision.observation, decision.context))}
-
-
-def state_of(mapping: AgentMapping | JointMapping, decision: Decision, actions: Tensor) -> Tensor:
-    """x, `[B, G, m]`, that a mapping of either kind says a joint action leads to."""
-    if isinstance(mapping, JointMapping):
-        return mapping.state(actions, decision.context)
-    influence = mapping.influence(decision.observation, decision.context)
-    return assembled(mapping.base_state(decision.context), influence, actions, decision.observation.active)

@@ -31,7 +31,7 @@ class Skipped(Exception):
 class Check:
     """A named property."""
 
-    function: Callable[[Subject], None]
+    function: Callable[[Subject], str | None]
 
     @property
     def name(self) -> str:
@@ -52,7 +52,7 @@ class Outcome:
     description: str
     status: Literal["pass", "fail", "skip"]
     message: str
-    """Empty for a pass."""
+    """Empty for a pass that measured nothing."""
     seconds: float
 
     def json(self) -> dict[str, Any]:
@@ -65,8 +65,7 @@ def examine(check: Check, subject: Subject) -> Outcome:
     status: Literal["pass", "fail", "skip"]
     begin = time.perf_counter()
     try:
-        check.function(subject)
-        status, message = "pass", ""
+        status, message = "pass", check.function(subject) or ""
     except Skipped as reason:
         status, message = "skip", str(reason)
     except CheckFailed as failure:

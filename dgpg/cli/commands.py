@@ -79,18 +79,28 @@ def domains(as_json: AsJson = False) -> None:
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(help="Name of the domain, as in `dgpg train NAME`.")],
-    actions: Annotated[str, typer.Option(help="discrete (default): agents choose; continuous: numbers.")] = "discrete",
+    actions: Annotated[
+        str | None, typer.Option(help="discrete (default): agents choose; continuous: numbers.", show_default=False)
+    ] = None,
+    simulator: Annotated[
+        bool, typer.Option("--simulator", help="Around a simulator of one environment (SimPy), in worker processes.")
+    ] = False,
     folder: Annotated[
         Path, typer.Option("--dir", **PLACE, help="Where the distribution goes; here by default.")
     ] = Path(),
 ) -> None:
     """Write a plugin for a domain of your own, which works before any edit."""
     from dgpg import scaffold
+    from dgpg.errors import ConfigError
     from dgpg.runs.places import refuse_folder
     from dgpg.showing import report
 
     refuse_folder(folder, "--dir")
-    report.scaffolded(scaffold.write(name, actions, folder), name)
+    if simulator and actions is not None:
+        raise ConfigError(
+            f"--simulator --actions {actions}: the model that is written has choices; leave --actions out"
+        )
+    report.scaffolded(scaffold.write(name, "simulator" if simulator else actions or "discrete", folder), name)
 
 
 @app.command()

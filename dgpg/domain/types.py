@@ -90,6 +90,9 @@ class Step:
     left of -reward belongs to no block."""
     measures: Mapping[str, Tensor] = field(default_factory=dict)
     """What a domain reports beside the cost, by name, `[B]`: an evaluation shows the mean over steps."""
+    measured: Tensor | None = None
+    """The state as it was measured, `[B, G, m]`, where `state` is what the mapping expected; the check says how far
+    apart the two are."""
 
 
 def map_tensors(function: Callable[..., Tensor], *records: Record) -> Record:

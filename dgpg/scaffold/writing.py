@@ -31,23 +31,25 @@ class Template:
 TEMPLATES = {
     "discrete": Template("discrete", "clients send jobs to servers.", "waiting", "WaitingCost"),
     "continuous": Template("continuous", "pumps meet a demand together.", "pumping", "PumpingCost"),
+    "simulator": Template("simulator", "clients send jobs to servers of a SimPy model.", "waiting", "WaitingCost"),
 }
-"""By the kind of action."""
+"""By the kind of action, or around a simulator."""
+ACTIONS = ("discrete", "continuous")
 
 
-def write(name: str, actions: str, parent: Path) -> Path:
+def write(name: str, kind: str, parent: Path) -> Path:
     """Write the distribution `dgpg-plugin-NAME` below `parent`; returns its folder.
 
     Args:
         name: of the domain, lower case, as in `dgpg train NAME`.
-        actions: one of `TEMPLATES`.
+        kind: one of `TEMPLATES`.
         parent: an existing folder, or one to make.
 
     Raises:
         ConfigError: a name that cannot be one or is taken, or a folder that is there already.
     """
-    if actions not in TEMPLATES:
-        raise ConfigError(f"--actions {actions}: expected {' or '.join(TEMPLATES)}")
+    if kind not in TEMPLATES:
+        raise ConfigError(f"--actions {kind}: expected {' or '.join(ACTIONS)}")
     _check(name)
     target = parent / f"dgpg-plugin-{name}"
     if target.exists():
@@ -55,11 +57,11 @@ def write(name: str, actions: str, parent: Path) -> Path:
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=parent, prefix=".dgpg-new-") as unfinished:
         whole = Path(unfinished) / target.name
-        for part in ("common", TEMPLATES[actions].folder):
+        for part in ("common", TEMPLATES[kind].folder):
             for path, source in _files(resources.files("dgpg.scaffold") / "templates" / part, Path()):
                 place = whole / _renamed(str(path), name)
                 place.parent.mkdir(parents=True, exist_ok=True)
-                text = _filled(source.read_text(encoding="utf-8"), TEMPLATES[actions])
+                text = _filled(source.read_text(encoding="utf-8"), TEMPLATES[kind])
                 place.write_text(_renamed(text, name), encoding="utf-8")
         whole.rename(target)
     return target

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dgpg.checks.fields import Leaf, leaves, nest
-from dgpg.checks.mapping import state_of
 from dgpg.checks.subject import Subject, allowed
 from dgpg.domain import Decision, merge, validate
+from dgpg.domain.expected import state_of
 from dgpg.domain.random import generator
 from dgpg.errors import ConfigError
 

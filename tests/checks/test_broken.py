@@ -41,7 +41,7 @@ def test_the_intact_toy_passes_everything(model, seed):
     assert [one.message for one in outcomes if one.status == "fail"] == []
     skipped = {one.name for one in outcomes if one.status == "skip"}
     references = {"conservation", *(name for name in FUNCTIONS if name.startswith("reference_"))}
-    assert skipped == {"entry_point", "default_model", "named", "joint_state", "slope_is_effect"} | (
+    assert skipped == {"entry_point", "default_model", "named", "joint_state", "slope_is_effect", "measured_state"} | (
         references if model == "cost" else set()
     )
 
@@ -54,7 +54,7 @@ def test_the_intact_continuous_toys_pass_everything(seed, domain):
     skipped = {one.name for one in outcomes if one.status == "skip"}
     choices = {"influence_format", "distinct_blocks", "state_is_sum", "influence_is_effect"}
     references = {"conservation", *(name for name in FUNCTIONS if name.startswith("reference_"))}
-    blocks = {"block_cost", "block_features", "block_work"}
+    blocks = {"block_cost", "block_features", "block_work", "measured_state"}
     assert skipped == {"entry_point", "default_model", "named", "transferred_settings"} | choices | references | blocks
 
 

@@ -1,0 +1,1 @@
+"""A dgpg domain: clients send jobs to servers of a SimPy model."""
