@@ -24,6 +24,7 @@ needs_pglib = pytest.mark.skipif(not (DATA / "power" / "pglib").is_dir(), reason
         "extender.py right --seconds 5",
         pytest.param("extender.py same --most 20", marks=needs_alibaba),
         "learning.py --agents 4 --algorithms dg-pg --marks 1 --seeds 1",
+        "peers.py --agents 4 --contenders mappo sb3-ppo sb3-maskable-ppo --marks 1 --seeds 1",
         "power.py --networks case24-tight --marks 1 --seeds 1",
         "power_margin.py --networks case9 --margins none 0.02 --iterations 1 --set horizon=2",
         "power_size.py --network case9 --copies 2",

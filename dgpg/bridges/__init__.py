@@ -1,7 +1,7 @@
 """Doors to other libraries.
 
-Any domain in Gymnasium, and, each in a module of its own, in PettingZoo and SB3; any simulator as an environment of
-dgpg (`dgpg.bridges.simulators`).
+Any domain in Gymnasium, and, each in a module of its own, in PettingZoo, Stable-Baselines3, TorchRL and BenchMARL; any
+simulator as an environment of dgpg (`dgpg.bridges.simulators`).
 """
 
 from __future__ import annotations
