@@ -151,6 +151,10 @@ broken(
     "named", "one name for two", "names(config).choices", "twice: b", "split",
     names=lambda self, config: Names(numbered("agent", 6), (Feature("b"),) * 4),
 )  # fmt: skip
+broken(
+    "named", "one name for two agents", "agent_names(config)", "4 names", "3, twice: bus 1", "two agents at one part",
+    agent_names=lambda self, config: ["bus 1", "bus 2", "bus 1"],
+)  # fmt: skip
 broken("observations", "numpy's float64", "observation.agent", "float32", "float64", "numpy",
        env=observing(agent=lambda env, x: x.double()))  # fmt: skip
 broken("observations", "a number beyond its space", "observation.central", "environment", "0.25", "scale",

@@ -59,6 +59,7 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, Seen, Any]):  # type: ignore[misc]
         self.metadata = {"name": f"dgpg_{_name(domain)}_v0", "render_modes": [], "is_parallelizable": True}
         self.possible_agents = names(self._batch)
         self.agents: list[str] = []
+        self._last: Decision | None = None
         self._chooses = isinstance(env.action_space, spaces.MultiDiscrete)
         choices = env.observation_space["mask"].shape[-1]  # type: ignore[index]  # of Dict it is known
         seen: list[spaces.Space[Any]] = list(vector_spaces(env.observation_space))
@@ -98,7 +99,6 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, Seen, Any]):  # type: ignore[misc]
         terminated, truncated = bool(step.terminated[0]), bool(step.truncated[0])
         if terminated or truncated:
             self.agents = []
-        self._last = last
         return (
             self._observations(last),
             dict.fromkeys(ended, float(step.reward[0])),
@@ -108,8 +108,12 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, Seen, Any]):  # type: ignore[misc]
         )
 
     def state(self) -> Array:
-        """What a central critic sees, `[S]`."""
-        seen: Array = self._last.observation.central[0].cpu().numpy()
+        """What a central critic sees, `[S]`.
+
+        Raises:
+            ConfigError: `reset` was never called.
+        """
+        seen: Array = (self._last or self._batch.now).observation.central[0].cpu().numpy()
         return seen
 
     def render(self) -> None:

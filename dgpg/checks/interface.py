@@ -13,7 +13,7 @@ from torch import Tensor
 from dgpg.checks.nested import flat
 from dgpg.checks.subject import Subject
 from dgpg.checks.verdict import CheckFailed, Skipped
-from dgpg.domain import Decision, Names, Observation, Simplex, SupportsNames
+from dgpg.domain import Decision, Names, Observation, Simplex, SupportsAgentNames, SupportsNames
 
 OBSERVATION = ("agent", "choices", "mask", "central")
 CONTRACT = "see dgpg.domain.Environment and dgpg.domain.types for the contract"
@@ -62,23 +62,38 @@ def declared_spaces(subject: Subject) -> None:
 
 
 def named(subject: Subject) -> None:
-    """Every feature of an agent and of a choice has a name of its own, and so has every number of an action."""
-    if not isinstance(subject.domain, SupportsNames):
+    """Every agent, every feature of it and of a choice, and every number of an action has a name of its own."""
+    domain, env = subject.domain, subject.make_env()
+    if isinstance(domain, SupportsAgentNames):
+        _each_once(
+            "agent_names(config)", list(domain.agent_names(subject.config)), env.num_agents,
+            cause="names of parts of the system in place of those who decide, or of two agents at one part",
+            fix="let agent_names(config) return a text for each agent, in their order",
+        )  # fmt: skip
+    if not isinstance(domain, SupportsNames):
         raise Skipped("the domain gives no names; features are numbered")
-    found, env = subject.domain.names(subject.config), subject.make_env()
+    found = domain.names(subject.config)
     numbers = (env.action_space.shape or (0,))[-1] if isinstance(env.action_space, spaces.Box) else 1
     wanted = {name: (env.observation_space[name].shape or (0,))[-1] for name in ("agent", "choices")}
     for part, count in {**wanted, "action": numbers}.items():
         given = [one.name for one in getattr(found, part, ())] if isinstance(found, Names) else []
-        if len(given) != count or len(set(given)) != count:
-            twice = sorted({name for name in given if given.count(name) > 1})
-            raise CheckFailed(
-                f"Domain.names(config).{part}",
-                expected=f"{count} names, each only once",
-                got=f"{len(given)}" + (f", twice: {', '.join(twice)}" if twice else ""),
-                cause="a feature that was added, taken out or split without its name",
-                fix="let names(config) return dgpg.domain.Names with a Feature for each, in their order",
-            )
+        _each_once(
+            f"names(config).{part}", given, count,
+            cause="a feature that was added, taken out or split without its name",
+            fix="let names(config) return dgpg.domain.Names with a Feature for each, in their order",
+        )  # fmt: skip
+
+
+def _each_once(member: str, given: list[str], count: int, cause: str, fix: str) -> None:
+    if len(given) != count or len(set(given)) != count:
+        twice = sorted({name for name in given if given.count(name) > 1})
+        raise CheckFailed(
+            f"Domain.{member}",
+            expected=f"{count} names, each only once",
+            got=f"{len(given)}" + (f", twice: {', '.join(twice)}" if twice else ""),
+            cause=cause,
+            fix=fix,
+        )
 
 
 def _action_space(actions: spaces.Space[Any], agents: int, choices: int) -> None:

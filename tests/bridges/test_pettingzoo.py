@@ -14,7 +14,7 @@ from pettingzoo.utils import parallel_to_aec
 
 from dgpg import scaffold
 from dgpg.bridges.pettingzoo import ParallelEnv
-from dgpg.errors import ActionError, PluginError
+from dgpg.errors import ActionError, ConfigError, PluginError
 
 from . import same
 
@@ -34,7 +34,7 @@ def test_domains_with_agents_that_rest_and_early_ends_pass(case: str, toy: Any, 
     passes({"toy": toy, "toy_box": toy_box, "toy_simplex": toy_simplex}[case].Domain(), None)
 
 
-@pytest.mark.parametrize("kind", scaffold.TEMPLATES)
+@pytest.mark.parametrize("kind", ["discrete", "continuous", pytest.param("simulator", marks=pytest.mark.slow)])
 def test_what_dgpg_new_writes_passes(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = scaffold.write(f"zoo_{kind}", kind, tmp_path)
     monkeypatch.syspath_prepend(str(folder))
@@ -79,6 +79,8 @@ def test_an_agent_with_nothing_to_decide_may_do_anything_or_nothing(toy: Any) ->
 
 def test_mistakes() -> None:
     env = ParallelEnv(*same.CASES["power"])
+    with pytest.raises(ConfigError, match=r"call reset\(\)"):
+        env.state()
     with pytest.raises(ActionError, match=r"no episode is under way: call reset\(\)"):
         env.step({})
     env.reset()
