@@ -28,6 +28,7 @@ from dgpg.domain.protocols import (
     SupportsDeterminism,
     SupportsEpisodes,
     SupportsFigures,
+    SupportsFit,
     SupportsJudge,
     SupportsNames,
     SupportsOwnConfig,
@@ -43,7 +44,7 @@ from dgpg.domain.random import Streams
 from dgpg.domain.registry import load_domain
 from dgpg.domain.settings import Settings, merge, validate
 from dgpg.domain.spaces import Simplex
-from dgpg.domain.types import Context, Decision, Influence, Observation, Step
+from dgpg.domain.types import Context, Decision, Experience, Influence, Observation, Step
 
 __all__ = [
     "API_VERSION",
@@ -57,6 +58,7 @@ __all__ = [
     "Domain",
     "Environment",
     "Episodes",
+    "Experience",
     "Feature",
     "Influence",
     "Information",
@@ -83,6 +85,7 @@ __all__ = [
     "SupportsDeterminism",
     "SupportsEpisodes",
     "SupportsFigures",
+    "SupportsFit",
     "SupportsJudge",
     "SupportsNames",
     "SupportsOwnConfig",

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from dgpg.domain.names import Names
-from dgpg.domain.types import Context, Decision, Influence, Observation, Step
+from dgpg.domain.types import Context, Decision, Experience, Influence, Observation, Step
 
 API_VERSION = 1
 """Version of this contract. A plugin declares it as `api_version`: another number is refused at load, and
@@ -98,6 +98,27 @@ class SupportsConservation(Protocol):
 
     def conserved(self, state: Tensor, context: Context) -> Tensor:
         """Q conserved quantities of states `[B, G, m]`, `[B, Q]` (total work, say)."""
+        ...
+
+
+@runtime_checkable
+class SupportsFit(Protocol):
+    """A model with parameters of its own that follow from what was seen while a policy trains on it.
+
+    Checkpoints hold its state, and what opens a run restores it: a run goes on, and rules that follow the model do so,
+    with what it had learned.
+    """
+
+    def fit(self, experience: Experience) -> Mapping[str, float]:
+        """Take in what an iteration brought, before guidance is asked of it; figures for the run's log, by name."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that `fit` changes, as of `torch.nn.Module`."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
+        """Restore it."""
         ...
 
 

@@ -95,6 +95,23 @@ class Step:
     apart the two are."""
 
 
+@dataclass(frozen=True)
+class Experience:
+    """What T steps of B environments brought, for a model that is fitted to it; tensors start `[T, B]`."""
+
+    decision: Decision
+    """The moments of decision, each field `[T, B, ...]`."""
+    actions: Tensor
+    """a_t in the environment's units, as `Environment.step` was given."""
+    state: Tensor
+    """x_t, `[T, B, G, m]`."""
+    reward: Tensor
+    local_reward: Tensor | None
+    """`[T, B, N]`, where the environment says."""
+    block_cost: Tensor | None
+    """`[T, B, G]`, where the environment says."""
+
+
 def map_tensors(function: Callable[..., Tensor], *records: Record) -> Record:
     """Apply `function` to each field of some records of one type, field by field.
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dgpg.domain import contract, random
+from dgpg.domain import SupportsFit, contract, random
 from dgpg.domain.types import map_tensors
 from dgpg.errors import DivergenceError, OverflowingError
 from dgpg.learning import advantage as adv
@@ -76,11 +76,12 @@ class Trainer:
             trajectory, self.decision = collect(env, self.team, self.decision, noise)
         self._look(trajectory)
         with self._timed("guidance"):
+            fitted = self._fit(trajectory)
             of_blocks = self.blocks.learn(trajectory) if self.blocks and alpha > 0 else {}
             model = self.blocks.model if self.blocks else self.task.model
             signal = estimator.signal(model, self.task.mapping, trajectory)
         with self._timed("update"):
-            logged = of_blocks | self._learn(trajectory, estimator, signal, alpha)
+            logged = fitted | of_blocks | self._learn(trajectory, estimator, signal, alpha)
         self.iteration += 1
         self.episodes += int(trajectory.done.sum())
         self.wall_s += time.perf_counter() - start
@@ -107,6 +108,13 @@ class Trainer:
         actions, state = self.kind.to_env(trajectory.actions[0]), trajectory.state[0]
         contract.look_at_model(self.task.model, self.task.mapping, first, actions, state)
         self.looked = True
+
+    def _fit(self, trajectory: Trajectory) -> dict[str, Any]:
+        """Let a model that is fitted take in the iteration."""
+        if not (self.algorithm.guided and isinstance(self.task.model, SupportsFit)):
+            return {}
+        with torch.no_grad():
+            return dict(self.task.model.fit(trajectory.experience(self.kind.to_env)))
 
     def _learn(self, trajectory: Trajectory, estimator: Estimator, signal: Tensor, alpha: float) -> dict[str, Tensor]:
         """Advantage and update."""
@@ -174,6 +182,7 @@ class Trainer:
             "counters": {"iteration": self.iteration, "episodes": self.episodes, "wall_s": self.wall_s},
             "coefficient": self.known,
             "blocks": self.blocks.state_dict() if self.blocks else {},
+            "model": self.task.model.state_dict() if isinstance(self.task.model, SupportsFit) else {},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -186,6 +195,8 @@ class Trainer:
         self.known = state["coefficient"]
         if self.blocks:
             self.blocks.load_state_dict(state["blocks"])
+        if isinstance(self.task.model, SupportsFit):
+            self.task.model.load_state_dict(state["model"])
         counters = state["counters"]
         self.iteration, self.episodes = counters["iteration"], counters["episodes"]
         self.wall_s = counters["wall_s"]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from dgpg.domain import Decision
+from dgpg.domain import Decision, Experience
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,12 @@ class Trajectory:
     """The moment of decision after the last step, `[B, ...]`."""
     finals: Mapping[int, Decision]
     """By step, the moment in which episodes ended there, `[B, ...]`."""
+
+    def experience(self, to_env: Callable[[Tensor], Tensor]) -> Experience:
+        """What a model is fitted to; `to_env` turns actions into the environment's units."""
+        return Experience(
+            self.decision, to_env(self.actions), self.state, self.reward, self.local_reward, self.block_cost
+        )
 
 
 @dataclass(frozen=True)

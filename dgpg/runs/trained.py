@@ -11,7 +11,16 @@ import torch
 from gymnasium.spaces import Box, MultiDiscrete, Space
 from pydantic import BaseModel
 
-from dgpg.domain import AnalyticalModel, Domain, Environment, SupportsBlockPotential, SupportsTransfer, contract, merge
+from dgpg.domain import (
+    AnalyticalModel,
+    Domain,
+    Environment,
+    SupportsBlockPotential,
+    SupportsFit,
+    SupportsTransfer,
+    contract,
+    merge,
+)
 from dgpg.errors import ConfigError, DgpgError, RunError
 from dgpg.learning import ChannelConfig, RunConfig, Task
 from dgpg.learning.actions import ActionKind, kind_of
@@ -145,11 +154,22 @@ def open_trained(path: Path, overrides: Mapping[str, Any], channel: ChannelConfi
         untrained.actor.hearing.load_state_dict(team.actor.hearing.state_dict())
     team, untrained = (_spoken(one, channel) for one in (team, untrained))
     iteration = int(state["counters"]["iteration"])
+    if isinstance(task.model, SupportsFit) and state.get("model"):
+        _fitted(task.model, state["model"], path)
     value = _block_value(task, state.get("blocks"))
     apart = _apart(own, _wished(domain, own, overrides))
     told = f"measured in other settings than the policy was trained in: {'; '.join(apart)}" if apart else None
     notes = (*folder.notes, *(line for line in (changed(path), told) if line is not None))
     return Trained(run, domain, config, task.model, team, untrained, iteration, value, apart, notes)
+
+
+def _fitted(model: SupportsFit, state: Mapping[str, Any], path: Path) -> None:
+    """What training fitted, which is of the instance that it was fitted to."""
+    try:
+        model.load_state_dict(state)
+    except (KeyError, RuntimeError) as error:
+        why = str(error).splitlines()[-1].strip()
+        raise RunError(f"the model that {path} fitted does not fit these settings: {why}") from None
 
 
 def _block_value(task: Task, state: Mapping[str, Any] | None) -> BlockValue | None:
