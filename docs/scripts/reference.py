@@ -36,6 +36,8 @@ PLUGINS = (
     "power.mapping",
     "traffic.models.potentials",
     "traffic.mapping",
+    "traffic.sumo.model",
+    "traffic.sumo.mapping",
 )
 NOTE = "\n\nWritten by `python docs/scripts/reference.py` from the docstrings.\n"
 OPTIONS = """    options:

@@ -12,11 +12,16 @@ from typing import Any
 
 import dgpg_power.config
 import dgpg_traffic.config
+import dgpg_traffic.sumo.config
 from dgpg.domain import Settings
 
 DOCS = Path(__file__).parent.parent
 FIRST, LAST = "| setting | unit | default | what |\n|---|---|---|---|\n", "\n\n"
-CONFIG: Mapping[str, type[Settings]] = {"power": dgpg_power.config.Config, "traffic": dgpg_traffic.config.Config}
+CONFIG: Mapping[str, type[Settings]] = {
+    "power": dgpg_power.config.Config,
+    "traffic": dgpg_traffic.config.Config,
+    "sumo": dgpg_traffic.sumo.config.Config,
+}
 """By the name of the page."""
 UNIT: Mapping[str, Mapping[str, str]] = {
     "power": {
@@ -30,6 +35,12 @@ UNIT: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("demand.scale", "demand.noise", "demand.memory"), "1"),
         "standard_b": "1",
         **{"incidents.probability": "1/period", "incidents.capacity": "1", "time_unit": "s"},
+    },
+    "sumo": {
+        **dict.fromkeys(("day.stuck_s", "day.wait_s", "day.limit_s", "fit.window_s", "workers.timeout"), "s"),
+        **dict.fromkeys(("scale", "routes.spread", "routes.longest", "fleet.share", "humans.share"), "1"),
+        **dict.fromkeys(("humans.memory", "fit.decay", "fit.own"), "1"),
+        **{"humans.days": "days", "day.penalty_min": "min", "fit.ridge": "cars"},
     },
 }
 LEFT_OUT = ("trained",)
