@@ -11,10 +11,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dgpg.bridges.simulators.environment import Simulators
     from dgpg.bridges.simulators.settings import Simulation, Workers
+    from dgpg.bridges.simulators.standards import from_gymnasium, from_parallel_env
     from dgpg.bridges.simulators.view import View
 
-__all__ = ["Simulation", "Simulators", "View", "Workers"]
-_HOMES = {"Simulators": "environment", "Simulation": "settings", "Workers": "settings", "View": "view"}
+__all__ = ["Simulation", "Simulators", "View", "Workers", "from_gymnasium", "from_parallel_env"]
+_HOMES = {
+    "Simulators": "environment",
+    "Simulation": "settings",
+    "Workers": "settings",
+    "View": "view",
+    "from_gymnasium": "standards",
+    "from_parallel_env": "standards",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,9 +1,15 @@
-"""The global generators of Python, numpy and torch, one state for each simulator of a process."""
+"""The global generators of Python, numpy and torch, for simulators that draw from them all the same.
+
+They are seeded before each call of a simulator, from the seed of its episode and the step: who else is in the process,
+and how a simulator was brought to where it is, changes nothing then.
+"""
 
 from __future__ import annotations
 
 import random
+import struct
 import sys
+import zlib
 from typing import Any
 
 import numpy as np
@@ -11,41 +17,25 @@ import numpy as np
 State = tuple[Any, Any, Any]
 
 
-class Chances:
-    """Simulators that draw from global generators draw from streams of their own, whoever shares their process.
-
-    What was there before is nobody's: `switch(None)` puts it back.
-    """
-
-    def __init__(self) -> None:
-        self._states: dict[int | None, State] = {}
-        self._current: int | None = None
-
-    def switch(self, place: int | None) -> None:
-        """Let the generators be those of the simulator at that place from here on."""
-        if place == self._current:
-            return
-        self._states[self._current] = _get()
-        self._current = place
-        if place in self._states:
-            _set(self._states[place])
-
-    def seed(self, seed: int) -> None:
-        """Those of the current simulator."""
-        random.seed(seed)
-        np.random.seed(seed % 2**32)
-        torch = sys.modules.get("torch")
-        if torch is not None:
-            torch.default_generator.manual_seed(seed)
+def seed(episode: int, step: int) -> None:
+    """For one call: step -1 is the making of a simulator, 0 a reset, 1 the first step."""
+    number = zlib.crc32(struct.pack("<qq", episode, step))
+    random.seed(number)
+    np.random.seed(number)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.default_generator.manual_seed(number)
 
 
-def _get() -> State:
+def state() -> State:
+    """Of all of them, to be put back."""
     torch = sys.modules.get("torch")
     return random.getstate(), np.random.get_state(), None if torch is None else torch.get_rng_state()
 
 
-def _set(state: State) -> None:
-    random.setstate(state[0])
-    np.random.set_state(state[1])
-    if state[2] is not None:
-        sys.modules["torch"].set_rng_state(state[2])
+def put_back(before: State) -> None:
+    """What `state` returned."""
+    random.setstate(before[0])
+    np.random.set_state(before[1])
+    if before[2] is not None:
+        sys.modules["torch"].set_rng_state(before[2])

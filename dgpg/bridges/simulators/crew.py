@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import cloudpickle
 import numpy as np
 
-from dgpg.bridges.simulators.host import Failed, Tale, Trouble
+from dgpg.bridges.simulators.carrier import Carrier, board_of, release
+from dgpg.bridges.simulators.host import Failed, Trouble
 from dgpg.bridges.simulators.local import Local
-from dgpg.bridges.simulators.process import Died, Hung, Process, give_back, take
+from dgpg.bridges.simulators.process import Died, Hung, Process, take
 from dgpg.bridges.simulators.settings import Simulation, Workers, processes
-from dgpg.bridges.simulators.view import Array, Board, Sizes
+from dgpg.bridges.simulators.story import Story
+from dgpg.bridges.simulators.view import Array, Sizes
 from dgpg.errors import ConfigError, SimulatorError
 
 ATTEMPTS = 3
@@ -24,60 +25,6 @@ SEEDED = (
     "draw all chance from the seed that reset is given, keep nothing of former episodes, look at no clock and iterate "
     "over no set; where that cannot be helped, Simulation(repeats=False) trains without saving"
 )
-
-
-@dataclass
-class Story:
-    """One environment: whose seed it has, which episode it is in and what happened in it so far."""
-
-    make_seed: int
-    episode: int = -1
-    """None has begun at -1."""
-    episode_seed: int = 0
-    actions: list[Array] = field(default_factory=list)
-    digests: list[int] = field(default_factory=list)
-
-    def begin(self, episode: int, episode_seed: int, digest: int) -> None:
-        """A new episode; what came before is forgotten."""
-        self.episode, self.episode_seed = episode, episode_seed
-        self.actions, self.digests = [], [digest]
-
-    def tale(self, kind: tuple[str, tuple[int, ...]]) -> Tale:
-        """What leads to where it is."""
-        dtype, shape = kind
-        actions = np.array(self.actions, dtype) if self.actions else np.zeros((0, *shape), dtype)
-        return Tale(self.make_seed, self.episode_seed, actions, list(self.digests))
-
-
-class Carrier(Protocol):
-    """What simulators run in."""
-
-    @property
-    def board(self) -> Board | None:
-        """Their records."""
-        ...
-
-    @property
-    def broken(self) -> bool:
-        """Whether nothing can be asked of it any more."""
-        ...
-
-    @property
-    def printed(self) -> str:
-        """The last of what they printed."""
-        ...
-
-    def open(self, pickled: bytes, sizes: Sizes, seeds: list[int]) -> None:
-        """Ask for simulators."""
-        ...
-
-    def send(self, name: str, *arguments: Any) -> None:
-        """Ask for something."""
-        ...
-
-    def receive(self, timeout: float) -> Any:
-        """The answer to what was asked last."""
-        ...
 
 
 class Crew:
@@ -98,7 +45,7 @@ class Crew:
         self._carriers: list[Carrier] = []
         self._stale = self._told = False
         """Whether simulators may be elsewhere than their stories say; whether it was told that they print."""
-        weakref.finalize(self, _release, self._carriers)
+        weakref.finalize(self, release, self._carriers)
 
     @property
     def pids(self) -> list[int]:
@@ -107,7 +54,7 @@ class Crew:
 
     def records(self) -> Array:
         """A copy of all records, in the order of environments."""
-        return np.concatenate([_board(carrier).records for carrier in self._carriers])
+        return np.concatenate([board_of(carrier).records for carrier in self._carriers])
 
     def reset(self, seeds: Sequence[int]) -> None:
         """New episodes everywhere."""
@@ -122,7 +69,7 @@ class Crew:
         self._catch_up()
 
         def prepare(k: int) -> None:
-            records, cut = _board(self._carriers[k]).records, self._cuts[k]
+            records, cut = board_of(self._carriers[k]).records, self._cuts[k]
             records["action"], records["seed"] = actions[cut], [seeds[b] for b in cut]
 
         self._stale = True
@@ -190,7 +137,7 @@ class Crew:
         return f"environment {b}, episode {self.stories[b].episode}"
 
     def _column(self, name: str) -> list[int]:
-        return [int(x) for carrier in self._carriers for x in _board(carrier).records[name]]
+        return [int(x) for carrier in self._carriers for x in board_of(carrier).records[name]]
 
     def _catch_up(self) -> None:
         """After an interrupt in the middle of a step: back to where stories end."""
@@ -348,18 +295,3 @@ def _blame(trouble: Trouble) -> str:
     if not trouble.details:
         return trouble.what
     return f"{trouble.call} raised {trouble.what}"
-
-
-def _board(carrier: Carrier) -> Board:
-    board = carrier.board
-    assert board is not None, "a reset comes first"
-    return board
-
-
-def _release(carriers: list[Carrier]) -> None:
-    for carrier in carriers:
-        if isinstance(carrier, Process):
-            give_back(carrier)
-        elif isinstance(carrier, Local):
-            carrier.release()
-    carriers.clear()

@@ -9,8 +9,9 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from dgpg.bridges.simulators.crew import Crew, Story
+from dgpg.bridges.simulators.crew import Crew
 from dgpg.bridges.simulators.settings import Simulation, Workers
+from dgpg.bridges.simulators.story import Story
 from dgpg.bridges.simulators.view import CONTEXT, CUT, ENDED, GOES_ON, MEASURES, Array
 from dgpg.domain import AgentMapping, Decision, JointMapping, Observation, Simplex, Step, observations, random
 from dgpg.domain.expected import state_of

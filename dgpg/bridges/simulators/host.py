@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dgpg.bridges.simulators.chance import Chances
+from dgpg.bridges.simulators import chance
 from dgpg.bridges.simulators.view import (
     CUT,
     ENDED,
@@ -84,8 +84,9 @@ class Host:
         self._make, self._read, self.sizes, self._lay = make, read, sizes, lay
         self._clock, self._guest = clock or (lambda place, now: None), clock is None
         self.board: Board | None = None
-        self._chances, self._age, self._asked = Chances(), [0] * len(seeds), "reset"
-        self._seeds = list(seeds)
+        self._age, self._asked = [0] * len(seeds), "reset"
+        self._seeds, self._episodes = list(seeds), [0] * len(seeds)
+        self._before: chance.State | None = None
         self._simulators: list[Any] = [None] * len(seeds)
 
     def reset(self, seeds: Sequence[int]) -> None:
@@ -149,11 +150,9 @@ class Host:
         if tale.make_seed != self._seeds[place]:
             self._close(place)
             self._seeds[place] = tale.make_seed
-        self._chances.switch(place)
-        self._chances.seed(tale.episode_seed)
         simulator = self._simulator(place)
         self._call(place, "load", simulator.load, saved)
-        self._age[place] = len(tale.actions)
+        self._episodes[place], self._age[place] = tale.episode_seed, len(tale.actions)
         self._write("now", place, self._seen(place, None))
         self._leave()
         assert self.board is not None
@@ -166,16 +165,15 @@ class Host:
         self._leave()
 
     def _begin(self, place: int, seed: int) -> None:
-        self._chances.switch(place)
-        self._asked, self._age[place] = "reset", 0
+        self._asked, self._age[place], self._episodes[place] = "reset", 0, seed
         simulator = self._simulator(place)
-        self._chances.seed(seed)
+        self._draw(seed, 0)
         said = self._call(place, "reset", simulator.reset, seed)
         self._write("now", place, self._seen(place, said))
 
     def _advance(self, place: int, action: Array) -> dict[str, Array]:
-        self._chances.switch(place)
         self._asked = "step"
+        self._draw(self._episodes[place], self._age[place] + 1)
         return self._seen(place, self._call(place, "step", self._simulators[place].step, action))
 
     def _over(self, place: int, found: dict[str, Array]) -> int:
@@ -185,7 +183,7 @@ class Host:
 
     def _simulator(self, place: int) -> Any:
         if self._simulators[place] is None:
-            self._chances.seed(self._seeds[place])
+            self._draw(self._seeds[place], -1)
             self._simulators[place] = self._call(place, "make", self._make, self._seeds[place])
             for name in ("reset", "step"):
                 if not callable(getattr(self._simulators[place], name, None)):
@@ -226,12 +224,18 @@ class Host:
         simulator, self._simulators[place] = self._simulators[place], None
         close = getattr(simulator, "close", None)
         if close is not None:
-            self._chances.switch(place)
             self._call(place, "close", close)
 
+    def _draw(self, seed: int, step: int) -> None:
+        """Let global generators be the simulator's; those of a trainer in the same process are put back afterwards."""
+        if self._guest and self._before is None:
+            self._before = chance.state()
+        chance.seed(seed, step)
+
     def _leave(self) -> None:
-        if self._guest:
-            self._chances.switch(None)
+        if self._before is not None:
+            before, self._before = self._before, None
+            chance.put_back(before)
         self._clock(-1, time.monotonic())
 
 

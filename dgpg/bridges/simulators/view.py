@@ -142,6 +142,7 @@ class Board:
     def __init__(self, records: Array, layout: Layout) -> None:
         self.records, self.layout = records, layout
         self._columns = {part: {name: records[part][name] for name, _, _ in layout} for part in ("now", "final")}
+        self._kinds = [(name, np.dtype(dtype), shape) for name, dtype, shape in layout]
 
     def write(self, part: str, place: int, found: Mapping[str, Array]) -> None:
         """Parts of a view into the record of one environment, with their digest.
@@ -154,12 +155,12 @@ class Board:
             odd = sorted(found.keys() ^ columns.keys())[0]
             has = "is given and was not" if odd in found else "is not given and was"
             raise Misfit(f"View.{odd} {has} in the first view; give the same parts always, zeros after a reset")
-        for name, dtype, shape in self.layout:
+        for name, dtype, shape in self._kinds:
             array = found[name]
             if array.shape != shape:
                 raise Misfit(f"View.{name} has shape {list(array.shape)}; it had {list(shape)} in the first view")
-            if array.dtype.str != dtype:
-                raise Misfit(f"View.{name} holds {array.dtype}; it held {np.dtype(dtype)} in the first view")
+            if array.dtype != dtype:
+                raise Misfit(f"View.{name} holds {array.dtype}; it held {dtype} in the first view")
             columns[name][place] = array
         digest = "digest" if part == "now" else "final_digest"
         self.records[digest][place] = zlib.crc32(self.records[part][place].tobytes())
