@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +23,9 @@ def program(name: str) -> str:
     Raises:
         ConfigError: it is in none of them.
     """
-    homes = []
-    try:
-        import sumo
-
-        homes.append(sumo.SUMO_HOME)
-    except ImportError:
-        pass
-    homes += [os.environ["SUMO_HOME"]] if os.environ.get("SUMO_HOME") else []
+    homes = [os.environ["SUMO_HOME"]] if os.environ.get("SUMO_HOME") else []
+    with contextlib.suppress(metadata.PackageNotFoundError):  # not `import sumo`, which a script of that name would be
+        homes.insert(0, str(metadata.distribution("eclipse-sumo").locate_file("sumo")))
     for home in homes:
         found = shutil.which(name, path=str(Path(home) / "bin"))
         if found:

@@ -81,11 +81,15 @@ def test_without_sumo_one_message_says_what_to_install(monkeypatch: pytest.Monke
     import builtins
 
     def absent(name: str, *rest: object, **named: object) -> object:
-        if name in ("sumo", "sumolib"):
+        if name == "sumolib":
             raise ImportError(name)
         return real(name, *rest, **named)  # type: ignore[arg-type]
 
+    def unknown(name: str) -> object:
+        raise tools.metadata.PackageNotFoundError(name)
+
     real = builtins.__import__
+    monkeypatch.setattr(tools.metadata, "distribution", unknown)
     monkeypatch.setattr(builtins, "__import__", absent)
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("SUMO_HOME", raising=False)
