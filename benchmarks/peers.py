@@ -6,11 +6,11 @@
     .peers/bin/python benchmarks/peers.py --seeds 2 --no-times --publish peers-costs   # on a machine that is not quiet
 
 Everybody plays 8 episodes of 64 steps an iteration and takes 16 Adam steps on them, on one thread. One policy serves
-all agents. Peers come through the bridges, with dgpg's discount, trace decay, clip range and entropy, networks of
-their own defaults, and a learning rate that was chosen on other arrivals (`--tune`). They see each agent's features and
-those of its choices as one vector. Contenders take turns, seed by seed. Costs are of the stochastic policy on arrivals
-that nobody trained on, over h, the best same-information rule's. Times are of iterations, without what it takes to
-start and to measure.
+all agents. Peers come through the bridges, with dgpg's discount, trace decay, clip range, entropy and learning rate
+(`--tune` tries others, on other arrivals), networks of their own defaults, and normalised features and returns. They
+see each agent's features and those of its choices as one vector. Contenders take turns, seed by seed. Costs are of the
+stochastic policy on arrivals that nobody trained on, over h, the best same-information rule's. Times are of iterations,
+without what it takes to start and to measure.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ from dgpg.runs import launch
 
 ENVS, STEPS, ADAM_STEPS, PASSES, SLICES = 8, 64, 16, 2, 8
 GAMMA, LAMBDA, CLIP, ENTROPY = 0.9, 0.9, 0.2, 0.001
-RATES = {"sb3-ppo": 1e-3, "sb3-maskable-ppo": 1e-3, "benchmarl-mappo": 1e-3}
-"""Learning rates of peers: best of 3e-4, 1e-3 and 3e-3, by `--tune`."""
+RATE = 6e-3
+"""Learning rate of peers: that of dgpg's actor. At 1e-3, without normalised features, none of them moved."""
 QUALITIES = (1.0, 0.85)
+SEEN = ("agents", "observation")
 
 
 @dataclass
@@ -110,7 +111,7 @@ def stable_baselines(masked: bool) -> Contender:
         from dgpg.bridges.sb3 import AgentsVecEnv
         from dgpg.bridges.seeing import vectors
 
-        env = VecNormalize(AgentsVecEnv("cloud", settings, ENVS), norm_obs=False, gamma=GAMMA)
+        env = VecNormalize(AgentsVecEnv("cloud", settings, ENVS), gamma=GAMMA)
         model = (MaskablePPO if masked else PPO)(
             "MlpPolicy", env, seed=seed, device="cpu", n_steps=STEPS, n_epochs=PASSES, learning_rate=rate,
             batch_size=STEPS * env.num_envs // SLICES, gamma=GAMMA, gae_lambda=LAMBDA, clip_range=CLIP,
@@ -121,7 +122,8 @@ def stable_baselines(masked: bool) -> Contender:
             seen = decision.observation
             mask = any_where_idle(seen.mask)
             extra = {"action_masks": mask.flatten(0, 1).numpy()} if masked else {}
-            found = model.policy.get_distribution(vectors(seen).flatten(0, 1), **extra)
+            rows = env.normalize_obs(vectors(seen).flatten(0, 1).numpy())
+            found = model.policy.get_distribution(torch.as_tensor(rows, dtype=torch.float32), **extra)
             probs: Tensor = found.distribution.probs
             return probs.view(mask.shape)
 
@@ -139,10 +141,27 @@ def benchmarl(settings: Mapping[str, Any], seed: int, rate: float, watch: Watch)
     from benchmarl.experiment import Callback, Experiment, ExperimentConfig
     from benchmarl.models.mlp import MlpConfig
     from tensordict import TensorDict
+    from torchrl.envs import ObservationNorm, RewardScaling
 
     from dgpg.bridges.actions import any_where_idle
     from dgpg.bridges.benchmarl import DomainTask
     from dgpg.bridges.seeing import vectors
+    from dgpg.bridges.torchrl import TorchEnv
+
+    # What SB3 does as it goes: features and returns near one, by random play.
+    played = TorchEnv("cloud", settings, ENVS, seed=TUNING_ARRIVALS).rollout(STEPS)
+    norm = {
+        key: (played[key].flatten(0, -2).mean(0), played[key].flatten(0, -2).std(0) + 1e-3) for key in (SEEN, "state")
+    }
+    scale = (1 - GAMMA) / -played["next", "agents", "reward"].mean().item()
+
+    class Normalised(DomainTask):
+        def get_env_transforms(self, env: Any) -> list[Any]:
+            of = [ObservationNorm(*norm[key], in_keys=[key], standard_normal=True) for key in norm]
+            return [*of, RewardScaling(0.0, scale, in_keys=[("agents", "reward")])]
+
+        def __reduce__(self) -> tuple[type, tuple[()]]:
+            return object, ()
 
     class Watching(Callback):
         def on_train_end(self, training_td: Any, group: str) -> None:
@@ -153,7 +172,8 @@ def benchmarl(settings: Mapping[str, Any], seed: int, rate: float, watch: Watch)
 
     def probabilities(decision: Decision) -> Tensor:
         seen = decision.observation
-        agents = {"observation": vectors(seen), "action_mask": any_where_idle(seen.mask)}
+        loc, deviation = norm[SEEN]
+        agents = {"observation": (vectors(seen) - loc) / deviation, "action_mask": any_where_idle(seen.mask)}
         moment = TensorDict({"agents": TensorDict(agents, seen.mask.shape[:2])}, seen.mask.shape[:1])
         probs: Tensor = experiment.group_policies["agents"].get_dist(moment).probs
         return probs
@@ -167,7 +187,7 @@ def benchmarl(settings: Mapping[str, Any], seed: int, rate: float, watch: Watch)
     with tempfile.TemporaryDirectory() as folder:
         config.save_folder = folder
         experiment = Experiment(
-            task=DomainTask("cloud", settings), algorithm_config=algorithm, model_config=MlpConfig.get_from_yaml(),
+            task=Normalised("cloud", settings), algorithm_config=algorithm, model_config=MlpConfig.get_from_yaml(),
             critic_model_config=MlpConfig.get_from_yaml(), seed=seed, config=config, callbacks=[Watching()],
         )  # fmt: skip
         watch.begin()
@@ -216,7 +236,7 @@ def main() -> None:
 
     for seed in range(args.seeds):
         for name in args.contenders:
-            for rate in args.tune or [RATES.get(name, 0.0)]:
+            for rate in args.tune or [RATE]:
                 watch = Watch(args.marks, measure)
                 CONTENDERS[name](settings, seed, rate, watch)
                 seconds[name].append(statistics.median(watch.seconds))

@@ -13,6 +13,6 @@ from dgpg.bridges.sb3 import JointVecEnv
 
 steps = int(sys.argv[1]) if len(sys.argv) > 1 else 40 * 512
 env = VecMonitor(JointVecEnv("cloud", {"num_agents": 20}, num_envs=8))
-env = VecNormalize(env, norm_obs=False)  # rewards near one
-model = MaskablePPO("MultiInputPolicy", env, n_steps=64, batch_size=64, n_epochs=2, verbose=1, device="cpu", seed=0)
+env = VecNormalize(env, gamma=0.9, norm_obs_keys=["agent", "choices", "central"])  # near one
+model = MaskablePPO("MultiInputPolicy", env, n_steps=64, batch_size=64, n_epochs=2, gamma=0.9, verbose=1, seed=0)
 model.learn(steps)
