@@ -30,6 +30,10 @@ class RunError(DgpgError):
     """A run folder cannot be created, read, written or resumed."""
 
 
+class Elsewhere(DgpgError):
+    """What went wrong is told by another process of the same training."""
+
+
 class DivergenceError(DgpgError):
     """Training produced a loss that is not finite."""
 

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from dgpg.cli.asked import domain_only, gathered
-from dgpg.cli.ending import Commands, interrupted, one_object
+from dgpg.cli.asked import domain_only
+from dgpg.cli.ending import Commands, one_object
 from dgpg.errors import ConfigError
 
 app = typer.Typer(
@@ -165,10 +165,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
 ) -> None:
     """Train a policy, or go on with a run that was interrupted."""
-    from dgpg.domain import registry
-    from dgpg.runs import launch, training
-    from dgpg.showing import report
-    from dgpg.showing.waiting import waiting
+    from dgpg.cli import training
 
     named = {
         "algorithm": algorithm,
@@ -178,31 +175,7 @@ def train(
         "device": device,
         "model": model,
     }
-    asked, said = gathered(domain, named, config, sets or [])
-    if "device" in asked:
-        launch.device_of(asked["device"])
-    if resume:
-        if out is None:
-            raise ConfigError("--resume needs --out RUN, the folder of the run to go on with")
-        with waiting("building the instance"):
-            plan, trainer, folder = training.resume(out, asked)
-    else:
-        name = asked.pop("domain", None)
-        if name is None:
-            installed = ", ".join(registry.find(registry.DOMAINS)) or "none"
-            raise ConfigError(f"which domain? Installed: {installed}")
-        with waiting("building the instance"):
-            plan = launch.resolve(name, asked, said)
-            trainer, folder = training.start(plan, out or _fresh(name, plan.run.algorithm), _plugin(name))
-    report.opening(plan, folder, trainer)
-    try:
-        with report.progress(plan.run.iterations, trainer.iteration) as show:
-            interruption = training.train(trainer, folder, stop_after, show, report.aside)
-    except KeyboardInterrupt as stop:
-        interrupted(folder.path, folder.kept, *(stop.args or (130,)))
-    if interruption.signal is not None:
-        interrupted(folder.path, trainer.iteration, interruption.exit_status)
-    report.closing(folder, trainer)
+    training.trained(domain, named, config, sets or [], out, stop_after, resume)
 
 
 @app.command()
@@ -331,16 +304,3 @@ def calibrate(
     with waiting("fitting"):
         rows = plugin.calibrate(config, data, out, iterations)
     report.calibration(domain, rows, out, as_json)
-
-
-def _fresh(domain: str, algorithm: str) -> Path:
-    root = Path("runs")
-    taken = [int(p.name.rpartition("-")[2]) for p in root.glob(f"{domain}-{algorithm}-[0-9][0-9][0-9]")]
-    return root / f"{domain}-{algorithm}-{max(taken, default=0) + 1:03d}"
-
-
-def _plugin(domain: str) -> str | None:
-    from dgpg.domain import registry
-
-    point = registry.find(registry.DOMAINS)[domain][0]
-    return point.dist.name if point.dist else None

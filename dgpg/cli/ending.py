@@ -11,7 +11,7 @@ from typing import Any, NoReturn, ParamSpec
 
 from typer.core import TyperGroup
 
-from dgpg.errors import DgpgError
+from dgpg.errors import DgpgError, Elsewhere
 
 P = ParamSpec("P")
 
@@ -58,6 +58,8 @@ def told(command: Callable[[], None]) -> None:
         command()
     except KeyboardInterrupt:  # before there is a command
         fail("interrupted", 130)
+    except Elsewhere:
+        raise Ended(1) from None
     except DgpgError as error:
         fail(f"error: {error}")
     except OSError as error:  # the terminal's end, or a file that only a plugin knows

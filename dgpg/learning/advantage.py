@@ -10,6 +10,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from dgpg.learning.shards import WHOLE, Shard
+
 Scope = Literal["batch", "agent", "none"]
 
 
@@ -35,13 +37,14 @@ def gae(
     return advantage_t
 
 
-def normalise(advantage: Tensor, active: Tensor, scope: Scope) -> Tensor:
+def normalise(advantage: Tensor, active: Tensor, scope: Scope, shard: Shard = WHOLE) -> Tensor:
     """Zero mean and unit deviation over the entries that act.
 
     Args:
         advantage: `[T, B, N]`.
         active: True where an agent had something to decide, `[T, B, N]`.
         scope: over everything (`batch`), over time and environments of each agent (`agent`), or not.
+        shard: what this is a part of.
 
     Returns:
         `[T, B, N]`; zero where inactive. Safe for none or one active entry.
@@ -50,9 +53,11 @@ def normalise(advantage: Tensor, active: Tensor, scope: Scope) -> Tensor:
     if scope == "none":
         return advantage * weight
     dims = (0, 1, 2) if scope == "batch" else (0, 1)
-    count = weight.sum(dims, keepdim=True).clamp(min=1)
-    mean = (advantage * weight).sum(dims, keepdim=True) / count
-    variance = ((advantage - mean).square() * weight).sum(dims, keepdim=True) / count
+    sums = torch.stack([x.sum(dims, keepdim=True) for x in (weight, advantage * weight)])
+    count, whole = shard.total(sums).unbind()
+    count = count.clamp(min=1)
+    mean = whole / count
+    variance = shard.total(((advantage - mean).square() * weight).sum(dims, keepdim=True)) / count
     return (advantage - mean) * weight / (variance.sqrt() + 1e-8)
 
 
@@ -62,7 +67,7 @@ def centre(potential: Tensor, probability: Tensor) -> Tensor:
     return (mean - potential) * (probability > 0)
 
 
-def scale_guidance(u: Tensor, probability: Tensor, active: Tensor, own: Tensor | None) -> Tensor:
+def scale_guidance(u: Tensor, probability: Tensor, active: Tensor, own: Tensor | None, shard: Shard = WHOLE) -> Tensor:
     """Divide by the agent's own scale, then by the root mean square over the batch, under the policy.
 
     Heavy-tailed influences (job sizes) would otherwise decide the normaliser alone (docs/theory.md
@@ -73,31 +78,35 @@ def scale_guidance(u: Tensor, probability: Tensor, active: Tensor, own: Tensor |
         probability: pi_old(k), `[T, B, N, K]`.
         active: `[T, B, N]`.
         own: each agent's own scale, `[T, B, N]`, or None.
+        shard: what this is a part of.
     """
     if own is not None:
         u = u / own.clamp(min=1e-8).unsqueeze(-1)
     weight = probability * active.unsqueeze(-1)
-    power = (u.square() * weight).sum() / weight.sum().clamp(min=1)
+    square, count = shard.total(torch.stack([(u.square() * weight).sum(), weight.sum()])).unbind()
+    power = square / count.clamp(min=1)
     return u / (power.sqrt() + 1e-8)
 
 
-def scale_direction(u: Tensor, worth: Tensor, active: Tensor) -> Tensor:
+def scale_direction(u: Tensor, worth: Tensor, active: Tensor, shard: Shard = WHOLE) -> Tensor:
     """Divide a direction of ascent by the root mean square of its worth over all agents that act.
 
     Args:
         u: `[T, B, N, K]`; zero where inactive.
         worth: what u promises in each dimension, `[T, B, N, K]`; u itself where dimensions are alike.
         active: `[T, B, N]`.
+        shard: what this is a part of.
     """
-    power = worth.square().sum() / active.sum().clamp(min=1)
+    square, count = shard.total(torch.stack([worth.square().sum(), active.sum().to(worth.dtype)])).unbind()
+    power = square / count.clamp(min=1)
     return u / (power.sqrt() + 1e-8)
 
 
-def regress(advantage: Tensor, baseline: Tensor, active: Tensor) -> float:
+def regress(advantage: Tensor, baseline: Tensor, active: Tensor, shard: Shard = WHOLE) -> float:
     """Coefficient of the baseline in the advantage, both `[T, B, N]`: sum A b / sum b^2 where agents act, else 0."""
     b = baseline[active]
-    power = float(b.square().sum())
-    return float((advantage[active] * b).sum()) / power if power > 0 else 0.0
+    power, product = shard.total(torch.stack([b.square().sum(), (advantage[active] * b).sum()])).tolist()
+    return product / power if power > 0 else 0.0
 
 
 def mix(advantage: Tensor, u: Tensor, alpha: float) -> Tensor:

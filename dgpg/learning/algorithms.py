@@ -25,7 +25,7 @@ from dgpg.domain import (
 )
 from dgpg.errors import ConfigError, unknown
 from dgpg.learning.actions import ActionKind, kind_of, make_actor
-from dgpg.learning.blocks import BlockLearner, Correction, looks
+from dgpg.learning.blocks import BlockLearner, Correction, Memory, looks
 from dgpg.learning.config import CoordinationConfig, RunConfig, TrainConfig
 from dgpg.learning.estimators import Estimator, Unguided, find_estimator, offered
 from dgpg.learning.rounds import MirrorDescent, Rounds, Team
@@ -63,8 +63,16 @@ class Task:
     """What there is to learn: the parts a domain made for one configuration."""
 
     env: Environment
+    """Environments of the (first) shard."""
     model: AnalyticalModel
     mapping: AgentMapping | JointMapping
+    more: tuple[Environment, ...] = ()
+    """Environments of further shards that this process holds, see `dgpg.learning.shards`."""
+
+    @property
+    def envs(self) -> tuple[Environment, ...]:
+        """Of each shard that this process holds."""
+        return (self.env, *self.more)
 
 
 ALGORITHMS = {
@@ -259,7 +267,12 @@ def make_blocks(
     model, mapping = cast(SupportsBlockPotential, task.model), contract.choosing(task.mapping)
     correction = make_correction(run, task.env, model, mapping, decision)
     horizon = min(run.train.horizon or task.env.horizon, task.env.horizon)
-    return BlockLearner(model, mapping, correction, config, horizon, run.seed)
+    return BlockLearner(model, mapping, correction, config, horizon)
+
+
+def make_memory(run: RunConfig, shard: int) -> Memory:
+    """What a shard will remember of blocks: nothing yet."""
+    return Memory(run.train.blocks.keep, run.train.shards, random.derive(run.seed, "blocks") + shard)
 
 
 def make_correction(

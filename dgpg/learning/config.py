@@ -90,7 +90,12 @@ class TrainConfig(Settings):
     )
     alpha: AlphaSchedule = AlphaSchedule()
     blocks: BlockConfig = BlockConfig()
-    threads: int | None = Field(None, ge=1, le=1024, description="torch threads; chosen by problem size by default")
+    shards: int = Field(
+        1, ge=1, le=65536, description="parts that environments are in for good; processes share them alike"
+    )
+    threads: int | None = Field(
+        None, ge=1, le=1024, description="torch threads of a process; chosen by problem size by default, 1 with shards"
+    )
     checkpoint_every: int = Field(5, ge=1, le=10**9, description="iterations between checkpoints")
     checkpoint_minutes: float = Field(
         5.0, gt=0, le=1e9, description="time after which there is a checkpoint all the same"

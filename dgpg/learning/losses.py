@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dgpg.learning.shards import WHOLE, Shard
+
 
 def clipped_policy(log_prob: Tensor, log_prob_old: Tensor, advantage: Tensor, clip: float) -> Tensor:
     """-min(rho A, clip(rho) A), rho = pi / pi_old of the sampled action (Schulman et al. 2017, eq. 7).
@@ -65,16 +67,23 @@ def approximate_kl(log_prob: Tensor, log_prob_old: Tensor) -> Tensor:
     return log_ratio.exp() - 1 - log_ratio
 
 
-def mean_by_network(rows: Tensor, active: Tensor) -> Tensor:
-    """Mean over the rows of each network that take part: `[M]` to one number, `[N, S]` to `[N]`.
+def mean_by_network(rows: Tensor, active: Tensor, count: Tensor) -> Tensor:
+    """Part in the mean over the rows of each network that take part: `[M]` to one number, `[N, S]` to `[N]`.
 
     Summed, it is the loss of all networks at once: each learns from its own rows as if alone.
+
+    Args:
+        rows: numbers.
+        active: rows that take part.
+        count: how many do in all shards together, `[]` or `[N]`.
     """
-    return (rows * active).sum(-1) / active.sum(-1).clamp(min=1)
+    return (rows * active).sum(-1) / count.clamp(min=1)
 
 
-def explained_variance(value: Tensor, target: Tensor) -> Tensor:
+def explained_variance(value: Tensor, target: Tensor, shard: Shard = WHOLE) -> Tensor:
     """1 - Var[target - value] / Var[target], one number for any shape; 0 where the target does not vary."""
-    variance = target.var(correction=0)
-    rest = (target - value).var(correction=0)
+    both = torch.stack([target, target - value]).flatten(1).double()
+    count = shard.total(torch.tensor(float(target.numel()), device=target.device))
+    mean = shard.total(both.sum(1, keepdim=True)) / count
+    variance, rest = (shard.total((both - mean).square().sum(1)) / count).float()
     return torch.where(variance > 0, 1 - rest / variance, torch.zeros_like(variance))

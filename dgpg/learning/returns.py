@@ -15,6 +15,7 @@ from dgpg.learning.blocks import of_choices
 from dgpg.learning.config import RunConfig
 from dgpg.learning.losses import explained_variance
 from dgpg.learning.networks import ValueNormaliser, make_critic, values
+from dgpg.learning.shards import WHOLE, Shard
 from dgpg.learning.trajectory import Trajectory
 from dgpg.learning.update import ValueBatch, update_value
 
@@ -50,8 +51,8 @@ class Returns:
         self.normaliser = ValueNormaliser().to(env.device)
 
     @torch.no_grad()
-    def estimate(self, trajectory: Trajectory) -> Estimate:
-        """Advantages by GAE, and the targets of the critic.
+    def estimate(self, trajectory: Trajectory, shard: Shard = WHOLE) -> Estimate:
+        """Advantages by GAE, and the targets of the critic, in one shard.
 
         Raises:
             ConfigError: the algorithm pays each agent its own reward, and the domain offers none.
@@ -62,20 +63,20 @@ class Returns:
         value_t = self.normaliser.denormalise(normal_t)
         value_tp1 = self._ahead(trajectory, value_t)
         done, end = (x.unsqueeze(-1) if local else x for x in (trajectory.done, trajectory.terminated))
-        reward, *discounts = self._paid(trajectory)
+        reward, *discounts = self._paid(trajectory, shard)
         reward = (reward.unsqueeze(-1) if local and reward.dim() == 2 else reward).expand(value_t.shape)
         advantage = adv.gae(reward, value_t, value_tp1, end, done, *discounts)
         target = advantage + value_t
-        self.normaliser.update(target)
+        self.normaliser.update(target, shard)
         every = torch.ones_like(target, dtype=torch.bool)
         columns = (self.critic.features(seen), normal_t, self.normaliser.normalise(target))
         batch = ValueBatch(*(self.critic.sharing.rows(x, every) for x in columns))
         of_agents = (advantage if local else advantage.unsqueeze(-1)).expand(seen.active.shape)
-        return Estimate(of_agents, batch, {"explained_variance": explained_variance(value_t, target)})
+        return Estimate(of_agents, batch, {"explained_variance": explained_variance(value_t, target, shard)})
 
-    def learn(self, estimate: Estimate, shuffle: torch.Generator) -> dict[str, Tensor]:
+    def learn(self, estimate: Estimate, shuffle: torch.Generator, shard: Shard = WHOLE) -> dict[str, Tensor]:
         """Adam steps of the critic; means over them, each `[]`."""
-        return update_value(self.critic, self.optimiser, estimate.batch, self.run.train, shuffle)
+        return update_value(self.critic, self.optimiser, estimate.batch, self.run.train, shuffle, shard)
 
     def _ahead(self, trajectory: Trajectory, value_t: Tensor) -> Tensor:
         """V_{t+1}: of the final moment where an episode ended, shaped like `value_t`."""
@@ -89,12 +90,12 @@ class Returns:
     def _value(self, observation: Observation) -> Tensor:
         return self.normaliser.denormalise(values(self.critic, observation))
 
-    def _paid(self, trajectory: Trajectory) -> tuple[Tensor, float, float]:
+    def _paid(self, trajectory: Trajectory, shard: Shard) -> tuple[Tensor, float, float]:
         """Reward `[T, B]` or `[T, B, N]`, and the gamma and lambda with which more of it follows."""
         train, kind = self.run.train, self.algorithm.reward
         if kind == "blocks":
             mapping = contract.choosing(self.task.mapping)
-            return -of_choices(trajectory, mapping, train.gamma), 0.0, 0.0  # all that follows is in it
+            return -of_choices(trajectory, mapping, train.gamma, shard), 0.0, 0.0  # all that follows is in it
         reward = self._local(trajectory) if kind == "local" else trajectory.reward
         return reward, train.gamma, train.lambda_
 
@@ -110,12 +111,12 @@ class Returns:
 class Unasked(Returns):
     """Guidance alone: the return never enters, so no value of it is learned."""
 
-    def estimate(self, trajectory: Trajectory) -> Estimate:
+    def estimate(self, trajectory: Trajectory, shard: Shard = WHOLE) -> Estimate:
         """Zeros."""
         nothing = trajectory.reward.new_zeros(0)
         active = trajectory.decision.observation.active
         return Estimate(torch.zeros_like(active, dtype=nothing.dtype), ValueBatch(nothing, nothing, nothing))
 
-    def learn(self, estimate: Estimate, shuffle: torch.Generator) -> dict[str, Tensor]:
+    def learn(self, estimate: Estimate, shuffle: torch.Generator, shard: Shard = WHOLE) -> dict[str, Tensor]:
         """No numbers, whatever their shape: `[]` of none."""
         return {}

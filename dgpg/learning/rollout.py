@@ -9,17 +9,21 @@ from dgpg.domain import Decision, Environment, Step
 from dgpg.domain.contract import look_at_step
 from dgpg.domain.types import stack
 from dgpg.learning.rounds import Team
+from dgpg.learning.shards import WHOLE, Shard
 from dgpg.learning.trajectory import Trajectory
 
 
 @torch.no_grad()
-def collect(env: Environment, team: Team, decision: Decision, noise: Tensor) -> tuple[Trajectory, Decision]:
+def collect(
+    env: Environment, team: Team, decision: Decision, noise: Tensor, shard: Shard = WHOLE
+) -> tuple[Trajectory, Decision]:
     """T steps from `decision` on, T given by `noise` `[B, T, N, *DRAWS]`; returns also where they led."""
     decisions: list[Decision] = []
     steps: list[Step] = []
     actions: list[Tensor] = []
     policies: list[Tensor] = []
     for noise_t in noise.unbind(1):
+        team.measure(decision, shard)
         policies.append(team.policy(decision))
         actions.append(team.kind.sample(policies[-1], noise_t))
         decisions.append(decision)

@@ -13,8 +13,10 @@ from dgpg.domain.types import flatten, map_tensors
 from dgpg.learning import losses
 from dgpg.learning.config import TrainConfig
 from dgpg.learning.estimators import Estimator
+from dgpg.learning.gradients import give, gradient
 from dgpg.learning.networks import Actor, Critic
 from dgpg.learning.rounds import MirrorDescent, Team
+from dgpg.learning.shards import WHOLE, Shard
 from dgpg.learning.trajectory import Rows, Trajectory
 
 
@@ -34,6 +36,10 @@ class PolicyBatch:
         """The given rows `[R]` of M or S."""
         return map_tensors(lambda x: x.index_select(self.rows.active.dim() - 1, rows), self)
 
+    def acting(self, team: Team, rows: Tensor) -> Tensor:
+        """How many of the given rows `[R]` take part, `[]`, or of each network, `[N]`."""
+        return self.rows.active.index_select(-1, rows).sum(-1)
+
     def policy(self, team: Team) -> tuple[Tensor, Rows]:
         """Policies `[M, ...]` or `[N, S, ...]` under the parameters being trained, and what they are compared with."""
         return team.kind.parameters(team.actor(self.agent, self.choices), self.mask), self.rows
@@ -52,6 +58,11 @@ class JointBatch:
     def select(self, rows: Tensor) -> JointBatch:
         """The given moments `[R]`."""
         return map_tensors(lambda x: x.index_select(0, rows), self)
+
+    def acting(self, team: Team, rows: Tensor) -> Tensor:
+        """How many agents act in the given moments `[R]`, `[]`, or of each network, `[N]`."""
+        active = self.rows.active.index_select(0, rows)
+        return team.actor.sharing.rows(active, active).sum(-1)
 
     def policy(self, team: Team) -> tuple[Tensor, Rows]:
         """As of a `PolicyBatch`: rows `[M, ...]` or `[N, S, ...]`, laid out by the actor's sharing."""
@@ -105,24 +116,28 @@ def update_policy(
     alpha: float,
     config: TrainConfig,
     seed: torch.Generator,
+    shard: Shard = WHOLE,
 ) -> dict[str, Tensor]:
-    """Adam steps on the clipped policy loss; returns means over the steps, each `[]`."""
+    """Adam steps on the clipped policy loss, each on parts of all shards; returns means over the steps, each `[]`."""
     logged: list[Tensor] = []
-    kind = team.kind
-    for chosen in minibatches(len(batch), config, seed):
-        if len(chosen) == 0:
+    kind, device = team.kind, batch.rows.actions.device
+    steps = [rows.to(device) for rows in minibatches(len(batch), config, seed)]
+    counts = shard.total(torch.stack([batch.acting(team, rows) for rows in steps]))
+    for chosen, count in zip(steps, counts, strict=True):
+        if not bool(count.any()):
             continue
-        policy, part = batch.select(chosen.to(batch.rows.actions.device)).policy(team)
+        policy, part = batch.select(chosen).policy(team)
         rows_loss = estimator.loss(policy, part, alpha, config.clip)
-        loss, entropy = (losses.mean_by_network(x, part.active) for x in (rows_loss, kind.entropy(policy)))
-        norm = _descend((loss - config.entropy * entropy).sum(), team.actor, optimiser, config.max_grad_norm)
+        loss, entropy = (losses.mean_by_network(x, part.active, count) for x in (rows_loss, kind.entropy(policy)))
         with torch.no_grad():
             new, before = (kind.log_prob(x, part.actions) for x in (policy, part.policy))
             clipped = ((new - before).exp() - 1).abs() > config.clip
-            kl, share = (losses.mean_by_network(x, part.active) for x in (losses.approximate_kl(new, before), clipped))
-        logged.append(torch.stack([x.detach().mean() for x in (loss, entropy, kl, share, norm)]))
-    names = ("policy_loss", "entropy", "kl", "clip_fraction", "grad_norm")
-    return _means(names, logged)
+            kl, share = (
+                losses.mean_by_network(x, part.active, count) for x in (losses.approximate_kl(new, before), clipped)
+            )
+            seen = torch.stack([x.detach().mean() for x in (loss, entropy, kl, share)])
+        logged.append(_descend((loss - config.entropy * entropy).sum(), seen, team.actor, optimiser, config, shard))
+    return _means(("policy_loss", "entropy", "kl", "clip_fraction", "grad_norm"), logged)
 
 
 def update_value(
@@ -131,28 +146,41 @@ def update_value(
     batch: ValueBatch,
     config: TrainConfig,
     seed: torch.Generator,
+    shard: Shard = WHOLE,
 ) -> dict[str, Tensor]:
-    """Adam steps on the clipped value loss; returns means over the steps, each `[]`."""
+    """Adam steps on the clipped value loss, each on parts of all shards; returns means over the steps, each `[]`."""
     logged: list[Tensor] = []
-    for rows in minibatches(batch.target.shape[-1], config, seed):
-        if len(rows) == 0:
+    device = batch.target.device
+    steps = [rows.to(device) for rows in minibatches(batch.target.shape[-1], config, seed)]
+    counts = shard.total(torch.tensor([float(len(rows)) for rows in steps], device=device))
+    for rows, count in zip(steps, counts, strict=True):
+        if not bool(count):
             continue
-        part = batch.select(rows.to(batch.target.device))
+        part = batch.select(rows)
         value = critic(part.features)
-        loss = losses.clipped_value(value, part.value, part.target, config.value_clip, config.huber).mean(-1)
-        norm = _descend(loss.sum(), critic, optimiser, config.max_grad_norm)
-        logged.append(torch.stack([loss.detach().mean(), norm]))
+        rows_loss = losses.clipped_value(value, part.value, part.target, config.value_clip, config.huber)
+        loss = rows_loss.sum(-1) / count
+        logged.append(_descend(loss.sum(), loss.detach().mean().unsqueeze(0), critic, optimiser, config, shard))
     return _means(("value_loss", "value_grad_norm"), logged)
 
 
 def _descend(
-    loss: Tensor, network: Actor | MirrorDescent | Critic, optimiser: torch.optim.Optimizer, max_norm: float
+    loss: Tensor, seen: Tensor, network: Actor | MirrorDescent | Critic, optimiser: torch.optim.Optimizer,
+    config: TrainConfig, shard: Shard,
+) -> Tensor:  # fmt: skip
+    """One step on the sum of all shards' losses; the sums of what they have `seen` `[L]`, and the gradient's norm."""
+    flat = torch.cat([seen, gradient(loss, network)])
+    whole = shard.total(flat)
+    return shard.once(lambda: _step(whole, len(seen), network, optimiser, config.max_grad_norm))
+
+
+def _step(
+    whole: Tensor, seen: int, network: Actor | MirrorDescent | Critic, optimiser: torch.optim.Optimizer, max_norm: float
 ) -> Tensor:
-    optimiser.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss)
+    give(network, whole[seen:])
     norm = network.sharing.clip(network, max_norm)
     optimiser.step()
-    return norm
+    return torch.cat([whole[:seen], norm.detach().unsqueeze(0)])
 
 
 def _means(names: tuple[str, ...], logged: list[Tensor]) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ from dgpg.runs.atomic import write_atomic
 KEEP = 2
 """Checkpoints kept; one is enough to resume, the one before is for a disk that lied."""
 LEARNED = ("actor", "critic", "actor_optimiser", "critic_optimiser", "normaliser", "blocks")
-"""Parts of a state that hold what was learned; all of their numbers are finite."""
+"""Parts of a state that hold what was learned; all of their numbers are finite, as is what was seen in shards."""
 
 
 class Damage(Exception):
@@ -97,7 +97,9 @@ def _read(file: Path, device: torch.device) -> dict[str, Any]:
 
 def _not_finite(state: Mapping[str, Any]) -> str | None:
     """The first part of what was learned that holds numbers that are not finite."""
-    tensors = (pair for part in LEARNED for pair in _tensors(state.get(part), part))
+    parts = {part: state.get(part) for part in LEARNED}
+    parts["shards"] = [one.get("seen") for one in state.get("shards", ())]
+    tensors = (pair for part, value in parts.items() for pair in _tensors(value, part))
     bad = (name for name, tensor in tensors if tensor.is_floating_point() and not bool(tensor.isfinite().all()))
     return next(bad, None)
 

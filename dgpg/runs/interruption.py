@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -26,17 +27,23 @@ class Interruption:
 
 
 @contextmanager
-def heeded(told: Callable[[str], None]) -> Iterator[Interruption]:
+def heeded(told: Callable[[str], None], echo: float = 0.0) -> Iterator[Interruption]:
     """Note the first signal; the second one raises KeyboardInterrupt of its exit status. Ignored ones stay ignored.
 
     Outside the main thread, where Python takes no signals, nothing changes.
 
     Args:
         told: called once, with what a user should know.
+        echo: seconds in which a second signal may be the first once more: a terminal tells all processes, and a
+            launcher that it told tells its own.
     """
-    found, before = Interruption(), dict[signal.Signals, Any]()
+    found, before, when = Interruption(), dict[signal.Signals, Any](), float("-inf")
 
     def note(number: int, frame: FrameType | None) -> None:
+        nonlocal when
+        if time.monotonic() - when < echo:
+            return
+        when = time.monotonic()
         if found.signal is not None:
             raise KeyboardInterrupt(128 + number)
         found.signal = signal.Signals(number)

@@ -6,7 +6,7 @@ import ctypes
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,6 +34,7 @@ from dgpg.learning import CoordinationConfig, RunConfig, Task, TrainConfig
 from dgpg.learning.actions import kind_of
 from dgpg.learning.algorithms import coordination_config, find, train_config, values_blocks
 from dgpg.learning.estimators import Estimator, find_estimator
+from dgpg.learning.shards import environments
 from dgpg.learning.unused import is_record, refuse_unused, refuse_without_guidance
 from dgpg.runs.differences import OPTIONS, option
 from dgpg.runs.versions import plugin_of
@@ -79,7 +80,12 @@ def device_of(name: str) -> torch.device:
     return torch.device(name)
 
 
-def resolve(domain_name: str, values: Mapping[str, Any], said: Mapping[str, Any] | None = None) -> Plan:
+def resolve(
+    domain_name: str,
+    values: Mapping[str, Any],
+    said: Mapping[str, Any] | None = None,
+    held: Callable[[int], range] = range,
+) -> Plan:
     """Fill in every default and build the parts.
 
     Args:
@@ -87,6 +93,7 @@ def resolve(domain_name: str, values: Mapping[str, Any], said: Mapping[str, Any]
         values: fields of `RunConfig`; `settings` are the domain's own, `train` the trainer's.
         said: those of `values` that somebody said, which must have an effect; all of them by default, or none where
             they are the record of a run, with every field.
+        held: which of so many shards this process holds; all by default.
 
     Raises:
         ConfigError: a setting is wrong, or has no effect on this run.
@@ -112,6 +119,10 @@ def resolve(domain_name: str, values: Mapping[str, Any], said: Mapping[str, Any]
     _refuse_without_blocks(train, probe, model)
     refuse_unused(algorithm, train, coordination, _estimator(train, probe), valued, said)
     num_envs = values.get("num_envs") or tuned.get("num_envs") or (8 if probe.num_agents < MANY_AGENTS else 2)
+    if train.shards > int(num_envs):
+        raise ConfigError(
+            f"train.shards = {train.shards}: there are {num_envs} environments to put in them; give fewer"
+        )
     train = _with_threads(train, probe.num_agents * int(num_envs), said.get("train", {}).get("threads"))
     chosen = {**tuned, **values}
     fields = {key: chosen[key] for key in ("iterations", "seed") if key in chosen}
@@ -130,7 +141,7 @@ def resolve(domain_name: str, values: Mapping[str, Any], said: Mapping[str, Any]
         },
         "",
     )
-    return Plan(run, domain, config, make_task(run, domain, config, model))
+    return Plan(run, domain, config, make_task(run, domain, config, model, held(train.shards)))
 
 
 def _estimator(train: TrainConfig, env: Environment) -> type[Estimator]:
@@ -146,13 +157,16 @@ def _refuse_without_blocks(train: TrainConfig, env: Environment, model: Analytic
 
 
 def _with_threads(train: TrainConfig, rows: int, said: int | None) -> TrainConfig:
-    """As many as agents in all environments keep busy, unless the user says; no more than there are cores."""
+    """As many as agents in all environments keep busy, unless the user says; no more than there are cores.
+
+    Shards are for several processes, each of which has a core: numbers may depend on threads, so there is one.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if said is not None and train.threads is not None and train.threads > cores:
         raise ConfigError(f"train.threads = {train.threads}: this machine lends {cores} cores; give at most that")
     if train.threads is not None:
         return train
-    return train.model_copy(update={"threads": 1 if rows < SMALL else min(2, cores)})
+    return train.model_copy(update={"threads": 1 if rows < SMALL or train.shards > 1 else min(2, cores)})
 
 
 def probe(domain_name: str, values: Mapping[str, Any], rows: int, seed: int) -> Plan:
@@ -162,7 +176,7 @@ def probe(domain_name: str, values: Mapping[str, Any], rows: int, seed: int) -> 
     keep_memory()
     count = min(max(rows // plan.task.env.num_agents, 4), 48)
     env = plan.domain.make_env(plan.config, count, plan.task.env.device, random.derive(seed, "probe"))
-    return replace(plan, task=replace(plan.task, env=env))
+    return replace(plan, task=replace(plan.task, env=env, more=()))
 
 
 def domain_of(run: RunConfig, path: Path) -> Domain:
@@ -253,12 +267,13 @@ def on_device(part: Part, device: torch.device) -> Part:
     return part.to(device) if isinstance(part, torch.nn.Module) else part
 
 
-def make_task(run: RunConfig, domain: Domain, config: BaseModel, model: AnalyticalModel) -> Task:
-    """What there is to learn, with environments in which nothing has happened yet."""
-    device = torch.device(run.device)
-    env = domain.make_env(config, run.num_envs, device, random.derive(run.seed, "train"))
+def make_task(run: RunConfig, domain: Domain, config: BaseModel, model: AnalyticalModel, mine: range) -> Task:
+    """What there is to learn, with environments of some shards, in which nothing has happened yet."""
+    device, seed = torch.device(run.device), random.derive(run.seed, "train")
+    parts = [environments(shard, run.train.shards, run.num_envs) for shard in mine]
+    env, *more = (domain.make_env(config, len(part), device, seed + part.start) for part in parts)
     mapping: AgentMapping | JointMapping = domain.agent_mapping(config)
-    return Task(env, on_device(model, device), on_device(mapping, device))
+    return Task(env, on_device(model, device), on_device(mapping, device), tuple(more))
 
 
 def keep_memory() -> None:

@@ -160,6 +160,22 @@ class RunFolder:
                 self._lock = None
 
 
+class Onlooker(RunFolder):
+    """The folder as processes have it that hold shards and write nothing: another one does."""
+
+    def claim(self) -> None:
+        """Nothing."""
+
+    def save(self, iteration: int, state: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def start_log(self, iteration: int) -> None:
+        """Nothing."""
+
+    def log(self, metrics: Mapping[str, float]) -> None:
+        """Nothing."""
+
+
 def begins(path: Path) -> bool:
     """Whether a folder is new: empty, or left by a process that was killed before its run had begun."""
     if not path.is_dir():

@@ -27,7 +27,7 @@ def cannot_restore(trainer: Trainer) -> str | None:
         first = env.step(actions)
         restored = env.load_state_dict(_through_a_file(saved))
         second = env.step(actions)
-        trainer.decision = env.load_state_dict(saved)
+        trainer.parts[0].decision = env.load_state_dict(saved)
     except Exception as error:  # a plugin may raise anything
         return f"the environment cannot be saved and restored ({type(error).__name__}: {error}); {CURE}"
     if not _same(before, restored):

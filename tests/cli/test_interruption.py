@@ -228,11 +228,11 @@ def test_a_state_of_another_shape(change: Any) -> None:
         assert "error: " in told and "Traceback" not in told and "weights_only" not in told
 
 
-@pytest.mark.parametrize("part", ["env", "streams", "critic", "shuffle", "counters", "normaliser"])
+@pytest.mark.parametrize("part", ["env", "streams", "critic", "shuffle", "counters", "normaliser", "shards"])
 def test_a_state_that_lacks_a_part_is_not_resumed(part: str) -> None:
     file = newest()
     state = torch.load(file)
-    state[part] = {}
+    (state if part in state else state["shards"][0])[part] = {}
     torch.save(state, file)
     assert "does not hold the state of this run" in refused("train", "--resume", "--out", "r")
 

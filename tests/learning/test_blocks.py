@@ -198,10 +198,12 @@ def test_units_of_the_model_mean_nothing(toy: ModuleType) -> None:
 
 def test_what_was_learned_is_saved(toy: ModuleType) -> None:
     learner, _ = trained(toy, Wrong(), 4)
-    saved = learner.blocks.state_dict()
+    saved, seen = learner.blocks.state_dict(), learner.parts[0].seen.state_dict()
     other, _ = trained(toy, Wrong(), 1)
     other.blocks.load_state_dict(saved)
-    assert same(other.blocks.state_dict(), saved) and len(saved["memory"]) == 4
+    other.parts[0].seen.load_state_dict(seen)
+    assert same(other.blocks.state_dict(), saved) and len(seen["memory"]) == 4
+    assert same(other.parts[0].seen.state_dict(), seen)
 
 
 def test_estimators_that_keep_the_objective_hear_nothing_of_it(toy: ModuleType) -> None:

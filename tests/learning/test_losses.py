@@ -116,8 +116,8 @@ def test_losses_have_one_number_a_row() -> None:
 def test_each_network_has_its_own_mean_over_the_rows_that_take_part() -> None:
     rows = torch.tensor([[1.0, 2.0, 6.0], [4.0, 5.0, 6.0]])
     active = torch.tensor([[True, False, True], [False, False, False]])
-    assert losses.mean_by_network(rows, active).tolist() == [3.5, 0.0]
-    assert losses.mean_by_network(rows[0], active[0]).item() == 3.5
+    assert losses.mean_by_network(rows, active, active.sum(-1)).tolist() == [3.5, 0.0]
+    assert losses.mean_by_network(rows[0], active[0], active[0].sum()).item() == 3.5
 
 
 def test_approximate_kl() -> None:

@@ -86,7 +86,7 @@ def test_a_control_variate_takes_the_coefficient_of_the_iteration_before(
     known, seen = trainer.known, {}
     assert known > 0  # the model explains a part of what others do
     monkeypatch.setattr("dgpg.learning.train.adv.normalise", lambda a, *_: seen.setdefault("advantage", a))
-    monkeypatch.setattr("dgpg.learning.train.adv.regress", lambda a, b, _: seen.update(a=a, b=b) or 7.0)
+    monkeypatch.setattr("dgpg.learning.train.adv.regress", lambda a, b, *_: seen.update(a=a, b=b) or 7.0)
     trainer.iterate()
     torch.testing.assert_close(seen["advantage"], seen["a"] - trainer.config.train.alpha.at(1, 6) * known * seen["b"])
     assert trainer.known == 7.0

@@ -14,6 +14,7 @@ from torch import Tensor
 from dgpg.domain import AgentMapping, SupportsBlockWork
 from dgpg.domain.types import flatten
 from dgpg.learning.blocks import targets
+from dgpg.learning.shards import WHOLE, Shard, mean
 from dgpg.learning.trajectory import Trajectory
 
 
@@ -26,14 +27,15 @@ def brought(trajectory: Trajectory, mapping: AgentMapping, gamma: float) -> Tens
     return mapping.block_work(change, gamma).clamp(min=0).view(cost.shape)
 
 
-def of_choices(trajectory: Trajectory, mapping: AgentMapping, gamma: float) -> Tensor:
+def of_choices(trajectory: Trajectory, mapping: AgentMapping, gamma: float, shard: Shard = WHOLE) -> Tensor:
     """Cost that followed in the blocks that each agent's choice touched, above the mean of all blocks, `[T, B, N]`.
 
     Discounted by gamma, less the fee of what came later (docs/theory.md section 6); at the mean price of work.
     """
     cost, ends = cast(Tensor, trajectory.block_cost), (trajectory.terminated, trajectory.done)
-    fee = targets.price_of(brought(trajectory, mapping, 1.0), cost) * brought(trajectory, mapping, gamma)
-    tail = (cost - fee).mean((0, 1)) / (1 - gamma)
+    price = targets.price_of(brought(trajectory, mapping, 1.0), cost, shard)
+    fee = price * brought(trajectory, mapping, gamma)
+    tail = mean(cost - fee, (0, 1), shard)[0, 0] / (1 - gamma)
     followed = targets.returns(cost, fee, None, tail, *ends, gamma, 1.0)
     followed = followed - followed.mean(-1, keepdim=True)
     moments = flatten(trajectory.decision)

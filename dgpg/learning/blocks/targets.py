@@ -8,19 +8,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dgpg.learning.shards import WHOLE, Shard, mean
 
-def price_of(work: Tensor, cost: Tensor) -> float:
+
+def price_of(work: Tensor, cost: Tensor, shard: Shard = WHOLE) -> float:
     """Price of a unit of work at which what arrived pays for all costs.
 
     Args:
         work: that arrived in each step, `[T, B, G]`.
         cost: of blocks, `[T, B, G]`.
+        shard: that these are of, as below.
     """
-    total = float(work.sum())
-    return float(cost.sum()) / total if total > 0 else 0.0
+    total, costs = shard.total(torch.stack([work.sum(), cost.sum()])).tolist()
+    return costs / total if total > 0 else 0.0
 
 
-def added_by(work: Tensor, followed: Tensor, known: Tensor) -> float:
+def added_by(work: Tensor, followed: Tensor, known: Tensor, shard: Shard = WHOLE) -> float:
     """What a unit of work added to all that followed: its coefficient over moments, which nobody chose.
 
     Work comes whatever agents do, so this is an effect and no mere correlation. What all environments have at the same
@@ -30,11 +33,13 @@ def added_by(work: Tensor, followed: Tensor, known: Tensor) -> float:
         work: that arrived at all blocks together, `[T, B]`.
         followed: costs of all blocks together from then on, `[T, B]`.
         known: moments to look at, `[T, B]`.
+        shard: that these are of.
     """
-    over = 1 if work.shape[1] > 1 else 0
-    w, y = ((x - x.mean(over, keepdim=True))[known] for x in (work, followed))
-    power = float(w.square().sum())
-    return float((w * y).sum()) / power if power > 0 else 0.0
+    both = torch.stack([work, followed])
+    several = shard.total(torch.tensor(work.shape[1])) > 1
+    w, y = (both - mean(both, (2,) if several else (1,), shard))[:, known]
+    power, product = shard.total(torch.stack([w.square().sum(), (w * y).sum()])).tolist()
+    return product / power if power > 0 else 0.0
 
 
 def returns(
@@ -81,22 +86,23 @@ def seen_enough(terminated: Tensor, done: Tensor, ahead: int) -> Tensor:
     return count >= ahead
 
 
-def within(x: Tensor) -> Tensor:
+def within(x: Tensor, shard: Shard = WHOLE) -> Tensor:
     """Less the mean of its moment and that of its block, `[S, G]`: a choice between blocks hears only of what is left.
 
     The mean over all is added back, once.
     """
-    return x - x.mean(0, keepdim=True) - x.mean(1, keepdim=True) + x.mean()
+    return x - mean(x, (0,), shard) - x.mean(1, keepdim=True) + mean(x, (0, 1), shard)
 
 
-def fit(prediction: Tensor, target: Tensor) -> tuple[float, float]:
+def fit(prediction: Tensor, target: Tensor, shard: Shard = WHOLE) -> tuple[float, float]:
     """Coefficient of one in the other, both `[S, G]` of `within`, and the share of the variance that it explains.
 
     `(0, 0)` where one of them does not vary.
     """
-    power, whole = float(prediction.square().sum()), float(target.square().sum())
+    products = (prediction.square(), target.square(), prediction * target)
+    power, whole, both = shard.total(torch.stack([x.sum() for x in products])).tolist()
     if power == 0 or whole == 0:
         return 0.0, 0.0
-    slope = float((prediction * target).sum()) / power
-    rest = float((target - slope * prediction).square().sum())
+    slope = both / power
+    rest = float(shard.total((target - slope * prediction).square().sum()))
     return slope, 1 - rest / whole

@@ -9,6 +9,7 @@ from dgpg.domain import AgentMapping, AnalyticalModel, Decision, JointMapping, c
 from dgpg.learning import advantage, guidance
 from dgpg.learning.estimators.choices import marginal, measured
 from dgpg.learning.estimators.estimator import InReturn
+from dgpg.learning.shards import WHOLE, Shard
 from dgpg.learning.trajectory import Trajectory
 
 
@@ -19,7 +20,9 @@ class ControlVariate(InReturn):
     BLOCKS = "needed"
 
     @torch.no_grad()
-    def signal(self, model: AnalyticalModel, mapping: AgentMapping | JointMapping, trajectory: Trajectory) -> Tensor:
+    def signal(
+        self, model: AnalyticalModel, mapping: AgentMapping | JointMapping, trajectory: Trajectory, shard: Shard = WHOLE
+    ) -> Tensor:
         """b, in units of the potential, `[T, B, N]`."""
         sums = contract.choosing(mapping)
 

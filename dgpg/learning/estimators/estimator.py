@@ -17,6 +17,7 @@ from dgpg.domain import AgentMapping, AnalyticalModel, JointMapping
 from dgpg.learning import advantage as adv
 from dgpg.learning.actions import ActionKind
 from dgpg.learning.losses import clipped_policy
+from dgpg.learning.shards import WHOLE, Shard
 from dgpg.learning.trajectory import Rows, Trajectory
 
 
@@ -45,8 +46,10 @@ class Estimator(ABC):
     """Whether to divide by each agent's own scale; only where `SCALES`."""
 
     @abstractmethod
-    def signal(self, model: AnalyticalModel, mapping: AgentMapping | JointMapping, trajectory: Trajectory) -> Tensor:
-        """What the model says about a whole trajectory, `[T, B, ...]`.
+    def signal(
+        self, model: AnalyticalModel, mapping: AgentMapping | JointMapping, trajectory: Trajectory, shard: Shard = WHOLE
+    ) -> Tensor:
+        """What the model says about a whole trajectory, `[T, B, ...]`, that of one shard.
 
         Raises:
             PluginError: the mapping is of another kind of action.
@@ -57,7 +60,7 @@ class Estimator(ABC):
         return reward
 
     def correct(
-        self, advantage: Tensor, signal: Tensor, active: Tensor, alpha: float, known: float
+        self, advantage: Tensor, signal: Tensor, active: Tensor, alpha: float, known: float, shard: Shard = WHOLE
     ) -> tuple[Tensor, float]:
         """The return's advantage `[T, B, N]`, raw, and what to know of it in the next iteration.
 
@@ -67,6 +70,7 @@ class Estimator(ABC):
             active: agents that act, `[T, B, N]`.
             alpha: weight of guidance.
             known: what the iteration before left.
+            shard: that the trajectory is of.
         """
         return advantage, known
 
@@ -82,13 +86,14 @@ class Estimator(ABC):
         """What an update descends, a number a row `[...]`, of policies `[..., K]` or `[..., A, .]` being trained."""
         return sampled(self.kind, policy, rows, clip)
 
-    def parts(self, signal: Tensor, active: Tensor, alpha: float) -> tuple[float, Tensor]:
+    def parts(self, signal: Tensor, active: Tensor, alpha: float, shard: Shard = WHOLE) -> tuple[float, Tensor]:
         """Weight of the return in an update, and the mean size of guidance in it: what alpha weighs.
 
         Args:
             signal: of `signal`.
             active: `[T, B, N]`.
             alpha: weight of guidance.
+            shard: that the trajectory is of.
         """
         return 1.0, torch.zeros(())
 
@@ -98,7 +103,9 @@ class Unguided(Estimator):
 
     NAME = "unguided"
 
-    def signal(self, model: AnalyticalModel, mapping: AgentMapping | JointMapping, trajectory: Trajectory) -> Tensor:
+    def signal(
+        self, model: AnalyticalModel, mapping: AgentMapping | JointMapping, trajectory: Trajectory, shard: Shard = WHOLE
+    ) -> Tensor:
         """Nothing, `[0]`."""
         return trajectory.reward.new_zeros(0)
 
@@ -118,10 +125,10 @@ class InReturn(Estimator):
     """
 
     def correct(
-        self, advantage: Tensor, signal: Tensor, active: Tensor, alpha: float, known: float
+        self, advantage: Tensor, signal: Tensor, active: Tensor, alpha: float, known: float, shard: Shard = WHOLE
     ) -> tuple[Tensor, float]:
         """A - alpha c b, `[T, B, N]`, and the coefficient for the next iteration."""
-        return advantage - alpha * known * signal, adv.regress(advantage, signal, active)
+        return advantage - alpha * known * signal, adv.regress(advantage, signal, active, shard)
 
 
 class InAdvantage(Estimator):
@@ -134,9 +141,9 @@ class InAdvantage(Estimator):
         """(1 - alpha) A + alpha u, `[T, B, N]`."""
         return adv.mix(advantage, signal, alpha)
 
-    def parts(self, signal: Tensor, active: Tensor, alpha: float) -> tuple[float, Tensor]:
+    def parts(self, signal: Tensor, active: Tensor, alpha: float, shard: Shard = WHOLE) -> tuple[float, Tensor]:
         """1 - alpha, and alpha of the mean size of u where agents act, `[]`."""
-        return 1 - alpha, alpha * size(signal, active)
+        return 1 - alpha, alpha * size(signal, active, shard)
 
 
 class InLoss(Estimator):
@@ -158,9 +165,9 @@ class InLoss(Estimator):
         assert rows.u is not None
         return (1 - alpha) * sampled(self.kind, policy, rows, clip) + alpha * self.descent(policy, rows, rows.u, clip)
 
-    def parts(self, signal: Tensor, active: Tensor, alpha: float) -> tuple[float, Tensor]:
+    def parts(self, signal: Tensor, active: Tensor, alpha: float, shard: Shard = WHOLE) -> tuple[float, Tensor]:
         """1 - alpha, and alpha of the mean size of u where agents act, `[]`."""
-        return 1 - alpha, alpha * size(signal, active)
+        return 1 - alpha, alpha * size(signal, active, shard)
 
 
 def sampled(kind: ActionKind, policy: Tensor, rows: Rows, clip: float) -> Tensor:
@@ -169,6 +176,9 @@ def sampled(kind: ActionKind, policy: Tensor, rows: Rows, clip: float) -> Tensor
     return clipped_policy(new, old, rows.advantage, clip)
 
 
-def size(signal: Tensor, active: Tensor) -> Tensor:
-    """Mean absolute size, `[]`, of a signal `[T, B, N, ...]` where agents act."""
-    return signal[active].abs().mean() if bool(active.any()) else torch.zeros(())
+def size(signal: Tensor, active: Tensor, shard: Shard = WHOLE) -> Tensor:
+    """Mean absolute size, `[]`, of a signal `[T, B, N, ...]` where agents act; 0 where nobody does."""
+    acting = signal[active]
+    count = torch.tensor(float(acting.numel()), device=signal.device)
+    whole, count = shard.total(torch.stack([acting.abs().sum(), count])).unbind()
+    return whole / count.clamp(min=1)

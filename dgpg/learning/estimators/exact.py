@@ -8,6 +8,7 @@ from torch import Tensor
 from dgpg.domain import AgentMapping, AnalyticalModel, JointMapping, contract
 from dgpg.learning.estimators.all_action import every_choice
 from dgpg.learning.estimators.estimator import InAdvantage
+from dgpg.learning.shards import WHOLE, Shard
 from dgpg.learning.trajectory import Trajectory
 
 
@@ -19,7 +20,9 @@ class Exact(InAdvantage):
     SCALES = True
 
     @torch.no_grad()
-    def signal(self, model: AnalyticalModel, mapping: AgentMapping | JointMapping, trajectory: Trajectory) -> Tensor:
+    def signal(
+        self, model: AnalyticalModel, mapping: AgentMapping | JointMapping, trajectory: Trajectory, shard: Shard = WHOLE
+    ) -> Tensor:
         """u_i(a_i), `[T, B, N]`."""
-        u = every_choice(model, contract.choosing(mapping), trajectory, self.scaled)
+        u = every_choice(model, contract.choosing(mapping), trajectory, self.scaled, shard)
         return self.kind.log_prob(u, trajectory.actions)

@@ -10,6 +10,7 @@ from dgpg.learning import advantage, guidance
 from dgpg.learning.estimators.choices import measured
 from dgpg.learning.estimators.estimator import InAdvantage
 from dgpg.learning.estimators.pathwise import ContinuousKind, slopes
+from dgpg.learning.shards import WHOLE, Shard
 from dgpg.learning.trajectory import Trajectory
 
 
@@ -19,7 +20,9 @@ class FirstOrder(InAdvantage):
     NAME = "first_order"
 
     @torch.no_grad()
-    def signal(self, model: AnalyticalModel, mapping: AgentMapping | JointMapping, trajectory: Trajectory) -> Tensor:
+    def signal(
+        self, model: AnalyticalModel, mapping: AgentMapping | JointMapping, trajectory: Trajectory, shard: Shard = WHOLE
+    ) -> Tensor:
         """Normalised, `[T, B, N]`."""
         sums = contract.choosing(mapping)
 
@@ -29,7 +32,7 @@ class FirstOrder(InAdvantage):
 
         (potential,) = measured(trajectory, linear)
         active = trajectory.decision.observation.active
-        return advantage.normalise(-self.kind.log_prob(potential, trajectory.actions), active, "batch")
+        return advantage.normalise(-self.kind.log_prob(potential, trajectory.actions), active, "batch", shard)
 
 
 class FirstOrderDraw(InAdvantage):
@@ -39,8 +42,10 @@ class FirstOrderDraw(InAdvantage):
     kind: ContinuousKind
 
     @torch.no_grad()
-    def signal(self, model: AnalyticalModel, mapping: AgentMapping | JointMapping, trajectory: Trajectory) -> Tensor:
+    def signal(
+        self, model: AnalyticalModel, mapping: AgentMapping | JointMapping, trajectory: Trajectory, shard: Shard = WHOLE
+    ) -> Tensor:
         """Normalised, `[T, B, N]`."""
         slope = slopes(self.kind, model, mapping, trajectory)
         gain = self.kind.gain(trajectory.actions, trajectory.policy, slope)
-        return advantage.normalise(gain, trajectory.decision.observation.active, "batch")
+        return advantage.normalise(gain, trajectory.decision.observation.active, "batch", shard)

@@ -35,6 +35,7 @@ from dgpg.learning import advantage, guidance
 from dgpg.learning.actions import Box, Simplex
 from dgpg.learning.estimators.estimator import InLoss
 from dgpg.learning.losses import clipped_move
+from dgpg.learning.shards import WHOLE, Shard
 from dgpg.learning.trajectory import Rows, Trajectory
 
 ContinuousKind = Box | Simplex
@@ -78,11 +79,13 @@ class Pathwise(Along):
     kind: Box
 
     @torch.no_grad()
-    def signal(self, model: AnalyticalModel, mapping: AgentMapping | JointMapping, trajectory: Trajectory) -> Tensor:
+    def signal(
+        self, model: AnalyticalModel, mapping: AgentMapping | JointMapping, trajectory: Trajectory, shard: Shard = WHOLE
+    ) -> Tensor:
         """u, `[T, B, N, A]`."""
         active = trajectory.decision.observation.active
         u = self.kind.along(slopes(self.kind, model, mapping, trajectory)) * active.unsqueeze(-1)
-        return advantage.scale_direction(u, u, active)
+        return advantage.scale_direction(u, u, active, shard)
 
 
 class AlongSplit(Along):
@@ -91,19 +94,21 @@ class AlongSplit(Along):
     kind: Simplex
 
     @torch.no_grad()
-    def signal(self, model: AnalyticalModel, mapping: AgentMapping | JointMapping, trajectory: Trajectory) -> Tensor:
+    def signal(
+        self, model: AnalyticalModel, mapping: AgentMapping | JointMapping, trajectory: Trajectory, shard: Shard = WHOLE
+    ) -> Tensor:
         """u, `[T, B, N, K]`."""
         slope = slopes(self.kind, model, mapping, trajectory)
         split = self.kind.to_env(trajectory.actions.flatten(0, 1)).view(slope.shape)
         active = trajectory.decision.observation.active
         able = self.kind.able(trajectory.actions) & active.unsqueeze(-1)
-        u = self.metric(split, able, self.kind.along(split, slope) * able)
+        u = self.metric(split, able, self.kind.along(split, slope) * able, shard)
         # <u, deviation e> is the advantage that u stands for; of size one, as the return's is, alpha weighs alike.
         worth = u * self.kind.distribution.deviation(trajectory.policy)
-        return advantage.scale_direction(u, worth, active)
+        return advantage.scale_direction(u, worth, active, shard)
 
     @abstractmethod
-    def metric(self, split: Tensor, able: Tensor, u: Tensor) -> Tensor:
+    def metric(self, split: Tensor, able: Tensor, u: Tensor, shard: Shard) -> Tensor:
         """The direction in logits, `[T, B, N, K]`, of u_k = sum_j p_j s_j - s_k where `able` allows."""
 
 
@@ -112,7 +117,7 @@ class PlainSplit(AlongSplit):
 
     NAME = "pathwise_plain"
 
-    def metric(self, split: Tensor, able: Tensor, u: Tensor) -> Tensor:
+    def metric(self, split: Tensor, able: Tensor, u: Tensor, shard: Shard) -> Tensor:
         """p_k u_k, `[T, B, N, K]`."""
         return split * u
 
@@ -122,8 +127,10 @@ class NaturalSplit(AlongSplit):
 
     NAME = "pathwise"
 
-    def metric(self, split: Tensor, able: Tensor, u: Tensor) -> Tensor:
+    def metric(self, split: Tensor, able: Tensor, u: Tensor, shard: Shard) -> Tensor:
         """p_k u_k over the agent's mean of p_k in the moments that allow k, `[T, B, N, K]`."""
-        mean = (split * able).sum((0, 1)) / able.sum((0, 1)).clamp(min=1)
+        sums = torch.stack([(split * able).sum((0, 1)), able.sum((0, 1)).to(split.dtype)])
+        share, count = shard.total(sums).unbind()
+        mean = share / count.clamp(min=1)
         u = torch.where((split < ABANDONED) & (u < 0), 0.0, u)
         return torch.where(mean > 0, split / mean, 1.0) * u

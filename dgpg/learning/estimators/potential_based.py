@@ -8,6 +8,7 @@ from torch import Tensor
 from dgpg.domain import AgentMapping, AnalyticalModel, JointMapping, contract
 from dgpg.learning import guidance
 from dgpg.learning.estimators.estimator import InReward
+from dgpg.learning.shards import WHOLE, Shard
 from dgpg.learning.trajectory import Trajectory
 
 
@@ -17,6 +18,8 @@ class PotentialBased(InReward):
     NAME = "potential_based"
 
     @torch.no_grad()
-    def signal(self, model: AnalyticalModel, mapping: AgentMapping | JointMapping, trajectory: Trajectory) -> Tensor:
+    def signal(
+        self, model: AnalyticalModel, mapping: AgentMapping | JointMapping, trajectory: Trajectory, shard: Shard = WHOLE
+    ) -> Tensor:
         """F, `[T, B]`."""
         return guidance.shaping(model, contract.choosing(mapping), trajectory, self.gamma)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dgpg.learning.networks.sharing import Sharing
+from dgpg.learning.shards import WHOLE, Shard
 
 
 class Hearing(nn.Module):
@@ -26,11 +27,15 @@ class Hearing(nn.Module):
         """Whether sizes are known."""
         return bool(self.scale.any())
 
-    def measure(self, message: Tensor, mask: Tensor) -> None:
-        """Take the root mean square of messages `[B, N, K, M]` where `mask` `[B, N, K]` or `[B, N, 1]` allows."""
+    def measure(self, message: Tensor, mask: Tensor, shard: Shard = WHOLE) -> None:
+        """Take the root mean square of messages `[B, N, K, M]` where `mask` `[B, N, K]` or `[B, N, 1]` allows; stay as
+        it is if nowhere."""
         heard = message[mask.expand(message.shape[:-1])]
-        size = heard.square().mean(0).sqrt()
-        self.scale.copy_(torch.where(size > 0, size, 1.0))
+        count = torch.full_like(self.scale, len(heard))
+        square, count = shard.total(torch.stack([heard.square().sum(0), count])).unbind()
+        size = (square / count).sqrt()
+        if bool(count[0] > 0):
+            shard.once(lambda: self.scale.copy_(torch.where(size > 0, size, 1.0)))
 
     def forward(self, message: Tensor) -> Tensor:
         """`[..., M]`, same shape."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dgpg.learning.shards import WHOLE, Shard
+
 
 class ValueNormaliser(nn.Module):
     """Debiased running mean and variance of returns (Yu et al. 2022, MAPPO's value normalisation)."""
@@ -20,12 +22,17 @@ class ValueNormaliser(nn.Module):
             self.register_buffer(name, torch.zeros((), dtype=torch.float64))
 
     @torch.no_grad()
-    def update(self, target: Tensor) -> None:
-        """Take in a batch of returns, any shape."""
+    def update(self, target: Tensor, shard: Shard = WHOLE) -> None:
+        """Take in a batch of returns, any shape, of which this is one shard's part."""
         target = target.double()
+        count = torch.full_like(self.mean, target.numel())
+        whole, square, count = shard.total(torch.stack([target.sum(), target.square().sum(), count])).unbind()
+        shard.once(lambda: self._take(whole / count, square / count))
+
+    def _take(self, mean: Tensor, square: Tensor) -> None:
         rate = 1 - self.decay
-        self.mean.lerp_(target.mean(), rate)
-        self.square.lerp_(target.square().mean(), rate)
+        self.mean.lerp_(mean, rate)
+        self.square.lerp_(square, rate)
         self.debias.lerp_(torch.ones_like(self.debias), rate)
 
     def moments(self) -> tuple[Tensor, Tensor]:

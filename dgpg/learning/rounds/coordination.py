@@ -19,6 +19,7 @@ from dgpg.learning.actions import ActionKind
 from dgpg.learning.networks import Actor
 from dgpg.learning.rounds.descent import MirrorDescent
 from dgpg.learning.rounds.intents import Intents, intents_of
+from dgpg.learning.shards import WHOLE, Shard
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,7 @@ class Team:
     def _agree(self, rounds: Rounds, decision: Decision, chance: Tensor | None) -> Tensor:
         seen, wanted = decision.observation, torch.is_grad_enabled()
         intents = intents_of(self.kind, rounds.model, rounds.mapping, decision)
-        if not self.actor.hearing.ready:
-            self._measure(intents, decision)
+        self._measure(intents, decision, WHOLE)
         encoded, message, coming = self.actor.encode(seen), intents.silence(), None
         silence = message
         for turn in range(rounds.count):
@@ -114,12 +114,18 @@ class Team:
                 message = torch.where(rounds.channel.hears(chance)[..., None, None], message, silence)
         return self._parameters(self.actor.decode(encoded, message, seen.active, rounds.count), decision)
 
+    def measure(self, decision: Decision, shard: Shard) -> None:
+        """Look at a shard's part of a moment of decision, to know sizes of messages; nothing if they are known."""
+        if self.rounds is not None and not self.actor.hearing.ready:
+            self._measure(intents_of(self.kind, self.rounds.model, self.rounds.mapping, decision), decision, shard)
+
     @torch.no_grad()
-    def _measure(self, intents: Intents, decision: Decision) -> None:
+    def _measure(self, intents: Intents, decision: Decision, shard: Shard) -> None:
         """Sizes of messages: those of policies without a preference, in the first moment with something to decide."""
-        if bool(decision.observation.active.any()):
+        if not self.actor.hearing.ready:
             even = self._parameters(0 * self.actor.outputs(decision.observation), decision)
-            self.actor.hearing.measure(intents.message(intents.totals(even), even), decision.observation.mask)
+            message = intents.message(intents.totals(even), even)
+            self.actor.hearing.measure(message, decision.observation.mask, shard)
 
     def _parameters(self, outputs: Tensor, decision: Decision) -> Tensor:
         return self.kind.parameters(outputs, decision.observation.mask)

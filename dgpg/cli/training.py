@@ -1,0 +1,104 @@
+"""The command that trains, in one process or as one of several that a launcher started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dgpg.cli.asked import gathered
+from dgpg.cli.ending import Ended, interrupted
+from dgpg.domain import registry
+from dgpg.errors import ConfigError, DgpgError, Elsewhere, RunError
+from dgpg.learning import Metrics, Trainer
+from dgpg.runs import Plan, RunFolder, launch, training
+from dgpg.runs.world import Lost, World, joined
+from dgpg.showing import report
+from dgpg.showing.waiting import waiting
+
+
+def trained(
+    domain: str | None, named: dict[str, Any], config: Path | None, sets: list[str], out: Path | None,
+    stop_after: int | None, resume: bool,
+) -> None:  # fmt: skip
+    """Train a policy, or go on with a run; arguments as on the command line."""
+    with joined() as world:
+        asked, said = world.together(lambda: _asked(domain, named, config, sets, out, resume))
+        plan, trainer, folder = _begun(world, asked, said, out, resume)
+        if world.leads:
+            report.opening(plan, folder, trainer)
+        try:
+            with _shown(world, plan, trainer) as (show, aside):
+                interruption = training.train(trainer, folder, stop_after, show, aside, world)
+        except KeyboardInterrupt as stop:
+            interrupted(folder.path, folder.kept, *(stop.args or (130,)))
+        except DgpgError as error:
+            if world.leads or isinstance(error, Lost | Elsewhere):
+                raise
+            raise RunError(f"process {world.rank}: {error}") from error
+        if not world.leads:
+            raise Ended(interruption.exit_status)
+        if interruption.signal is not None:
+            interrupted(folder.path, trainer.iteration, interruption.exit_status)
+        report.closing(folder, trainer)
+
+
+def _asked(
+    domain: str | None, named: dict[str, Any], config: Path | None, sets: list[str], out: Path | None, resume: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is asked for, and what of it somebody said."""
+    asked, said = gathered(domain, named, config, sets)
+    if "device" in asked:
+        launch.device_of(asked["device"])
+    if resume and out is None:
+        raise ConfigError("--resume needs --out RUN, the folder of the run to go on with")
+    if not resume and asked.get("domain") is None:
+        installed = ", ".join(registry.find(registry.DOMAINS)) or "none"
+        raise ConfigError(f"which domain? Installed: {installed}")
+    return asked, said
+
+
+def _begun(
+    world: World, asked: dict[str, Any], said: dict[str, Any], out: Path | None, resume: bool
+) -> tuple[Plan, Trainer, RunFolder]:
+    """A new run, or the one in `out`: also if the launcher starts the same command again."""
+    again = world.again and out is not None and world.first(lambda: (out / "config.json").is_file())
+    with _waiting(world):
+        if out is not None and (resume or again):
+            return training.resume(out, asked, world)
+        name = asked.pop("domain")
+        plan = world.together(lambda: launch.resolve(name, asked, said, world.held))
+        path = world.first(lambda: out or _fresh(name, plan.run.algorithm))
+        return plan, *training.start(plan, path, _plugin(name), world)
+
+
+@contextmanager
+def _waiting(world: World) -> Iterator[None]:
+    if not world.leads:
+        yield
+        return
+    with waiting("building the instance"):
+        yield
+
+
+@contextmanager
+def _shown(
+    world: World, plan: Plan, trainer: Trainer
+) -> Iterator[tuple[Callable[[Metrics], None], Callable[[str], None]]]:
+    if not world.leads:
+        yield lambda metrics: None, lambda line: None
+        return
+    with report.progress(plan.run.iterations, trainer.iteration) as show:
+        yield show, report.aside
+
+
+def _fresh(domain: str, algorithm: str) -> Path:
+    root = Path("runs")
+    taken = [int(p.name.rpartition("-")[2]) for p in root.glob(f"{domain}-{algorithm}-[0-9][0-9][0-9]")]
+    return root / f"{domain}-{algorithm}-{max(taken, default=0) + 1:03d}"
+
+
+def _plugin(domain: str) -> str | None:
+    point = registry.find(registry.DOMAINS)[domain][0]
+    return point.dist.name if point.dist else None
