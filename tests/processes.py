@@ -11,8 +11,12 @@ import torch
 
 from dgpg import cli
 from dgpg.cli import training
+from dgpg.domain import registry
 
-assert training  # imported before processes are forked
+# All of this before processes are forked; the first optimiser imports a good part of torch.
+assert training
+registry.load_domain("cloud")
+torch.optim.Adam([torch.zeros(1, requires_grad=True)])
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.processes"])
@@ -52,7 +56,7 @@ class Processes:
             process.kill()
             process.join()
 
-    def wait(self, seconds: float = 120) -> list[int | None]:
+    def wait(self, seconds: float = 240) -> list[int | None]:
         """How each ended."""
         end = time.monotonic() + seconds
         for process in self.ranks:
@@ -61,7 +65,7 @@ class Processes:
 
     def until(self, log: Path, lines: int) -> None:
         """Until so many iterations are logged."""
-        end = time.monotonic() + 120
+        end = time.monotonic() + 240
         while not log.exists() or len(log.read_bytes().splitlines()) < lines:
             assert time.monotonic() < end and all(process.is_alive() for process in self.ranks), self.err(0)
             time.sleep(0.01)

@@ -1,4 +1,7 @@
-"""Gradients as one vector, so that one message carries them from shard to shard."""
+"""Gradients as one vector, so that one message carries them from shard to shard.
+
+Parameters that ask for no gradient have no part in it.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,18 @@ from torch import Tensor, nn
 
 def gradient(loss: Tensor, module: nn.Module) -> Tensor:
     """d loss / d parameters, one after the other, `[P]`; zero for those that the loss does not see."""
-    parts = torch.autograd.grad(loss, list(module.parameters()), materialize_grads=True)
+    parts = torch.autograd.grad(loss, learned(module), materialize_grads=True)
     return torch.cat([part.flatten() for part in parts])
 
 
 def give(module: nn.Module, flat: Tensor) -> None:
     """Let parameters have the gradients `[P]` that `gradient` returned, or a sum of such."""
-    parameters = list(module.parameters())
+    parameters = learned(module)
     parts = torch.split(flat, [parameter.numel() for parameter in parameters])
     for parameter, part in zip(parameters, parts, strict=True):
         parameter.grad = part.view_as(parameter)
+
+
+def learned(module: nn.Module) -> list[nn.Parameter]:
+    """Parameters that ask for a gradient."""
+    return [parameter for parameter in module.parameters() if parameter.requires_grad]

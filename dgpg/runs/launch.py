@@ -23,6 +23,7 @@ from dgpg.domain import (
     JointMapping,
     SupportsBlockPotential,
     SupportsDescription,
+    SupportsFit,
     SupportsTraining,
     contract,
     random,
@@ -122,6 +123,11 @@ def resolve(
     if train.shards > int(num_envs):
         raise ConfigError(
             f"train.shards = {train.shards}: there are {num_envs} environments to put in them; give fewer"
+        )
+    if train.shards > 1 and algorithm.guided and isinstance(model, SupportsFit):
+        raise ConfigError(
+            f"train.shards = {train.shards}: model {name or 'of the domain'} is fitted to all environments at once; "
+            "leave it out"
         )
     train = _with_threads(train, probe.num_agents * int(num_envs), said.get("train", {}).get("threads"))
     chosen = {**tuned, **values}

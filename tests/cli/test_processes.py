@@ -38,14 +38,14 @@ def test_two_processes_speak_with_one_voice_and_train_to_the_same_numbers() -> N
     assert same_as_whole("r", LAST)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_killed_at_any_rank_and_moment_a_run_goes_on_in_another_number_of_processes(seed: int) -> None:
     draw = random.Random(seed)
     size, rank, lines = draw.choice([2, 4]), draw.randrange(2), draw.randrange(1, 4)
     with Processes(size, "train", "cloud", *SHARED, "--out", "r", folder=HERE) as some:
         some.until(Path("r/metrics.jsonl"), lines)
         os.kill(some.ranks[rank].pid or 0, signal.SIGKILL)
-        ends = some.wait(60)
+        ends = some.wait()
         assert ends[rank] == -signal.SIGKILL and all(end == 1 for at, end in enumerate(ends) if at != rank)
         told = [some.err(at) for at in range(size) if at != rank]
     assert any("another process of this training is gone" in err and "--resume" in err for err in told), told

@@ -64,7 +64,7 @@ def test_an_agent_is_paid_for_the_blocks_that_it_chose(toy: ModuleType) -> None:
     trainer: Trainer = toy.trainer("ippo-blocks")
     seen = []
     estimate = trainer.returns.estimate
-    trainer.returns.estimate = lambda trajectory: seen.append(trajectory) or estimate(trajectory)  # type: ignore[method-assign]
+    trainer.returns.estimate = lambda trajectory, *rest: seen.append(trajectory) or estimate(trajectory, *rest)  # type: ignore[method-assign]
     trainer.iterate()
     (trajectory,) = seen
     gamma, mapping = trainer.config.train.gamma, trainer.task.mapping

@@ -42,7 +42,7 @@ def test_without_rounds_nothing_changes(some_toy: ModuleType) -> None:
     assert silent.team.rounds is None
     run(silent, 2)
     run(usual, 2)
-    assert same(state(silent, "actor", "critic", "streams"), state(usual, "actor", "critic", "streams"))
+    assert same(state(silent, "actor", "critic", "shards"), state(usual, "actor", "critic", "shards"))
 
 
 @pytest.mark.parametrize("parameters", ["shared", "independent"])

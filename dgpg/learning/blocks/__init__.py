@@ -1,7 +1,7 @@
 """Values of blocks: what the blocks of a state really cost is learned, and guidance is its exact marginal.
 
 docs/theory.md section 6 derives it. `targets` says what a block's state led to, `value` is the potential with the
-__all__ = ["BlockLearner", "BlockValue", "Correction", "Memory", "looks", "of_choices"]
+network's part in it, `learner` owns that network, `memory` what was seen; `attributed` is the same without a model.
 """
 
 from dgpg.learning.blocks.attributed import of_choices
