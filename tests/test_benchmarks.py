@@ -28,7 +28,7 @@ needs_pglib = pytest.mark.skipif(not (DATA / "power" / "pglib").is_dir(), reason
         "power.py --networks case24-tight --marks 1 --seeds 1",
         "power_margin.py --networks case9 --margins none 0.02 --iterations 1 --set horizon=2",
         "power_size.py --network case9 --copies 2",
-        "serve.py --rate 50 --seconds 2",
+        "serve.py --rate 50 --seconds 2 --swapped 2",
         "throughput.py --agents 4 --algorithms dg-pg --repeats 1",
         "traffic.py --networks braess --static --marks 1 --seeds 1 --episodes 1",
         "traffic_routes.py --networks braess --batch 2",

@@ -3,8 +3,10 @@
 `pip install 'dgpg[deploy]'`; the file comes from `dgpg export RUN --out DIR`.
 """
 
+from dgpg.deploy.packed import packed, unpacked
 from dgpg.deploy.plain import Adapter, Rows, Rule, SupportsEstimate, adapter, number, numbers, only, stacked, which
 from dgpg.deploy.policy import Policy
+from dgpg.deploy.speaking import Words, agree, totals
 
 __all__ = [
     "Adapter",
@@ -12,10 +14,15 @@ __all__ = [
     "Rows",
     "Rule",
     "SupportsEstimate",
+    "Words",
     "adapter",
+    "agree",
     "number",
     "numbers",
     "only",
+    "packed",
     "stacked",
+    "totals",
+    "unpacked",
     "which",
 ]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dgpg.deploy.entry import Entry
 from dgpg.deploy.plain import Rows
 from dgpg.deploy.rows import Given, Reader
+from dgpg.deploy.speaking import Words
 from dgpg.errors import DataError, DecisionError
 
 FORMAT = 1
@@ -28,9 +31,13 @@ class Policy:
         features: names of what an agent sees, and of what it sees of each choice.
     """
 
-    def __init__(self, session: Any, description: Mapping[str, Any], digest: str) -> None:
-        self._session, self.description, self.digest = session, description, digest
+    def __init__(
+        self, session: Any, description: Mapping[str, Any], digest: str, more: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
+        self._entry, self.description, self.digest = Entry(session), description, digest
+        self._more = {name: Entry(one) for name, one in more.items()}
         self._reader = Reader(description)
+        self._everyone = np.arange(description["agents"]) if "everyone" in self._more else None
         self.features = self._reader.features
 
     @classmethod
@@ -50,7 +57,9 @@ class Policy:
             raise DataError(f"threads: expected a whole number of at least 1, got {threads!r}")
         model = unchanged(path)
         session = opened(path, model, threads)
-        return cls(session, described(path, session), hashlib.sha256(model).hexdigest())
+        told = described(path, session)
+        more = {name: opened(at, one, threads) for name, at, one in beside(path, told)}
+        return cls(session, told, hashlib.sha256(model).hexdigest(), more)
 
     def act(
         self,
@@ -76,8 +85,8 @@ class Policy:
             DecisionError: a name that is missing or unknown, a shape that does not fit, a value that is no number, or a
                 policy whose draws need SciPy.
         """
-        if rng is not None and not isinstance(rng, np.random.Generator):
-            raise DecisionError(f"rng: expected a numpy Generator, as np.random.default_rng(seed) makes, got {rng!r}")
+        self._alone()
+        _generator(rng)
         drawn = "noise" in self._reader.arrays
         if rng is not None and not drawn and self.description["chance"] == "elsewhere":
             raise DecisionError("this policy's distribution (beta) is not drawn from here; leave rng out for its mean")
@@ -93,11 +102,102 @@ class Policy:
         Raises:
             DecisionError: as `act`; or agents do not choose.
         """
+        self._alone()
         if self.description["action"]["kind"] != "choice":
             raise DecisionError("agents of this policy do not choose, so there are no probabilities; call act")
         rows, one = self._reader.rows(agent, choices, mask, index)
         (found,) = self.run(rows, ("log_probability",))
         return found[0] if one else found
+
+    def rounds(self) -> Mapping[str, Any]:
+        """How agents speak before they act: number of rounds (`count`) and of blocks, places and coordinates of each.
+
+        Raises:
+            DecisionError: they do not.
+        """
+        told: Mapping[str, Any] | None = self.description.get("rounds")
+        if told is None:
+            raise DecisionError("agents of this policy do not speak; call act")
+        return told
+
+    def announce(
+        self, agent: Given, choices: Given, places: Mapping[str, ArrayLike], mask: ArrayLike | None = None,
+        index: ArrayLike | None = None,
+    ) -> Words:  # fmt: skip
+        """What agents say first, before they have heard anything; see `dgpg.deploy.totals` for what becomes of it.
+
+        Args:
+            agent: as for `act`.
+            choices: as for `act`.
+            places: what each choice does to the state of the system: `block`, the numbers of the blocks that it touches
+                `[R, K, P]`, `here`, their coordinates if nobody acted, and `value`, what the choice adds to them,
+                `[R, K, P, m]` each; and what `rounds()["context"]` names, by that name. Without R for one agent.
+            mask: as for `act`.
+            index: as for `act`.
+
+        Raises:
+            DecisionError: as `act`; or agents do not speak.
+        """
+        rows, one = self._placed((agent, choices, mask, index), places)
+        return self._words("announce", rows, one)
+
+    def hear(
+        self, agent: Given, choices: Given, places: Mapping[str, ArrayLike], last: ArrayLike, heard: ArrayLike,
+        turn: int = 1, mask: ArrayLike | None = None, index: ArrayLike | None = None,
+    ) -> Words:  # fmt: skip
+        """What agents say when they have heard what all said; arguments as for `announce`.
+
+        Args:
+            agent: as for `act`.
+            choices: as for `act`.
+            places: as for `announce`.
+            last: what each announced last, `Words.announced`.
+            heard: what `totals` made of what all said, `[R, K, P, m + 1]`, their own part included.
+            turn: number of the round, 1 after the first announcement.
+            mask: as for `act`.
+            index: as for `act`.
+
+        Raises:
+            DecisionError: as `announce`.
+        """
+        rows, one = self._placed((agent, choices, mask, index), {**places, "last": last, "heard": heard})
+        return self._words("hear", self._timed(rows, turn), one)
+
+    def decide(
+        self, agent: Given, choices: Given, places: Mapping[str, ArrayLike], last: ArrayLike, heard: ArrayLike,
+        mask: ArrayLike | None = None, index: ArrayLike | None = None, rng: np.random.Generator | None = None,
+    ) -> NDArray[Any]:  # fmt: skip
+        """What agents do after the last round, as `act`; the other arguments as for `hear`.
+
+        Raises:
+            DecisionError: as `hear`.
+        """
+        _generator(rng)
+        rows, one = self._placed((agent, choices, mask, index), {**places, "last": last, "heard": heard})
+        rows = self._timed(rows, self.rounds()["count"])
+        (found,) = self.run(rows, ("greedy" if rng is None else "sampled",), rng)
+        return found[0] if one else found
+
+    def _alone(self) -> None:
+        if self.description.get("rounds") is not None:
+            raise DecisionError(
+                "agents of this policy speak before they act: call announce, hear and decide, or dgpg.deploy.agree "
+                "where all of them are at hand"
+            )
+
+    def _placed(self, seen: tuple[Any, ...], places: Mapping[str, ArrayLike]) -> tuple[dict[str, NDArray[Any]], bool]:
+        self.rounds()
+        return self._reader.placed(seen, places)
+
+    def _timed(self, rows: dict[str, NDArray[Any]], turn: int) -> dict[str, NDArray[Any]]:
+        """With the number of the round, where a policy asks for it."""
+        if "turn" not in self._reader.arrays:
+            return rows
+        return {**rows, "turn": np.full(len(rows["agent"]), turn, np.int64)}
+
+    def _words(self, name: str, rows: dict[str, NDArray[Any]], one: bool) -> Words:
+        announced, said = self._more[name].run(rows, ("announced", "said"))
+        return Words(announced[0], said[0]) if one else Words(announced, said)
 
     def outside(self, agent: Given, choices: Given | None = None) -> dict[str, NDArray[np.bool_]]:
         """Which features lie outside what was seen when the policy was exported, shaped as they are, by input."""
@@ -124,7 +224,9 @@ class Policy:
         """Outputs by name (`greedy`, `sampled`, `log_probability`) of what `rows` made, a row an agent each."""
         if "noise" in self._reader.arrays:
             rows = {**rows, "noise": self._noise(rows, rng)}
-        return self._session.run(list(outputs), rows)  # type: ignore[no-any-return]
+        if self._everyone is not None and np.array_equal(rows["index"], self._everyone):
+            return self._more["everyone"].run({name: x for name, x in rows.items() if name != "index"}, outputs)
+        return self._entry.run(rows, outputs)
 
     def _noise(self, rows: Rows, rng: np.random.Generator | None) -> NDArray[np.float32]:
         """A row an agent; zeros where nothing is drawn."""
@@ -134,6 +236,32 @@ class Policy:
             return np.zeros(shape, np.float32)
         uniform = self.description["chance"] == "uniform"
         return rng.random(shape, np.float32) if uniform else rng.standard_normal(shape, np.float32)
+
+
+def _generator(rng: Any) -> None:
+    if rng is not None and not isinstance(rng, np.random.Generator):
+        raise DecisionError(f"rng: expected a numpy Generator, as np.random.default_rng(seed) makes, got {rng!r}")
+
+
+def beside(path: Path, told: Mapping[str, Any]) -> Iterator[tuple[str, Path, bytes]]:
+    """Files of the same export that lie beside its policy, by name; a policy alone can do without `everyone`.
+
+    Raises:
+        DataError: one that is needed is missing, or is another.
+    """
+    for name, about in told.get("entries", {}).items():
+        at = path.with_name(f"{name}.onnx")
+        if name == "everyone" and not at.exists():
+            continue
+        try:
+            model = at.read_bytes()
+        except OSError:
+            raise DataError(
+                f"{at}: no such file, but {path.name} is of an export that has it; export it again"
+            ) from None
+        if hashlib.sha256(model).hexdigest() != about["sha256"]:
+            raise DataError(f"{at}: damaged, or of another export than {path.name} beside it; export it again")
+        yield name, at, model
 
 
 def unchanged(path: Path) -> bytes:

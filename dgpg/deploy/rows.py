@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -14,12 +15,17 @@ Given: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
 """An array, or a value by the name of each feature."""
 
 
+PLACES = ("block", "here", "value")
+"""What a choice does to the state of the system, where agents speak of it."""
+
+
 class Reader:
     """Reads what operators give a policy, by what the policy says of itself."""
 
     def __init__(self, description: Mapping[str, Any]) -> None:
         self.arrays: Mapping[str, Sequence[Any]] = description["arrays"]
         self.features = {name: tuple(f["name"] for f in of) for name, of in description["inputs"].items()}
+        self._sizes = {name: tuple(of[1:]) for name, of in self.arrays.items()}
         self._agents: int = description["agents"]
 
     def rows(
@@ -39,6 +45,29 @@ class Reader:
             rows["index"] = self._index(index, one)
         elif index is not None:
             raise DecisionError("index: given, but all agents share one network; leave it out")
+        self.fit(rows)
+        return rows, one
+
+    def placed(self, seen: tuple[Any, ...], places: Mapping[str, ArrayLike]) -> tuple[dict[str, NDArray[Any]], bool]:
+        """As `rows`, of its arguments, with what is told of places and of rounds, by name.
+
+        Raises:
+            DecisionError: as `rows`.
+        """
+        rows, one = self.rows(*seen)
+        own = {"agent", "choices", "mask", "index", "noise", "turn"}
+        wanted = [name for name in self.arrays if name not in own and name in places]
+        context = [name for name in self.arrays if name.startswith("context.")]
+        known = (*PLACES, "last", "heard", *context)
+        missing = [name for name in (*PLACES, *context) if name not in places]
+        strange = [str(name) for name in places if name not in known]
+        if missing or strange:
+            told = [f"{', '.join(x)} {what}" for x, what in ((missing, "missing"), (strange, "unknown")) if x]
+            raise DecisionError(f"places: {'; '.join(told)}; expected {', '.join((*PLACES, *context))}")
+        for name in wanted:
+            kind = np.int64 if name == "block" else np.float32
+            x = self._numbers(name, places[name]).astype(kind, copy=False)
+            rows[name] = x[None] if one and x.ndim == len(self._sizes[name]) - 1 else x
         self.fit(rows)
         return rows, one
 
@@ -67,8 +96,9 @@ class Reader:
             DecisionError: one does not fit, or holds what is no number.
         """
         choices = rows["choices"].shape[1] if "choices" in rows and rows["choices"].ndim == 3 else None
+        sizes = {"R": len(rows["agent"]), "K": choices}
         for name, x in rows.items():
-            self._fits(name, x, {"R": len(rows["agent"]), "K": choices})
+            self._fits(name, x, sizes)
         if choices == 0:
             raise DecisionError("choices: there are none, expected at least one choice")
 
@@ -107,7 +137,7 @@ class Reader:
                 f"{name}: not an array of numbers"
                 + (f", expected {self._shape(name)}" if name in self.features else "")
             )
-        return found.astype(np.float32)
+        return found.astype(np.float32, copy=False)
 
     def _mask(self, mask: ArrayLike | None, rows: Mapping[str, NDArray[Any]], one: bool) -> NDArray[np.bool_]:
         if mask is None:
@@ -119,8 +149,10 @@ class Reader:
             able = np.asarray(None)
         if able.dtype != bool and (able.dtype.kind not in "iuf" or not np.isin(able, (0, 1)).all()):
             raise DecisionError("mask: expected true or false for each choice")
-        able = able.astype(bool)
+        able = able.astype(bool, copy=False)
         able = able[None] if one and able.ndim == 1 else able
+        if len(able) == 1 and np.count_nonzero(able):
+            return able
         if able.ndim == 2 and len(able) and not able.any(-1).all():
             raise DecisionError(f"mask: nothing is allowed in row {int(np.flatnonzero(~able.any(-1))[0])}")
         return able
@@ -138,16 +170,24 @@ class Reader:
         return which.astype(np.int64).reshape(1) if one and which.ndim == 0 else which.astype(np.int64)
 
     def _fits(self, name: str, x: NDArray[Any], sizes: Mapping[str, int | None]) -> None:
-        wanted = [sizes.get(size, size) for size in self.arrays[name][1:]]
-        fits = x.ndim == len(wanted) and all(size in (None, have) for size, have in zip(wanted, x.shape, strict=True))
-        if not fits:
+        if len(x.shape) != len(self._sizes[name]) or any(
+            sizes.get(size, size) not in (None, have) for size, have in zip(self._sizes[name], x.shape, strict=True)
+        ):
             raise DecisionError(f"{name}: expected {self._shape(name)}, got {list(x.shape)} (with a row an agent)")
-        if x.dtype.kind == "f" and not np.isfinite(x).all():
+        if x.dtype.kind != "f" or name == "last" or _certainly_finite(x):
+            return
+        if not np.isfinite(x).all():
             bad = tuple(np.argwhere(~np.isfinite(x))[0])
-            feature, value = self.features[name][bad[-1]], float(x[bad])
+            feature, value = (self.features.get(name) or [name] * x.shape[-1])[bad[-1]], float(x[bad])
             raise DecisionError(f"{name}: '{feature}' of row {bad[0]} is {value}, expected a finite number")
 
     def _shape(self, name: str) -> str:
         features = self.features.get(name, ())
         told = f" ({', '.join(features)})" if features else ""
         return f"[{', '.join(map(str, self.arrays[name][1:]))}], the first left out for one agent{told}"
+
+
+def _certainly_finite(x: NDArray[Any]) -> bool:
+    """Whether the sum of squares is a number: then all are, and of what is too large for that nobody has said so."""
+    flat = x.ravel()
+    return math.isfinite(flat @ flat)

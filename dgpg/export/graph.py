@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 
 from dgpg.domain import Decision
-from dgpg.errors import ConfigError
 from dgpg.learning.actions import Box, Categorical, Simplex, distributions, logits
 from dgpg.learning.networks import Independent
 from dgpg.learning.rounds import Team
@@ -31,11 +31,7 @@ class Decide(nn.Module):
 
     def __init__(self, team: Team) -> None:
         super().__init__()
-        if team.rounds is not None:
-            raise ConfigError(
-                "this policy was trained with intent rounds: an agent decides by what others announce, which a file "
-                "for one agent does not hold yet; train with --set coordination.rounds=0"
-            )
+        assert team.rounds is None, "see dgpg.export.speaking"
         self.actor, self.action = deepcopy(team.actor).cpu().eval(), team.kind
         self.own = isinstance(self.actor.sharing, Independent)
         plain = isinstance(team.kind, Categorical)
@@ -87,12 +83,16 @@ class Decide(nn.Module):
     ) -> tuple[Tensor, ...]:
         """`outputs`, a row an agent: log pi(k) `[R, K]` of choices, the action without chance, one that is drawn."""
         able = agent.new_ones(agent.shape[0], 1, dtype=torch.bool) if mask is None else mask
-        policy = self.action.parameters(self.raw(agent, index, choices), able)
+        policy = self.action.among(self.raw(agent, index, choices), able)
         greedy = self._units(self.action.greedy(policy), index)
         found = (policy,) if self.kind == "choice" else ()
         if noise is None:
             return (*found, greedy)
         return (*found, greedy, self._units(self._draw(policy, noise), index))
+
+    def scores(self, rows: Mapping[str, Tensor]) -> Tensor:
+        """Outputs of the network for rows by name."""
+        return self.raw(rows["agent"], rows.get("index"), rows.get("choices"))
 
     def raw(self, agent: Tensor, index: Tensor | None = None, choices: Tensor | None = None) -> Tensor:
         """Outputs of the network, `[R, ...]`: of the one there is, or of each agent's own."""
@@ -121,3 +121,19 @@ class Decide(nn.Module):
             low, high = self.low[index], self.high[index]
             return low + (high - low) * action
         return (self.start[index] + action).softmax(-1)
+
+
+class Everyone(nn.Module):
+    """The same of all agents at once, in their order: nothing of networks and bounds has to be looked up and copied."""
+
+    def __init__(self, graph: Decide) -> None:
+        super().__init__()
+        self.single = graph
+
+    def outputs(self) -> tuple[str, ...]:
+        """Names, in order."""
+        return self.single.outputs()
+
+    def forward(self, **rows: Tensor) -> tuple[Tensor, ...]:
+        """As `Decide`, of rows without `index`."""
+        return self.single(index=slice(None), **rows)  # type: ignore[no-any-return]

@@ -16,9 +16,18 @@ INPUTS = {
     "index": "which agent, from 0",
     "agent": "its features",
     "choices": "features of each of its choices",
-    "mask": "true where a choice is allowed",
+    "mask": "true where a choice is allowed, at least one in a row",
+    "block": "blocks of the state that each choice touches, from 0",
+    "here": "coordinates of those blocks if nobody acted",
+    "value": "what the choice adds to them",
+    "last": "the agent's last `announced`",
+    "heard": "sums of what all agents have `said`, on those blocks",
+    "turn": "number of the round",
     "noise": "decides the draw: uniform on [0, 1) for choices, standard normal otherwise; unused by `greedy`",
 }
+
+
+CONTEXT = "what the model looks at in this step, as the environment has it"
 
 
 def page(told: Mapping[str, Any]) -> str:
@@ -35,7 +44,7 @@ def page(told: Mapping[str, Any]) -> str:
         "",
         "| input | type and shape | what |",
         "|---|---|---|",
-        *(f"| `{name}` | {_shape(shape)} | {INPUTS[name]} |" for name, shape in told["arrays"].items()),
+        *(f"| `{name}` | {_shape(shape)} | {INPUTS.get(name, CONTEXT)} |" for name, shape in told["arrays"].items()),
         "",
         "R is the number of agents that decide, K the number of choices. Outputs: "
         + ", ".join(map(_code, told["outputs"]))
@@ -48,6 +57,7 @@ def page(told: Mapping[str, Any]) -> str:
         lines.append("")
     lines += ["## The action", "", "| | name | unit | least | most | what |", "|---|---|---|---|---|---|"]
     lines += [f"| {n} | {_number(action, n)} |" for n in range(len(action["names"]))]
+    lines += _speaking(told)
     lines += [
         "",
         "An environment may narrow it further in a step (by ramps, say), and features are as it makes them: deviations "
@@ -63,13 +73,44 @@ def page(told: Mapping[str, Any]) -> str:
         "```python",
         "from dgpg.deploy import Policy  # pip install 'dgpg[deploy]'",
         "",
-        f'Policy.load("DIR").act({", ".join(f"{name}=..." for name in told["arrays"] if name != "noise")})',
+        _call(told),
         "```",
         "",
         f"{told['compared']['decisions']:,} decisions were compared with torch before this was written: choices are "
         f"the same, numbers differ by {told['compared']['largest_difference']:.1e} at most.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _call(told: Mapping[str, Any]) -> str:
+    if told["rounds"]:
+        return 'Policy.load("DIR").announce(agent=..., choices=..., mask=..., places=...)  # then hear, decide'
+    return f'Policy.load("DIR").act({", ".join(f"{name}=..." for name in told["arrays"] if name != "noise")})'
+
+
+def _speaking(told: Mapping[str, Any]) -> list[str]:
+    """The protocol between agents, where they speak."""
+    rounds = told["rounds"]
+    if not rounds:
+        return []
+    again = rounds["count"] - 1
+    return [
+        "",
+        "## How agents speak",
+        "",
+        f"Within a step there are {rounds['count']} rounds; all have heard one before any speaks in the next.",
+        "",
+        "1. Each asks `announce.onnx` with what it sees and with what its choices do: `block`, the numbers of the "
+        f"{rounds['blocks']} blocks of the state that each touches, `here`, their {rounds['coordinates']} coordinates "
+        "if nobody acted, `value`, what the choice adds to them. It keeps `announced` and sends `said`.",
+        "2. Somebody adds up, block by block, what all have `said`, and sends each agent the sums of the blocks that "
+        "its choices touch: `heard`, its own part included.",
+        "3. Each asks `hear.onnx` with the same, its `last` announcement and what it `heard`; then 2 again. This is "
+        f"done {again} time{'s' * (again != 1)}." + (" `turn` counts, from 1." if "turn" in told["arrays"] else ""),
+        "4. Each asks `policy.onnx` with what it heard last, and acts.",
+        "",
+        "`dgpg.deploy.totals` adds up; `dgpg.deploy.agree` does all of it where the agents are one process.",
+    ]
 
 
 def _number(action: Mapping[str, Any], n: int) -> str:

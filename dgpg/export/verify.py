@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,38 @@ from torch import Tensor
 from dgpg.domain import Environment, random
 from dgpg.errors import RunError
 from dgpg.export.graph import Decide
+from dgpg.export.speaking import Turn
 from dgpg.learning.rounds import Team
 
 Rows = Mapping[str, Tensor]
+Arrays = Mapping[str, Any]
+Graph = Decide | Turn
 TOLERANCE = 1e-5
 """Of numbers, over `size`: float32 knows seven digits of the largest number that it adds up."""
 CASES = 3
 """Least number of `cases`."""
+OF_CHOICES = ("choices", "mask")
+"""Inputs with a part for each choice, of which there may be any number."""
 SPAN = 3.0
 """Random features reach so many times as far as those that were recorded."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a comparison found."""
+
+    decisions: int = 0
+    largest_difference: float = 0.0
+    ties: int = 0
+
+    def __add__(self, other: Compared) -> Compared:
+        """Of both together."""
+        largest = max(self.largest_difference, other.largest_difference)
+        return Compared(self.decisions + other.decisions, largest, self.ties + other.ties)
+
+    def told(self) -> dict[str, Any]:
+        """As plain values."""
+        return {**asdict(self), "tolerance": TOLERANCE}
 
 
 @torch.no_grad()
@@ -40,7 +64,7 @@ def recorded(graph: Decide, team: Team, env: Environment, least: int, seed: int)
     return with_noise(graph, {name: torch.cat([part[name] for part in parts]) for name in parts[0]}, chance)
 
 
-def with_noise(graph: Decide, rows: Rows, chance: torch.Generator) -> dict[str, Tensor]:
+def with_noise(graph: Graph, rows: Rows, chance: torch.Generator) -> dict[str, Tensor]:
     """The same rows `[R, ...]` with a draw of their own."""
     if not graph.drawn:
         return dict(rows)
@@ -48,10 +72,10 @@ def with_noise(graph: Decide, rows: Rows, chance: torch.Generator) -> dict[str, 
     return {**rows, "noise": make(rows["noise"].shape, generator=chance)}
 
 
-def cases(graph: Decide, known: Rows, seed: int) -> Iterator[tuple[str, dict[str, Tensor]]]:
+def cases(graph: Graph, known: Rows, seed: int) -> Iterator[tuple[str, dict[str, Tensor]]]:
     """Rows `[R, ...]`: recorded, random far around those, ends of the ranges, masks of one choice, fewer choices."""
     chance = random.generator(random.derive(seed, "verify"))
-    features = [name for name in ("agent", "choices") if name in known]
+    features = [name for name in ("agent", "choices", "here", "heard") if name in known]
     low = {name: known[name].flatten(0, -2).min(0).values for name in features}
     high = {name: known[name].flatten(0, -2).max(0).values for name in features}
     yield "recorded", dict(known)
@@ -71,53 +95,95 @@ def cases(graph: Decide, known: Rows, seed: int) -> Iterator[tuple[str, dict[str
         yield "one choice", {**known, "mask": torch.nn.functional.one_hot(one, choices).bool()}
         some = torch.rand(known["mask"].shape, generator=chance) < 0.3
         yield "few choices", {**far, "mask": some | torch.nn.functional.one_hot(one, choices).bool()}
-    if graph.kind == "choice" and known["mask"].shape[1] > 2:
+    if isinstance(graph, Decide) and graph.kind == "choice" and known["mask"].shape[1] > 2:
         fewer = known["mask"].shape[1] - 1
-        yield "fewer choices", {**far, "choices": far["choices"][:, :fewer], "mask": far["mask"][:, :fewer] | True}
+        cut = {name: x[:, :fewer] for name, x in far.items() if name in OF_CHOICES}
+        yield "fewer choices", {**far, **cut, "mask": cut["mask"] | True}
 
 
 @torch.no_grad()
-def verify(graph: Decide, session: Any, known: Rows, seed: int) -> dict[str, Any]:
+def verify(graph: Graph, session: Any, known: Rows, seed: int) -> Compared:
     """How many decisions were compared, the largest difference, and choices of equal worth that fell otherwise.
 
     Raises:
         RunError: a choice that differs and is not as good, or a number beyond the tolerance, with the case and the row.
     """
-    count, largest, ties = 0, 0.0, 0
+    found = Compared()
     for case, rows in cases(graph, known, seed):
         expected = dict(zip(graph.outputs(), (x.numpy() for x in graph(**rows)), strict=True))
         given = {name: x.numpy() for name, x in rows.items()}
-        found = dict(zip(graph.outputs(), session.run(list(graph.outputs()), given), strict=True))
-        relative = size(graph, rows)
-        for name, right in expected.items():
-            got = found[name]
-            if right.dtype.kind == "f":
-                apart = difference(right, got, relative)
-                bad, largest = apart > TOLERANCE, max(largest, float(apart.max(initial=0.0)))
-            else:
-                other = right != got
-                noise = None if name == "greedy" else given["noise"]
-                bad = other & ~as_good(expected["log_probability"], got, TOLERANCE * relative, noise)
-                ties += int(other.sum())
-            if bad.any():
-                row = int(np.flatnonzero(bad)[0])
-                raise RunError(
-                    f"the exported policy differs from torch: {name} in {case} decision {row} is {got[row]}, "
-                    f"expected {right[row]}; nothing was written. Please report it, with `dgpg --version`"
-                )
-        count += len(given["agent"])
-    return {"decisions": count, "largest_difference": largest, "tolerance": TOLERANCE, "ties": ties}
+        got = dict(zip(graph.outputs(), session.run(list(graph.outputs()), given), strict=True))
+        found += compare(case, expected, got, sizes(graph, rows), given.get("noise"))
+    return found
 
 
-def size(graph: Decide, rows: Rows) -> Any:
+@torch.no_grad()
+def verify_everyone(graph: Decide, session: Any, known: Rows, agents: int, seed: int) -> Compared:
+    """The same of all agents at once against one by one: each with something that it, or another, was seen with.
+
+    Raises:
+        RunError: as `verify`.
+    """
+    chance, found = random.generator(random.derive(seed, "everyone")), Compared()
+    index = torch.arange(agents)
+    for _ in range(-(-len(known["index"]) // agents)):
+        at = torch.randint(len(known["index"]), (agents,), generator=chance)
+        rows = {**{name: x[at] for name, x in known.items()}, "index": index}
+        expected = dict(zip(graph.outputs(), (x.numpy() for x in graph(**rows)), strict=True))
+        given = {name: x.numpy() for name, x in rows.items() if name != "index"}
+        got = dict(zip(graph.outputs(), session.run(list(graph.outputs()), given), strict=True))
+        found += compare("everyone's", expected, got, sizes(graph, rows), given.get("noise"))
+    return found
+
+
+def compare(case: str, expected: Arrays, got: Arrays, relative: Arrays, noise: Any) -> Compared:
+    """Outputs by name, a row a decision, that should be the same.
+
+    Args:
+        case: what decisions they are.
+        expected: torch's.
+        got: the file's.
+        relative: what differences are relative to, `[R]` by name, see `sizes`.
+        noise: that draws were made by.
+
+    Raises:
+        RunError: one is not.
+    """
+    largest, ties = 0.0, 0
+    for name, right in expected.items():
+        if right.dtype.kind == "f":
+            apart = difference(right, got[name], relative[name])
+            bad, largest = apart > TOLERANCE, max(largest, float(apart.max(initial=0.0)))
+        else:
+            other, drawn = right != got[name], None if name == "greedy" else noise
+            bad = other & ~as_good(expected["log_probability"], got[name], TOLERANCE * relative[name], drawn)
+            ties += int(other.sum())
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            raise RunError(
+                f"the exported policy differs from torch: {name} in {case} decision {row} is {got[name][row]}, "
+                f"expected {right[row]}; nothing was written. Please report it, with `dgpg --version`"
+            )
+    return Compared(len(next(iter(relative.values()))), largest, ties)
+
+
+def sizes(graph: Graph, rows: Rows) -> dict[str, Any]:
+    """What differences of each output are relative to, `[R]`: `size`; of what is said, the largest that could be."""
+    found = dict.fromkeys(graph.outputs(), size(graph, rows))
+    if "said" in found:
+        found["said"] = rows["value"].abs().flatten(1).amax(1).clamp(min=1).double().numpy()
+    return found
+
+
+def size(graph: Graph, rows: Rows) -> Any:
     """What differences are relative to, `[R]`, 1 at least: the largest logit of what is allowed, or end of the bounds.
 
     Log probabilities are differences of logits and have their rounding; a base point of 0 MW has that of its range.
     """
-    if graph.kind == "numbers":
+    if isinstance(graph, Decide) and graph.kind == "numbers":
         largest = torch.maximum(graph.low.abs(), graph.high.abs())[rows["index"]].flatten(1)
     else:
-        raw = graph.raw(rows["agent"], rows.get("index"), rows.get("choices"))
+        raw = graph.scores(rows)
         largest = (raw.abs() * rows["mask"] if raw.shape == rows["mask"].shape else raw.abs()).flatten(1)
     return largest.amax(1).clamp(min=1).double().numpy()
 

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dgpg.domain import Names, SupportsNames, SupportsPlain, numbered, random
 from dgpg.errors import ConfigError, RunError
 from dgpg.export.graph import Decide
 from dgpg.export.page import TITLE, page
-from dgpg.export.verify import CASES, recorded, verify
+from dgpg.export.parts import NAMES, Made, Part, parts
+from dgpg.export.verify import CASES, OF_CHOICES, Graph
 from dgpg.runs import Trained, open_trained
 from dgpg.runs.places import refuse_folder
 from dgpg.runs.record import RunFolder
@@ -61,27 +62,35 @@ def export(run: Path, out: Path, form: Format = "onnx", decisions: int = 10_000,
     _refuse(out)
     refuse_folder(out, "--out")
     trained = open_trained(run, {})
-    graph = Decide(trained.team)
     env = trained.domain.make_env(trained.config, ENVS, trained.device, random.derive(seed, "export"))
-    rows = recorded(graph, trained.team, env, -(-decisions // CASES), seed)
-    program = _program(graph, {name: x[:2] for name, x in rows.items()})
-    described = description(trained, run, graph, rows, env.num_agents)
-    model = program.model_proto
-    described["compared"] = verify(graph, _session(model.SerializeToString()), rows, seed)
+    made = parts(trained.team, env, -(-decisions // CASES), seed)
+    programs = {name: _program(part) for name, part in made.parts.items()}
+    models = {name: program.model_proto.SerializeToString() for name, program in programs.items()}
+    described = description(trained, run, made, env.num_agents)
+    described["compared"] = made.compared({name: _session(model) for name, model in models.items()}, seed).told()
+    described["entries"] = {
+        name: {**_shapes(made.parts[name]), "sha256": hashlib.sha256(model).hexdigest()}
+        for name, model in models.items() if name != "policy"
+    }  # fmt: skip
     text = json.dumps(described, indent=1, ensure_ascii=False, allow_nan=False)
+    model = programs["policy"].model_proto
     entry = model.metadata_props.add()
     entry.key, entry.value = "dgpg", text
     written = model.SerializeToString()
     beside = json.dumps({**described, "sha256": hashlib.sha256(written).hexdigest()}, indent=1, ensure_ascii=False)
-    files = {"policy.onnx": written, "policy.json": beside.encode(), "README.md": page(described).encode()}
-    return Exported(_written(out, files, program if form == "pt2" else None), described)
+    files = {f"{name}.onnx": model for name, model in models.items()}
+    files |= {"policy.onnx": written, "policy.json": beside.encode(), "README.md": page(described).encode()}
+    return Exported(_written(out, files, programs["policy"] if form == "pt2" else None), described)
 
 
-def description(trained: Trained, run: Path, graph: Decide, rows: Mapping[str, Tensor], agents: int) -> dict[str, Any]:
-    """What a reader who has the folder alone should know; `rows` are `[R, ...]` of each input."""
+def description(trained: Trained, run: Path, made: Made, agents: int) -> dict[str, Any]:
+    """What a reader who has the folder alone should know."""
+    graph, rows = made.graph, made.rows
     names, (_, config) = names_of(trained, rows, graph), RunFolder.open(run)
     inputs = {name: _seen(getattr(names, name), rows[name]) for name in ("agent", "choices") if name in rows}
-    bounds = {"low": graph.low.tolist(), "high": graph.high.tolist()} if graph.kind == "numbers" else {}
+    bounds: dict[str, Any] = {}
+    if isinstance(graph, Decide) and graph.kind == "numbers":
+        bounds = {"low": graph.low.tolist(), "high": graph.high.tolist()}
     settings = json.dumps(config.model_dump(mode="json"), sort_keys=True)
     return {
         "format": 1,
@@ -97,17 +106,17 @@ def description(trained: Trained, run: Path, graph: Decide, rows: Mapping[str, T
         "inputs": inputs,
         "action": {"kind": graph.kind, "names": [vars(one) for one in names.action], **bounds},
         "chance": graph.chance,
-        "arrays": {name: [str(x.dtype).removeprefix("torch."), *_shape(graph, name, x)] for name, x in rows.items()},
-        "outputs": list(graph.outputs()),
+        **_shapes(made.parts["policy"]),
+        "rounds": made.rounds,
         **({"plain": trained.domain.plain(trained.config)} if isinstance(trained.domain, SupportsPlain) else {}),
     }
 
 
-def names_of(trained: Trained, rows: Mapping[str, Tensor], graph: Decide) -> Names:
+def names_of(trained: Trained, rows: Mapping[str, Tensor], graph: Graph) -> Names:
     """The domain's names, or numbers where it gives none, for rows `[R, ...]` of each input."""
     given = trained.domain.names(trained.config) if isinstance(trained.domain, SupportsNames) else Names(())
     width = {name: rows[name].shape[-1] if name in rows else 0 for name in ("agent", "choices")}
-    numbers = graph.low.shape[1] if graph.kind == "numbers" else 1
+    numbers = graph.low.shape[1] if isinstance(graph, Decide) and graph.kind == "numbers" else 1
     return Names(
         given.agent or numbered("agent", width["agent"]),
         given.choices or numbered("choice", width["choices"]),
@@ -122,28 +131,47 @@ def _seen(features: Any, rows: Tensor) -> list[dict[str, Any]]:
     return [{**vars(one), "low": low, "high": high} for one, low, high in ends]
 
 
-def _shape(graph: Decide, name: str, x: Tensor) -> list[str | int]:
-    """R rows; K choices where a policy serves any number of them."""
-    choices = {"choices": 1, "mask": 1}.get(name) if graph.kind == "choice" else None
-    return ["R", *("K" if at == choices else size for at, size in enumerate(x.shape) if at)]
+def _shapes(part: Part) -> dict[str, Any]:
+    """Inputs with type and shape, R rows and K choices where a policy serves any number of them, and outputs."""
+    found = {}
+    for name, x in part.sample.items():
+        free = {at: size for at, size in ((0, "R"), (1, "K")) if at in _free(part, name)}
+        sizes = [free.get(at, size) for at, size in enumerate(x.shape)]
+        found[name] = [str(x.dtype).removeprefix("torch."), *sizes]
+    return {"arrays": found, "outputs": list(part.graph.outputs())}
 
 
-def _program(graph: Decide, rows: Mapping[str, Tensor]) -> Any:
+def _free(part: Part, name: str) -> tuple[int, ...]:
+    """Dimensions of an input that are any number."""
+    return (*(() if part.fixed else (0,)), *((1,) if part.chooses and name in OF_CHOICES else ()))
+
+
+def _program(part: Part) -> Any:
     """Traced with any number of rows, and of choices where the network scores each by itself."""
-    many = torch.export.Dim("rows", min=1, max=2**30)
-    any_number = torch.export.Dim("choices", min=2, max=2**20)
-    free = {"choices": {1: any_number}, "mask": {1: any_number}} if graph.kind == "choice" else {}
-    shapes = {name: {0: many, **free.get(name, {})} for name in rows}
+    sizes = (torch.export.Dim("rows", min=1, max=2**30), torch.export.Dim("choices", min=2, max=2**20))
+    shapes = {name: {at: sizes[at] for at in _free(part, name)} for name in part.sample}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own of names that two axes share
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
-            graph, (), kwargs=dict(rows), dynamo=True, dynamic_shapes=shapes, input_names=list(rows),
-            output_names=list(graph.outputs()), opset_version=OPSET, verbose=False,
+            ByName(part.graph), (), kwargs={"rows": part.sample}, dynamo=True, dynamic_shapes={"rows": shapes},
+            input_names=list(part.sample), output_names=list(part.graph.outputs()), opset_version=OPSET, verbose=False,
         )  # fmt: skip
     if program is None:
         raise RunError("torch could not trace the policy; please report it, with `dgpg --version`")
     return program
+
+
+class ByName(nn.Module):
+    """A graph whose inputs are one mapping, so that there may be any."""
+
+    def __init__(self, graph: nn.Module) -> None:
+        super().__init__()
+        self.named = graph  # torch has a `graph` of its own
+
+    def forward(self, rows: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        """As the graph."""
+        return self.named(**rows)  # type: ignore[no-any-return]
 
 
 def _session(model: bytes) -> Any:
@@ -152,7 +180,7 @@ def _session(model: bytes) -> Any:
     return onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
 
 
-OWN = ("policy.onnx", "policy.json", "policy.pt2", "README.md")
+OWN = (*(f"{name}.onnx" for name in NAMES), "policy.json", "policy.pt2", "README.md")
 """What an export writes, and a later one may replace."""
 
 

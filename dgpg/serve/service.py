@@ -130,6 +130,11 @@ class Service:
     def _load(self) -> Loaded:
         self._seen = stamp(self.folder)  # before reading: what comes after that is a change
         policy = Policy.load(self.folder)
+        if policy.description.get("rounds"):
+            raise DataError(
+                f"{self.folder}: its agents speak before they act, and a request is one agent; use announce, hear and "
+                "decide of dgpg.deploy.Policy, or train with --set coordination.rounds=0"
+            )
         known = adapter(policy.description)
         return Loaded(
             policy, known, _rule(known, self.settings, policy.description["domain"]), Ranges(policy.description)

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import torch
 
 from dgpg.deploy import Policy
 from dgpg.domain import random
-from dgpg.errors import ConfigError, RunError
+from dgpg.errors import RunError
 from dgpg.export import export, verify, write
 from dgpg.export.graph import Decide
 from dgpg.runs import open_trained
@@ -245,9 +244,3 @@ def test_wrong_folders_are_told(cloud: Path, tmp_path: Path) -> None:
     (tmp_path / "out" / "README.md").write_text("mine")
     assert "a README.md of its own" in refused("export", cloud, "--out", tmp_path / "out")
     assert (tmp_path / "out" / "README.md").read_text() == "mine"
-
-
-def test_rounds_are_told(cloud: Path) -> None:
-    trained = open_trained(cloud, {})
-    with pytest.raises(ConfigError, match="trained with intent rounds"):
-        Decide(replace(trained.team, rounds="some"))  # type: ignore[arg-type]

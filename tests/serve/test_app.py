@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dgpg.deploy import Policy
-from dgpg.errors import ConfigError, DecisionError
+from dgpg.errors import ConfigError, DataError, DecisionError
 
 for _name in ("onnx", "onnxscript", "onnxruntime", "fastapi", "uvicorn", "prometheus_client", "httpx2"):
     pytest.importorskip(_name, reason="needs the extras export and serve")
@@ -205,6 +205,14 @@ def test_the_page_has_an_example_of_each_way_that_works(folder: Path) -> None:
         assert set(examples) == {"plain values", "features by name"}
         for example in examples.values():
             assert ask.decide(example["value"])["action"] in (0, 1)
+
+
+def test_agents_that_speak_are_not_served(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = Policy.load(folder)
+    policy.description = {**policy.description, "rounds": {"count": 1}}
+    monkeypatch.setattr(Policy, "load", lambda _: policy)
+    with pytest.raises(DataError, match="its agents speak before they act, and a request is one agent"):
+        client.Asking(folder)
 
 
 # --- a new export ---------------------------------------------------------------------------------

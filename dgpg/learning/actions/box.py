@@ -59,6 +59,10 @@ class Box:
 
     def parameters(self, outputs: Tensor, mask: Tensor) -> Tensor:
         """`[..., A, P]`."""
+        return self.among(outputs, mask)
+
+    def among(self, outputs: Tensor, mask: Tensor) -> Tensor:
+        """The same: there is nothing that a mask forbids."""
         return self.distribution.parameters(outputs)
 
     def sample(self, policy: Tensor, noise: Tensor) -> Tensor:

@@ -33,8 +33,11 @@ class Categorical:
 
     def parameters(self, logits: Tensor, mask: Tensor) -> Tensor:
         """log pi(k), `[..., K]`: -inf where not allowed, uniform where nothing is."""
-        nothing = ~mask.any(-1, keepdim=True)
-        return logits.masked_fill(~(mask | nothing), -torch.inf).log_softmax(-1)
+        return self.among(logits, mask | ~mask.any(-1, keepdim=True))
+
+    def among(self, logits: Tensor, mask: Tensor) -> Tensor:
+        """log pi(k), `[..., K]`, of a mask that allows something everywhere."""
+        return torch.where(mask, logits, -torch.inf).log_softmax(-1)
 
     def sample(self, logs: Tensor, noise: Tensor) -> Tensor:
         """Draw by the inverse of the distribution function from uniform `noise` `[...]`.

@@ -49,6 +49,10 @@ class ActionKind(Protocol):
         """The policy `[..., K]`, `[..., A, .]` or `[..., K + .]` that a network's outputs mean."""
         ...
 
+    def among(self, outputs: Tensor, mask: Tensor) -> Tensor:
+        """The same of a mask that allows something everywhere, in as few steps as can be: what is exported."""
+        ...
+
     def sample(self, policy: Tensor, noise: Tensor) -> Tensor:
         """Draw from uniform `noise` `[..., *DRAWS]`."""
         ...

@@ -57,9 +57,12 @@ class Simplex:
 
     def parameters(self, outputs: Tensor, mask: Tensor) -> Tensor:
         """`[..., K + R]` of outputs `[..., K + R, 1]`; where nothing is allowed, as if everything were."""
+        return self.among(outputs, mask | ~mask.any(-1, keepdim=True))
+
+    def among(self, outputs: Tensor, mask: Tensor) -> Tensor:
+        """`[..., K + R]`, of a mask that allows something everywhere."""
         logits, rest = outputs.squeeze(-1).tensor_split([mask.shape[-1]], -1)
-        nothing = ~mask.any(-1, keepdim=True)
-        return self.distribution.parameters(logits.masked_fill(~(mask | nothing), -torch.inf), rest)
+        return self.distribution.parameters(torch.where(mask, logits, -torch.inf), rest)
 
     def sample(self, policy: Tensor, noise: Tensor) -> Tensor:
         """Logits, `[..., K]`."""

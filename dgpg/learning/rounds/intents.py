@@ -82,8 +82,7 @@ class ChoiceIntents:
         """Once for all rounds of a moment."""
         seen = decision.observation
         influence = mapping.influence(seen, decision.context)
-        count = (influence.value != 0).any(-1, keepdim=True).to(influence.value)
-        amount = torch.cat([influence.value, count], -1) * seen.active[..., None, None, None]
+        amount = amounts(influence.value, seen.active)
         base = mapping.base_state(decision.context)
         here = gather_blocks(base, influence.index)
         return cls(model, decision, influence, base, here, amount, overlap(influence.index))
@@ -124,15 +123,39 @@ class ChoiceIntents:
         return self.amount * probability[..., None, None]
 
     def _message(self, totals: Tensor, own: Tensor, probability: Tensor, logs: Tensor | None) -> Tensor:
-        mask, influence, context = self.decision.observation.mask, self.influence, self.decision.context
+        influence, context = self.influence, self.decision.context
         others = gather_blocks(totals, influence.index) - own
         if isinstance(self.model, SupportsBlockPotential):
             cost = rise(self.model, self.here + others[..., :-1], influence, context)
         else:
             cost = linear_potential(self.model, self.base + totals[..., :-1], context, influence)
-        mean = (cost * mask).sum(-1, keepdim=True) / mask.sum(-1, keepdim=True).clamp(min=1)
-        stand = torch.zeros_like(cost) if logs is None else logs.clamp(min=FLOOR)
-        return torch.cat([others.flatten(-2), torch.stack([probability, mean - cost, stand], -1)], -1) * mask[..., None]
+        return message(others, cost, probability, logs, self.decision.observation.mask)
+
+
+def message(others: Tensor, cost: Tensor, probability: Tensor, logs: Tensor | None, mask: Tensor) -> Tensor:
+    """What an agent makes of what others add to the blocks that its choices touch, `[..., K, M]`.
+
+    Args:
+        others: `[..., K, P, m + 1]`.
+        cost: marginal potential of each choice there, `[..., K]`.
+        probability: that the agent announced, `[..., K]`.
+        logs: their logarithms; None where it has said nothing yet.
+        mask: choices that are allowed, `[..., K]`.
+    """
+    mean = (cost * mask).sum(-1, keepdim=True) / mask.sum(-1, keepdim=True).clamp(min=1)
+    stand = torch.zeros_like(cost) if logs is None else logs.clamp(min=FLOOR)
+    return torch.cat([others.flatten(-2), torch.stack([probability, mean - cost, stand], -1)], -1) * mask[..., None]
+
+
+def amounts(value: Tensor, active: Tensor) -> Tensor:
+    """z_i(k) and a one that counts, zero for agents with nothing to decide, `[..., K, P, m + 1]`.
+
+    Args:
+        value: of the influence, `[..., K, P, m]`.
+        active: agents that act, `[...]`.
+    """
+    count = (value != 0).any(-1, keepdim=True).to(value)
+    return torch.cat([value, count], -1) * active[..., None, None, None]
 
 
 @dataclass(frozen=True)

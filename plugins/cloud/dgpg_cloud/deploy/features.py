@@ -67,12 +67,14 @@ def features(scales: Scales, job: Job, nodes: Nodes, load: float) -> dict[str, N
     """
     r, demand = scales.resources, _float(job.demand)
     agent = np.empty(r + 3, np.float32)
-    agent[:r] = demand / _LARGE_JOB[:r]
+    np.divide(demand, _LARGE_JOB[:r], out=agent[:r])
     agent[r:] = math.log1p(job.steps), math.log1p(job.backlog), round(10 * load) / 10
     capacity, queued = _float(nodes.capacity), _float(nodes.queued)
-    fits = (demand <= capacity).all(-1) & (queued < scales.queue_places)
-    choices = _choices(demand, job.steps, nodes, capacity, queued)
-    return {"agent": agent, "choices": choices, "mask": fits & np.asarray(nodes.able, bool)}
+    fits = _every(demand <= capacity)
+    fits &= queued < scales.queue_places
+    if nodes.able is not True:
+        fits &= np.asarray(nodes.able, bool)
+    return {"agent": agent, "choices": _choices(demand, job.steps, nodes, capacity, queued), "mask": fits}
 
 
 def _choices(demand: Floats, steps: float, nodes: Nodes, capacity: Floats, queued: Floats) -> Floats:
@@ -80,31 +82,55 @@ def _choices(demand: Floats, steps: float, nodes: Nodes, capacity: Floats, queue
     r, inverse, speed = len(demand), _inverse(capacity), _float(nodes.speed)
     found = np.empty((len(capacity), 5 * r + 8), np.float32)
     free, requested, drain, share = (found[:, at * r + gap : (at + 1) * r + gap] for at, gap in PARTS)
-    np.subtract(np.float32(1), _float(nodes.used) * inverse, out=free)
-    asked = _float(nodes.requested) * inverse
-    np.minimum(asked, np.float32(3), out=requested)
-    np.log1p(_float(nodes.work) * inverse / speed[..., None], out=drain)
-    np.multiply(demand, inverse, out=share)
+    np.multiply(_float(nodes.used), inverse, out=free)
+    np.subtract(_ONE, free, out=free)
+    np.multiply(_float(nodes.requested), inverse, out=requested)
     at = 3 * r
-    found[:, at] = np.log1p(queued)
-    found[:, at + 1] = asked.max(-1) > 0
+    found[:, at + 1] = _largest(requested) > 0
+    np.minimum(requested, _MOST, out=requested)
+    np.multiply(_float(nodes.work), inverse, out=drain)
+    if speed.ndim or speed != _ONE:
+        drain /= speed[..., None]
+    np.multiply(demand, inverse, out=share)
+    found[:, at] = queued
+    counts = found[:, 2 * r : at + 1]
+    np.log1p(counts, out=counts)
     found[:, at + 2], found[:, at + 3] = nodes.price, speed
     np.divide(capacity, _LARGE_MACHINE[:r], out=found[:, at + 4 : at + 4 + r])
-    excess, at = (requested + share).max(-1) - np.float32(1), 5 * r + 4
-    found[:, at] = (share <= free + ROUNDING).all(-1) & (queued == 0)
-    np.minimum(excess, np.float32(2), out=excess)  # it is above -1: nothing asks for less than nothing
-    found[:, at + 1] = excess
-    np.maximum(excess, np.float32(0), out=found[:, at + 2])
+    excess, at = _largest(requested + share), 5 * r + 4
+    excess -= _ONE
+    now = _every(share <= free + ROUNDING)
+    now &= queued == 0
+    found[:, at] = now
+    np.minimum(excess, _TWO, out=found[:, at + 1])  # it is above -1: nothing asks for less than nothing
+    np.maximum(found[:, at + 1], _NONE, out=found[:, at + 2])
     found[:, at + 3] = np.log1p(np.float32(steps) / speed)
     return found
 
 
+_NONE, _ONE, _TWO, _MOST = (np.float32(x) for x in (0, 1, 2, 3))
 PARTS = ((0, 0), (1, 0), (2, 0), (4, 4))
 """Where free, requested, drain and share lie: after so many blocks of R and so many single features."""
 
 
 def _float(x: ArrayLike) -> Floats:
     return np.asarray(x, np.float32)
+
+
+def _largest(x: Floats) -> Floats:
+    """Of the R columns of `[K, R]`, a few columns at a time: reductions over so few numbers cost more than they do."""
+    found = np.maximum(x[:, 0], x[:, 1])
+    for r in range(2, x.shape[1]):
+        np.maximum(found, x[:, r], out=found)
+    return found
+
+
+def _every(x: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether all R columns of `[K, R]` are true."""
+    found = x[:, 0] & x[:, 1]
+    for r in range(2, x.shape[1]):
+        found &= x[:, r]
+    return found
 
 
 def _inverse(capacity: Floats) -> Floats:

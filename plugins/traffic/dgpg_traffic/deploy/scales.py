@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from dgpg.deploy import packed, unpacked
+
 Floats: TypeAlias = NDArray[np.float32]
 BOUND = 4.0
 """Features are bent to within this many deviations: roads that jam are very many off."""
@@ -54,15 +56,15 @@ class Scales:
     def read(cls, told: Mapping[str, Any]) -> Scales:
         """From what the export wrote."""
         positions = {"pairs", "links", "routes"}
-        lists = {name: x for name, x in told.items() if isinstance(x, list)}
+        lists = {name: x for name, x in told.items() if isinstance(x, list | dict)}
         arrays: dict[str, Any] = {
-            name: np.array(x, np.int64 if name in positions else np.float32) for name, x in lists.items()
+            name: unpacked(x, np.int64 if name in positions else np.float32) for name, x in lists.items()
         }
         return cls(per_pair=told["per_pair"], noise=told["noise"], **arrays)
 
     def json(self) -> dict[str, Any]:
-        """As plain values."""
-        return {name: x.tolist() if isinstance(x, np.ndarray) else x for name, x in asdict(self).items()}
+        """As plain values; what a large network has thousands of is packed."""
+        return {name: packed(x) if isinstance(x, np.ndarray) else x for name, x in asdict(self).items()}
 
     def exists(self, agent: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which routes agents have, `[R, K]`."""
