@@ -9,7 +9,7 @@ PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint docs reproduce wheels clean
+.PHONY: help demo test lint docs browser reproduce wheels clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -39,9 +39,12 @@ docs: $(STAMP) ## build the documentation into site/; a warning is an error
 reproduce: $(STAMP) ## run a quick part of the published figures again; says of each whether it is inside its band
 	$(BIN)/python benchmarks/reproduce.py
 
+browser: $(STAMP) ## fetch a headless Chromium from npm, with which tests look at pages (needs node)
+	$(BIN)/python -m tests.browser
+
 wheels: $(STAMP) ## build a wheel of the core and of each plugin into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps -w dist . $(PLUGINS:%=./%)
 
 clean: ## remove what was built: .venv, dist, site and caches (runs/ stays)
-	rm -rf $(VENV) dist site build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) dist site .browser build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,10 +1,11 @@
-"""The command line: dgpg new | domains | check | train | evaluate | compare | export | serve | calibrate."""
+"""The command line: dgpg new | domains | check | train | evaluate | compare | report | export | serve | calibrate."""
 
 import faulthandler
 import sys
 
-from dgpg.cli.commands import app
+from dgpg.cli import commands, looking  # noqa: F401 - they register themselves
 from dgpg.cli.ending import told
+from dgpg.cli.program import app
 
 __all__ = ["app", "main"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,34 @@ def gathered(
     record = is_record(values)
     asked = merge(of_before(values) if record else values, said)
     return asked, said if record else asked
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check is of."""
+
+    domain: str
+    settings: dict[str, Any]
+    model: str | None
+    folder: Path | None
+    """Of the run that it is of, if it is of one."""
+
+
+def checked(named: str, sets: list[str], model: str | None) -> Checked:
+    """A domain by its name in settings of its own, or the system and model of a run by its folder.
+
+    Raises:
+        ConfigError: others are asked for beside a run's.
+    """
+    folder = Path(named)
+    if not (folder / "config.json").is_file():
+        return Checked(named, domain_only(sets, "a check"), model, None)
+    if sets or model is not None:
+        raise ConfigError(f"{folder} is a run, with settings and a model of its own: leave --set and --model out")
+    from dgpg.runs import RunFolder
+
+    run = RunFolder.open(folder)[1]
+    return Checked(run.domain, run.settings, run.model, folder)
 
 
 def domain_only(sets: list[str], what: str, refused: tuple[str, ...] = ("train", "coordination")) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The commands and their options.
+"""Commands that make something, and their options.
 
 They import what they need when they run: torch takes seconds, and `dgpg --help` should not wait for it.
 """
@@ -6,74 +6,14 @@ They import what they need when they run: torch takes seconds, and `dgpg --help`
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from dgpg.cli.asked import domain_only
-from dgpg.cli.ending import Commands, one_object
+from dgpg.cli.asked import checked, domain_only
+from dgpg.cli.ending import one_object
+from dgpg.cli.program import PLACE, SEEDS, AsJson, DomainName, DomainSets, Sets, app, domains_like, place
 from dgpg.errors import ConfigError
-
-app = typer.Typer(
-    cls=Commands,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-
-def _version(asked: bool) -> None:
-    if asked:
-        from dgpg import __version__
-
-        typer.echo(f"dgpg {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def main(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
-    ] = False,
-) -> None:
-    """Train cooperative multi-agent policies guided by an analytical model."""
-
-
-def _place(text: str | Path) -> Path:
-    if not str(text).strip():
-        raise typer.BadParameter("nothing is given; name a place, or leave the option out.")
-    return Path(text)
-
-
-PLACE: Any = {"parser": _place, "metavar": "PATH"}
-"""Of options that name a file or a folder: `--out ''` is not here."""
-Sets = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="a.b=v", help="A setting of the domain; train.x=v and coordination.x=v of those."),
-]
-DomainSets = Annotated[list[str] | None, typer.Option("--set", metavar="a.b=v", help="A setting of the domain.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
-Runs = Annotated[list[Path], typer.Argument(parser=_place, metavar="RUN RUN ...", help="Run folders.")]
-Episodes = Annotated[int, typer.Option(min=1, help="Episodes each row is measured on.")]
-SEEDS = 2**48 - 1
-EvaluationSeed = Annotated[int, typer.Option(min=0, max=SEEDS, help="Seed of the arrivals, the same for every row.")]
-
-
-@app.command()
-@one_object
-def domains(as_json: AsJson = False) -> None:
-    """List installed domains and analytical models, broken ones with their error."""
-    from dgpg.domain.listing import listing
-    from dgpg.showing import report
-    from dgpg.showing.alone import tell
-    from dgpg.showing.waiting import waiting
-
-    with waiting("importing every plugin"):
-        entries = listing()
-    if as_json:
-        tell({"plugins": [entry.json() for entry in entries]})
-    else:
-        report.plugins(entries)
 
 
 @app.command()
@@ -106,7 +46,7 @@ def new(
 @app.command()
 @one_object
 def check(
-    domain: Annotated[str, typer.Argument(help="Name of a domain, see `dgpg domains`.")],
+    domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="Name of a domain, or the folder of a run.")],
     model: Annotated[str | None, typer.Option(help="Analytical model; the domain's own by default.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=SEEDS, help="Seed of everything random.")] = 0,
     device: Annotated[str, typer.Option(help="cpu (default), cuda or auto.")] = "cpu",
@@ -122,14 +62,15 @@ def check(
 ) -> None:
     """Measure whether a plugin keeps its contract, and whether its model points where the true cost falls."""
     from dgpg import checks
-    from dgpg.measuring.alignment import ROWS, Plan, checked
+    from dgpg.measuring.alignment import ROWS, Plan
+    from dgpg.measuring.alignment import checked as measured
     from dgpg.runs import launch
-    from dgpg.showing import report
+    from dgpg.showing import keeping, report
     from dgpg.showing.waiting import waiting
 
-    settings = domain_only(sets or [], "a check")
+    of = checked(domain, sets or [], model)
     with waiting("building the instance"):
-        subject = checks.subject(domain, settings, model, seed, device)
+        subject = checks.subject(of.domain, of.settings, of.model, seed, device)
     outcomes = []
     for found in checks.examined(subject):
         outcomes.append(found)
@@ -138,18 +79,23 @@ def check(
     passed = all(outcome.status != "fail" for outcome in outcomes)
     aligned = None
     if passed and alignment:  # a model that breaks its contract cannot be measured
-        values = {"settings": settings, "model": model, "device": device}
+        values = {"settings": of.settings, "model": of.model, "device": device}
         with waiting("building the instance") as tell:
-            probe = launch.probe(domain, values, ROWS, seed)
-            aligned = checked(probe, Plan(moments=moments, lookahead=lookahead), seed, tell)
-    report.conformance(domain, outcomes, aligned, as_json)
+            probe = launch.probe(of.domain, values, ROWS, seed)
+            aligned = measured(probe, Plan(moments=moments, lookahead=lookahead), seed, tell)
+    report.conformance(of.domain, outcomes, aligned, as_json)
+    if of.folder is not None and aligned is not None:
+        keeping.verdict(of.folder, aligned)
+        report.aside(f"the verdict is kept in {of.folder}; dgpg report {of.folder} shows it")
     if not passed:
         raise typer.Exit(1)
 
 
 @app.command()
 def train(
-    domain: Annotated[str | None, typer.Argument(help="Name of a domain, see `dgpg domains`.")] = None,
+    domain: Annotated[
+        str | None, typer.Argument(help="Name of a domain, see `dgpg domains`.", autocompletion=domains_like)
+    ] = None,
     algorithm: Annotated[
         str | None, typer.Option(help="dg-pg (default), mappo, ippo, ippo-local, ippo-blocks, mirror-descent.")
     ] = None,
@@ -163,6 +109,10 @@ def train(
     out: Annotated[Path | None, typer.Option(**PLACE, help="Run folder; a new one under runs/ by default.")] = None,
     stop_after: Annotated[int | None, typer.Option(min=1, help="End after this many iterations.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    log: Annotated[
+        str | None,
+        typer.Option(metavar="a,b", help="Loggers: tensorboard (default where installed), csv, wandb, mlflow, none."),
+    ] = None,
 ) -> None:
     """Train a policy, or go on with a run that was interrupted."""
     from dgpg.cli import training
@@ -175,38 +125,13 @@ def train(
         "device": device,
         "model": model,
     }
-    training.trained(domain, named, config, sets or [], out, stop_after, resume)
-
-
-@app.command()
-@one_object
-def evaluate(
-    run: Annotated[Path, typer.Argument(parser=_place, help="Folder of a run.")],
-    episodes: Episodes = 32,
-    seed: EvaluationSeed = 1,
-    sets: DomainSets = None,
-    judge: Annotated[bool, typer.Option("--judge", help="Replay in the domain's independent simulator too.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Measure a policy against its untrained self and every baseline on the same arrivals."""
-    from dgpg.showing import evaluations
-
-    evaluations.evaluation(run, episodes, seed, domain_only(sets or [], "an evaluation", ("train",)), judge, as_json)
-
-
-@app.command()
-@one_object
-def compare(runs: Runs, episodes: Episodes = 32, seed: EvaluationSeed = 1, as_json: AsJson = False) -> None:
-    """Measure several runs on the same arrivals, and average runs that differ in seed alone."""
-    from dgpg.showing import evaluations
-
-    evaluations.comparison(runs, episodes, seed, as_json)
+    training.trained(domain, named, config, sets or [], out, stop_after, resume, log)
 
 
 @app.command()
 @one_object
 def export(
-    run: Annotated[Path, typer.Argument(parser=_place, help="Folder of a run.")],
+    run: Annotated[Path, typer.Argument(parser=place, help="Folder of a run.")],
     out: Annotated[Path, typer.Option(**PLACE, help="Folder to write.")],
     form: Annotated[str, typer.Option("--format", help="onnx, or pt2 for torch's own format beside it.")] = "onnx",
     decisions: Annotated[int, typer.Option(min=100, help="Least number of decisions compared with torch.")] = 10_000,
@@ -231,7 +156,7 @@ def export(
 
 @app.command()
 def serve(
-    folder: Annotated[Path, typer.Argument(parser=_place, metavar="DIR", help="Folder that `dgpg export` wrote.")],
+    folder: Annotated[Path, typer.Argument(parser=place, metavar="DIR", help="Folder that `dgpg export` wrote.")],
     host: Annotated[str, typer.Option(help="Where to listen; others than this machine need its address here.")] = (
         "127.0.0.1"
     ),
@@ -275,7 +200,7 @@ def serve(
 @app.command()
 @one_object
 def calibrate(
-    domain: Annotated[str, typer.Argument(help="Name of a domain, see `dgpg domains`.")],
+    domain: DomainName,
     data: Annotated[Path, typer.Option(**PLACE, help="The log, in the domain's format.")],
     sets: DomainSets = None,
     out: Annotated[

@@ -14,6 +14,11 @@ from typer.core import TyperGroup
 from dgpg.errors import DgpgError, Elsewhere
 
 P = ParamSpec("P")
+ORDER = (
+    "domains", "settings", "train", "watch", "evaluate", "compare", "report",
+    "new", "check", "calibrate", "export", "serve",
+)  # fmt: skip
+"""Of the commands in the program's help."""
 
 
 class Ended(SystemExit):
@@ -22,6 +27,10 @@ class Ended(SystemExit):
 
 class Commands(TyperGroup):
     """Ctrl-C ends any command with one line, which says what was done if the command says so."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """In the order in which a user meets them."""
+        return sorted(self.commands, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from dgpg.cli.ending import Ended, interrupted
 from dgpg.domain import registry
 from dgpg.errors import ConfigError, DgpgError, Elsewhere, RunError
 from dgpg.learning import Metrics, Trainer
-from dgpg.runs import Plan, RunFolder, launch, training
+from dgpg.runs import Plan, RunFolder, launch, loggers, training
 from dgpg.runs.world import Lost, World, joined
 from dgpg.showing import report
 from dgpg.showing.waiting import waiting
@@ -20,12 +20,13 @@ from dgpg.showing.waiting import waiting
 
 def trained(
     domain: str | None, named: dict[str, Any], config: Path | None, sets: list[str], out: Path | None,
-    stop_after: int | None, resume: bool,
+    stop_after: int | None, resume: bool, log: str | None,
 ) -> None:  # fmt: skip
     """Train a policy, or go on with a run; arguments as on the command line."""
     with joined() as world:
         asked, said = world.together(lambda: _asked(domain, named, config, sets, out, resume))
-        plan, trainer, folder = _begun(world, asked, said, out, resume)
+        names = world.together(lambda: None if log is None else loggers.chosen(log))
+        plan, trainer, folder = _begun(world, asked, said, out, resume, names)
         if world.leads:
             report.opening(plan, folder, trainer)
         try:
@@ -60,17 +61,22 @@ def _asked(
 
 
 def _begun(
-    world: World, asked: dict[str, Any], said: dict[str, Any], out: Path | None, resume: bool
+    world: World,
+    asked: dict[str, Any],
+    said: dict[str, Any],
+    out: Path | None,
+    resume: bool,
+    names: Sequence[str] | None,
 ) -> tuple[Plan, Trainer, RunFolder]:
     """A new run, or the one in `out`: also if the launcher starts the same command again."""
     again = world.again and out is not None and world.first(lambda: (out / "config.json").is_file())
     with _waiting(world):
         if out is not None and (resume or again):
-            return training.resume(out, asked, world)
+            return training.resume(out, asked, world, names)
         name = asked.pop("domain")
         plan = world.together(lambda: launch.resolve(name, asked, said, world.held))
         path = world.first(lambda: out or _fresh(name, plan.run.algorithm))
-        return plan, *training.start(plan, path, _plugin(name), world)
+        return plan, *training.start(plan, path, _plugin(name), world, names)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 from torch import Tensor
 
 GOLDEN = -0x61C8864680B583EB
@@ -38,6 +37,8 @@ def autoregressive(innovation: NDArray[np.float64], memory: float) -> NDArray[np
         memory: m, in [0, 1), the autocorrelation.
     """
     fresh = np.sqrt(1 - memory**2)
+    from scipy.signal import lfilter  # takes a second to import, and few ask for it
+
     x: NDArray[np.float64] = lfilter([fresh], [1.0, -memory], innovation, axis=0, zi=(1 - fresh) * innovation[:1])[0]
     return x
 

@@ -12,6 +12,7 @@ import torch
 
 from dgpg.domain import SupportsViews
 from dgpg.errors import RunError
+from dgpg.learning import RunConfig
 from dgpg.measuring.evaluate import NetworkPolicy, Watch, cost_unit, play, recorded_episodes, unwatched
 from dgpg.measuring.statistics import ROUGH, Costs, difference, interval, rough
 from dgpg.runs import RunFolder, Trained, open_trained
@@ -25,7 +26,9 @@ class Measured:
     """A run and what its stochastic policy costs."""
 
     path: Path
-    trained: Trained
+    run: RunConfig
+    iteration: int
+    """The run's when it was measured."""
     cost: Costs
     """An agent and step, `[E]`."""
     block: int
@@ -51,16 +54,23 @@ def compare_runs(paths: Sequence[Path], episodes: int, seed: int, watch: Watch =
 
         policy = NetworkPolicy(trained.team, "stochastic")
         played = play(trained.domain, trained.config, policy, draws.count, seed, trained.device, tick)
-        found.append(Measured(path, trained, played.cost, draws.block))
-    groups = dict[str, list[Measured]]()
+        found.append(Measured(path, trained.run, trained.iteration, played.cost, draws.block))
+    notes = [f"{path}: {line}" for path, trained in opened for line in trained.notes]
+    return held_together(found, cost_unit(opened[0][1]), [*notes, *draws.notes])
+
+
+def held_together(found: Sequence[Measured], unit: str, notes: Sequence[str] = ()) -> dict[str, Any]:
+    """Runs measured in the same episodes, each against the first; means over those that differ in seed alone."""
+    by_settings = dict[str, list[Measured]]()
     for one in found:
-        groups.setdefault(_but_seed(one.trained), []).append(one)
+        by_settings.setdefault(but_seed(one.run, one.iteration), []).append(one)
+    groups, episodes = list(by_settings.values()), len(found[0].cost)
     return {
-        "cost_unit": cost_unit(opened[0][1]),
-        "episodes": draws.count,
+        "cost_unit": unit,
+        "episodes": episodes,
         "runs": [_run(one, found[0]) for one in found],
-        "groups": [_group(group, next(iter(groups.values()))) for group in groups.values()],
-        "notes": [*_notes(opened, list(groups.values()), draws.count), *draws.notes],
+        "groups": [_group(group, groups[0]) for group in groups],
+        "notes": [*notes, *_notes(groups, episodes)],
     }
 
 
@@ -75,7 +85,7 @@ def open_runs(paths: Sequence[Path]) -> list[tuple[Path, Trained]]:
     for path, trained in others:
         other = [f"{trained.run.domain} instead of {first.run.domain}"]
         if trained.run.domain == first.run.domain:
-            other = differences(_system(first), _system(trained), between="there")
+            other = differences(system(first), system(trained), between="there")
         if other:
             raise RunError(
                 f"{path} has another domain or other settings than {first_path}, "
@@ -93,7 +103,7 @@ def open_runs(paths: Sequence[Path]) -> list[tuple[Path, Trained]]:
 
 def _same_training(one: Trained, other: Trained) -> str:
     """Why two runs of a group do not vary independently; "" if they do."""
-    if _but_seed(one) != _but_seed(other):
+    if but_seed(one.run, one.iteration) != but_seed(other.run, other.iteration):
         return ""
     weights, others = (run.team.actor.state_dict() for run in (one, other))
     if all(torch.equal(weights[name], others[name]) for name in weights):
@@ -101,21 +111,21 @@ def _same_training(one: Trained, other: Trained) -> str:
     return f"are the same training twice, both of seed {one.run.seed}" if one.run.seed == other.run.seed else ""
 
 
-def _but_seed(trained: Trained) -> str:
+def but_seed(run: RunConfig, iteration: int) -> str:
     """What runs that differ in seed alone have in common: settings and how far they got."""
-    return f"{trained.iteration} {trained.run.model_copy(update={'seed': 0}).model_dump_json()}"
+    return f"{iteration} {run.model_copy(update={'seed': 0}).model_dump_json()}"
 
 
-def _system(trained: Trained) -> dict[str, Any]:
+def system(trained: Trained) -> dict[str, Any]:
     """The settings that decide what happens, in the shape of `RunConfig`."""
     views = trained.domain.views if isinstance(trained.domain, SupportsViews) else ()
     return {"settings": trained.config.model_dump(mode="json", exclude=set(views))}
 
 
 def _run(one: Measured, first: Measured) -> dict[str, Any]:
-    trained, run = one.trained, one.trained.run
-    log = [line for line in RunFolder(one.path).read_log() if line["iteration"] <= trained.iteration]
-    effort = {name: log[-1][name] for name in EFFORT} if log else dict.fromkeys(EFFORT, 0)
+    run = one.run
+    log = [line for line in RunFolder(one.path).read_log() if line["iteration"] <= one.iteration]
+    effort = {name: log[-1].get(name, 0) if log else 0 for name in EFFORT}
     record = {
         "run": str(one.path), "algorithm": run.algorithm, "model": run.model or "", "rounds": run.coordination.rounds,
         "seed": run.seed, "cost": float(one.cost.mean()), "ci95": interval(one.cost, one.block),
@@ -126,13 +136,13 @@ def _run(one: Measured, first: Measured) -> dict[str, Any]:
 
 def _group(members: Sequence[Measured], first: Sequence[Measured]) -> dict[str, Any]:
     """Mean over seeds: its interval is over seeds, its difference over episodes of these seeds."""
-    run, cost = members[0].trained.run, np.array([one.cost.mean() for one in members])
+    run, cost = members[0].run, np.array([one.cost.mean() for one in members])
     against = (
         None if members is first else difference(_over_seeds(members), _over_seeds(first), _name(first), first[0].block)
     )
     return {
         "algorithm": run.algorithm, "model": run.model or "", "rounds": run.coordination.rounds,
-        "iteration": members[0].trained.iteration, "cost": float(cost.mean()), "ci95": interval(cost),
+        "iteration": members[0].iteration, "cost": float(cost.mean()), "ci95": interval(cost),
         "ci95_over": "seeds", "seeds": len(members), "runs": [str(one.path) for one in members],
         "difference": against and against.json() | {"ci95_over": "episodes"},
     }  # fmt: skip
@@ -147,9 +157,9 @@ def _name(members: Sequence[Measured]) -> str:
     return " and ".join(str(one.path) for one in members)
 
 
-def _notes(opened: Sequence[tuple[Path, Trained]], groups: Sequence[Sequence[Measured]], episodes: int) -> list[str]:
+def _notes(groups: Sequence[Sequence[Measured]], episodes: int) -> list[str]:
     """What a reader of the numbers should know."""
-    notes = [f"{path}: {line}" for path, trained in opened for line in trained.notes]
+    notes = list[str]()
     few = sorted({len(group) for group in groups if 1 < len(group) < ROUGH})
     if few:
         notes.append(f"{' and '.join(map(str, few))} seeds: an interval over so few is rough, and rather too narrow")

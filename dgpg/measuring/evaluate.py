@@ -136,7 +136,8 @@ def row(one: Contestant, found: Played, against: Difference | None = None, block
     measures = {measure: float(x.mean()) for measure, x in found.measures.items()}
     cost, spread = float(found.cost.mean()), interval(found.cost, block)
     return Row(
-        one.name, one.kind, one.information, one.mode, cost, spread, len(found.cost), measures, against
+        one.name, one.kind, one.information, one.mode, cost, spread, len(found.cost), measures, against,
+        tuple(map(float, found.cost)),
     )  # fmt: skip
 
 

@@ -33,11 +33,14 @@ class Row:
     """Means over steps of what the domain reports beside the cost."""
     difference: Difference | None = None
     """To the policy, paired by episode; None for the policy itself."""
+    costs: tuple[float, ...] = ()
+    """Of each episode, so that others are held against them without playing them again."""
 
     def json(self) -> dict[str, Any]:
-        """As plain values, measures beside the cost."""
+        """As plain values, measures beside the cost; without those of each episode."""
         plain: dict[str, Any] = asdict(self)
         measures: dict[str, Any] = plain.pop("measures")
+        del plain["costs"]
         return plain | measures
 
 

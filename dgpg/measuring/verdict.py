@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import asdict, dataclass
+from typing import Any, TypeAlias
 
 from dgpg.measuring.statistics import Difference
 
@@ -98,6 +98,10 @@ class Alignment:
     """Steps of cost that a choice was charged with."""
     along: tuple[Along, ...] = ()
     alone: Alone | None = None
+
+    def json(self) -> dict[str, Any]:
+        """As plain values, with what follows from them."""
+        return {**asdict(self), "trusted": self.trusted, "verdict": self.verdict, "advice": self.advice}
 
     @property
     def advice(self) -> str:

@@ -1,19 +1,17 @@
-"""The log of a run: a line an iteration in metrics.jsonl, and the same for TensorBoard where it is installed."""
+"""The log of a run: a line an iteration in metrics.jsonl, and the same for every logger that was asked for."""
 
 from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dgpg.errors import ConfigError
 from dgpg.runs.atomic import write_atomic, writing
+from dgpg.runs.loggers import Loggers
 from dgpg.runs.overrides import parse_json
-
-Hook = Callable[[threading.ExceptHookArgs], object]
 
 
 class Reading(NamedTuple):
@@ -66,11 +64,12 @@ class RunLog:
         self.path = folder / "metrics.jsonl"
         self.notes: list[str] = []
         """What a user should know of the log that was found."""
+        self.told: Callable[[str], None] = self.notes.append
+        """What of loggers becomes known later goes here."""
         self._folder = folder
-        self._events: Any = None
-        self._hook: Hook | None = None
+        self._others: Loggers | None = None
 
-    def start(self, iteration: int) -> None:
+    def start(self, iteration: int, config: Mapping[str, Any]) -> None:
         """Open it after `iteration`: lines beyond the checkpoint are of work that is done again.
 
         A log with lines that are no records is kept beside the one that goes on, whole.
@@ -83,13 +82,7 @@ class RunLog:
             self.notes.append(f"{self.path} has no record of iterations {len(kept) + 1} to {iteration}")
         text = "".join(json.dumps(line) + "\n" for line in kept)
         write_atomic(self.path, lambda file: file.write(text.encode()))
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            return
-        self._hook, threading.excepthook = threading.excepthook, _told_elsewhere(threading.excepthook)
-        with writing(self._folder):
-            self._events = SummaryWriter(str(self._folder / "events"), purge_step=iteration + 1)
+        self._others = Loggers(self._folder, config, iteration, lambda line: self.told(line))
 
     def _keep(self, wrong: str) -> None:
         number = 1
@@ -105,34 +98,16 @@ class RunLog:
             file.write(json.dumps(dict(metrics)) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        if self._events is not None:
-            with writing(self._folder / "events"):
-                for name, value in metrics.items():
-                    self._events.add_scalar(name, value, metrics["iteration"])
+        if self._others is not None:
+            self._others.log(metrics)
 
     def flush(self) -> None:
-        """Events to disk."""
-        if self._events is not None:
-            with writing(self._folder / "events"):
-                self._events.flush()
+        """What loggers hold back goes where it belongs."""
+        if self._others is not None:
+            self._others.flush()
 
     def close(self) -> None:
-        """Events to disk, and no more of them."""
-        events, self._events = self._events, None
-        try:
-            if events is not None:
-                with writing(self._folder / "events"):
-                    events.close()
-        finally:
-            if self._hook is not None:
-                threading.excepthook, self._hook = self._hook, None
-
-
-def _told_elsewhere(before: Hook) -> Hook:
-    """A hook that leaves to who writes events what their thread raises, as on a full disk: it raises that again."""
-
-    def hook(raised: threading.ExceptHookArgs) -> None:
-        if not type(raised.thread).__module__.startswith("tensorboard."):
-            before(raised)
-
-    return hook
+        """Loggers hear no more."""
+        others, self._others = self._others, None
+        if others is not None:
+            others.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ UNBORN = frozenset({"checkpoints", FILE, LOCK, OWNER})
 
 
 class RunFolder:
-    """config.json, versions.json, metrics.jsonl, checkpoints/ and TensorBoard events."""
+    """config.json, versions.json, metrics.jsonl, checkpoints/ and what loggers keep there."""
 
     def __init__(self, path: Path, config: RunConfig | None = None) -> None:
         self.path, self.config = path, config
@@ -140,7 +140,11 @@ class RunFolder:
 
     def start_log(self, iteration: int) -> None:
         """Open the log after `iteration`."""
-        self._log.start(iteration)
+        self._log.start(iteration, {} if self.config is None else self.config.model_dump(mode="json"))
+
+    def listen(self, told: Callable[[str], None]) -> None:
+        """From now on what loggers fail in is told there."""
+        self._log.told = told
 
     def log(self, metrics: Mapping[str, float]) -> None:
         """One line for one iteration, on disk before this returns."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from dgpg.learning.algorithms import find
 from dgpg.runs.differences import changes, far_from_defaults
 from dgpg.runs.interruption import Interruption, heeded
 from dgpg.runs.launch import Plan, domain_of, keep_memory, make_task, resolve
+from dgpg.runs.loggers.opened import keep
 from dgpg.runs.record import Onlooker, RunFolder
 from dgpg.runs.restoring import cannot_restore
 from dgpg.runs.versions import changed, versions
@@ -33,7 +34,9 @@ STILL = (
 )
 
 
-def start(plan: Plan, path: Path, plugin: str | None = None, world: World = ALONE) -> tuple[Trainer, RunFolder]:
+def start(
+    plan: Plan, path: Path, plugin: str | None = None, world: World = ALONE, loggers: Sequence[str] | None = None
+) -> tuple[Trainer, RunFolder]:
     """A new run folder, held by this process, and its trainer, checkpointed before the first iteration.
 
     Args:
@@ -41,6 +44,7 @@ def start(plan: Plan, path: Path, plugin: str | None = None, world: World = ALON
         path: of the folder.
         plugin: distribution that the domain came from.
         world: the processes that train it together; the first of them holds the folder.
+        loggers: by name, those that hear of it, see `dgpg.runs.loggers`; the usual ones by default.
 
     Raises:
         RunError: the folder cannot be made, or processes differ.
@@ -49,11 +53,15 @@ def start(plan: Plan, path: Path, plugin: str | None = None, world: World = ALON
     world.alike(_facts(trainer, plugin))
     made = RunFolder.create if world.leads else (lambda path, run, plugin: Onlooker(path, run))
     folder = world.together(lambda: made(path, plan.run, plugin))
+    if loggers is not None and world.leads:
+        keep(folder.path, loggers)
     _first(trainer, folder, why_not, world)
     return trainer, folder
 
 
-def resume(path: Path, asked: Mapping[str, Any], world: World = ALONE) -> tuple[Plan, Trainer, RunFolder]:
+def resume(
+    path: Path, asked: Mapping[str, Any], world: World = ALONE, loggers: Sequence[str] | None = None
+) -> tuple[Plan, Trainer, RunFolder]:
     """The run in a folder, held by this process, where its last complete checkpoint left it.
 
     A run that was stopped before its first checkpoint begins anew, as nothing is lost.
@@ -62,11 +70,12 @@ def resume(path: Path, asked: Mapping[str, Any], world: World = ALONE) -> tuple[
         path: the run folder; only the first process looks there.
         asked: settings given beside --resume; any that differs from the run's is refused.
         world: the processes that go on with it, as many or as few as can share its shards.
+        loggers: by name; those that the run has by default.
 
     Raises:
         RunError: no run there, one of other settings, one that another process has, or one that cannot go on.
     """
-    folder = world.together(lambda: _opened(path, asked) if world.leads else Onlooker(path))
+    folder = world.together(lambda: _opened(path, asked, loggers) if world.leads else Onlooker(path))
     run = world.spread(folder.config)
     assert run is not None
     try:
@@ -78,7 +87,7 @@ def resume(path: Path, asked: Mapping[str, Any], world: World = ALONE) -> tuple[
     return plan, trainer, folder
 
 
-def _opened(path: Path, asked: Mapping[str, Any]) -> RunFolder:
+def _opened(path: Path, asked: Mapping[str, Any], loggers: Sequence[str] | None) -> RunFolder:
     folder, run = RunFolder.open(path)
     domain_of(run, path)
     differing = changes(run, asked)
@@ -88,6 +97,12 @@ def _opened(path: Path, asked: Mapping[str, Any]) -> RunFolder:
             "Resume without them, or start a new run with another --out"
         )
     folder.claim()
+    try:
+        if loggers is not None:
+            keep(folder.path, loggers)
+    except BaseException:
+        folder.close()
+        raise
     return folder
 
 
@@ -118,6 +133,7 @@ def train(
     run = trainer.config
     torch.set_num_threads(run.train.threads or 1)
     keep_memory()
+    folder.listen(told)
     last = run.iterations if stop_after is None else min(run.iterations, trainer.iteration + stop_after)
     try:
         with heeded(told, world.echo) as interruption:

@@ -28,7 +28,7 @@ from dgpg.measuring.evaluate import (
 from dgpg.measuring.rows import in_order
 from dgpg.measuring.statistics import rough
 from dgpg.runs import Trained, open_trained
-from dgpg.showing import figures, report
+from dgpg.showing import figures, keeping, report
 from dgpg.showing.alone import tell
 from dgpg.showing.plain import plain
 from dgpg.showing.tables import BOLD, against, amount, cell, fitting, table
@@ -45,12 +45,14 @@ class Found:
     figures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     judged: Sequence[Mapping[str, float | str]] | None = None
+    page: str | None = None
 
     def json(self) -> dict[str, Any]:
         """As plain values."""
         more = {} if self.judged is None else {"judge": list(self.judged)}
         rows = [row.json() for row in in_order(self.rows)]
-        return {"cost_unit": self.unit, "results": rows, "notes": self.notes, **more, "figures": self.figures}
+        told = {"cost_unit": self.unit, "results": rows, "notes": self.notes, **more, "figures": self.figures}
+        return told | {"page": self.page}
 
 
 def evaluation(path: Path, episodes: int, seed: int, overrides: dict[str, Any], judge: bool, as_json: bool) -> None:
@@ -58,6 +60,7 @@ def evaluation(path: Path, episodes: int, seed: int, overrides: dict[str, Any], 
 
     Interrupted, what was found is shown all the same.
     """
+    asked = dict(overrides)
     channel = validate(ChannelConfig, overrides.pop("coordination", {}), "coordination")
     with waiting(f"opening {path}, building the instance"):
         trained = open_trained(path, overrides, channel)
@@ -75,6 +78,8 @@ def evaluation(path: Path, episodes: int, seed: int, overrides: dict[str, Any], 
             with waiting("judging") as watch:
                 found.judged = judge_run(trained, draws.count, seed, watch)
             told.judged()
+        _keep(trained, found, path, seed, asked)
+        told.kept()
     except KeyboardInterrupt as stop:
         found.notes.append(f"interrupted: {stop or 'the table is complete, what follows it is not'}")
         told.end()
@@ -103,6 +108,9 @@ class _Silent:
     def judged(self) -> None:
         pass
 
+    def kept(self) -> None:
+        pass
+
     def end(self) -> None:
         tell(self.found.json())
 
@@ -124,6 +132,10 @@ class _Spoken:
 
     def judged(self) -> None:
         _show_judged(self.found.judged or [])
+
+    def kept(self) -> None:
+        if self.found.page:
+            _line(f"page: {self.found.page}")
 
     def end(self) -> None:
         pass
@@ -154,6 +166,21 @@ def _draw(trained: Trained, found: Found, path: Path, seed: int, told: _Silent |
     found.figures += [str(drawn) for drawn in paths]
     found.notes += notes
     told.drawn(notes)
+
+
+def _keep(trained: Trained, found: Found, path: Path, seed: int, asked: Mapping[str, Any]) -> None:
+    """The numbers and the page, in the run's folder."""
+    told = {
+        "unit": found.unit, "seed": seed, "block": found.draws.block, "rows": found.rows, "notes": found.notes,
+        "figures": [Path(drawn).name for drawn in found.figures], "judged": found.judged,
+    }  # fmt: skip
+    with waiting("writing the page"):
+        why_not = keeping.store(trained, path, told, asked)
+        found.page, notes = (None, [why_not]) if why_not else keeping.page_of([path])
+    notes += keeping.logged(path, trained, [row.json() for row in in_order(found.rows)], found.figures)
+    found.notes += notes
+    for line in notes:
+        report.aside(f"note: {line}")
 
 
 def _notes(found: Found, guided: bool) -> list[str]:
@@ -217,8 +244,9 @@ def comparison(paths: Sequence[Path], episodes: int, seed: int, as_json: bool) -
     """One row a run, then means over seeds."""
     with waiting("opening the runs") as watch:
         result = compare_runs(paths, episodes, seed, watch)
+        page, notes = keeping.page_of(paths, result)
     if as_json:
-        tell(result)
+        tell({**result, "notes": [*result["notes"], *notes], "page": page})
         return
     runs, groups = result["runs"], result["groups"]
     title = f"{result['cost_unit']}, {result['episodes']} episodes, lower is better"
@@ -230,7 +258,9 @@ def comparison(paths: Sequence[Path], episodes: int, seed: int, as_json: bool) -
     if len({group["iteration"] for group in groups}) > 1:
         columns.insert(1, "iteration")
     report.console.print(_records("means over seeds; the 95 % interval is over seeds", groups, columns))
-    _say_notes(result["notes"])
+    _say_notes([*result["notes"], *notes])
+    if page:
+        _line(f"page: {page}")
 
 
 HEADS = {"ci95": "95 % interval", "wall_s": "seconds"}

@@ -19,15 +19,14 @@ from dgpg.measuring import Row
 from dgpg.measuring.evaluate import drawn
 from dgpg.runs import RunFolder, Trained
 from dgpg.runs.atomic import write_atomic
+from dgpg.showing.style import COLOURS, UNSURE, colour
 
 Figure: TypeAlias = Any
 """`matplotlib.figure.Figure`; matplotlib ships no types and may be absent."""
 Axes: TypeAlias = Any
 
-COLOURS = {"policy": "#1f5fa8", "untrained": "#b0b0b0", "baseline": "#d98b3a", "oracle": "#3a9d5d"}
 ROOM = 2**18
 """Bytes that a figure may take."""
-UNSURE = "#888888"
 WINDOW = 20
 """The moving mean of a training curve takes this part of its iterations."""
 SETTINGS: Any = {"svg.hashsalt": "dgpg", "axes.spines.top": False, "axes.spines.right": False}
@@ -174,7 +173,7 @@ def _cost(axes: Axes, iteration: NDArray[np.float64], cost: NDArray[np.float64],
 
 
 def _bars(axes: Axes, shown: Sequence[Row], oracle: Row | None) -> None:
-    axes.barh([_label(r) for r in shown], [r.cost for r in shown], color=[COLOURS[r.kind] for r in shown])
+    axes.barh([_label(r) for r in shown], [r.cost for r in shown], color=[colour(r.name, r.kind) for r in shown])
     ends = [r.ci95 or (r.cost, r.cost) for r in shown]
     edge = min(2.5 * shown[len(shown) // 2].cost, 1.25 * ends[0][1])
     for i, (r, end) in enumerate(zip(shown, ends, strict=True)):
@@ -198,9 +197,9 @@ def _apart(axes: Axes, shown: Sequence[Row]) -> None:
     for i, r, found in against:
         mean, ends = (found.percent, found.percent_ci95) if in_percent else (found.cost, found.ci95)
         same = found.distinguishable is False
-        colour = UNSURE if same else COLOURS[r.kind]
-        axes.plot(ends or (mean, mean), (i, i), color=colour, linewidth=2)
-        axes.plot([mean], [i], "o", color=colour, markerfacecolor="white" if same else colour)
+        shade = UNSURE if same else colour(r.name, r.kind)
+        axes.plot(ends or (mean, mean), (i, i), color=shade, linewidth=2)
+        axes.plot([mean], [i], "o", color=shade, markerfacecolor="white" if same else shade)
     axes.axvline(0, color="black", linewidth=1)
     axes.set_yticks(range(len(shown)), [""] * len(shown))
     axes.set_ylim(-0.5, len(shown) - 0.5)

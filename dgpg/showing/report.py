@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -52,12 +51,7 @@ def outcome(found: Outcome) -> None:
 def conformance(domain: str, outcomes: Sequence[Outcome], aligned: Alignment | None, as_json: bool) -> None:
     """Counts of passes, failures and skips, and the verdict on the model."""
     if as_json:
-        measured = aligned and {
-            **asdict(aligned),
-            "trusted": aligned.trusted,
-            "verdict": aligned.verdict,
-            "advice": aligned.advice,
-        }
+        measured = aligned and aligned.json()
         tell({"domain": domain, "checks": [o.json() for o in outcomes], "alignment": measured})
         return
     count = {status: sum(o.status == status for o in outcomes) for status in ("pass", "fail", "skip")}

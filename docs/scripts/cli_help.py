@@ -23,7 +23,8 @@ def render() -> str:
     """The page: help of the program and of each command."""
     runner = CliRunner()
     parts = [INTRODUCTION]
-    for command in ("", *get_command(app).commands):  # type: ignore[attr-defined]
+    group = get_command(app)
+    for command in ("", *group.list_commands(None)):  # type: ignore[attr-defined]
         text = runner.invoke(app, [*command.split(), "--help"], prog_name="dgpg").output
         body = "\n".join(line.rstrip() for line in text.strip("\n").splitlines())
         parts.append(f"## dgpg {command}".rstrip() + f"\n\n```text\n{body}\n```\n")

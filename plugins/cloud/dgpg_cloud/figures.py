@@ -10,7 +10,7 @@ import numpy as np
 
 from dgpg.domain import Policy
 from dgpg.errors import ConfigError
-from dgpg.showing import COLOURS, blank, save
+from dgpg.showing import COLOURS, blank, colour, save
 from dgpg_cloud.config import Config
 from dgpg_cloud.instance import Instance, build
 from dgpg_cloud.recording import Recording, record
@@ -58,8 +58,8 @@ def draw(config: Config, policies: Mapping[str, Policy], folder: Path, seed: int
 
 def _styles(shown: Mapping[str, Recording]) -> dict[str, dict[str, Any]]:
     """Colour and label of each: the policy, the best rule, and the policy before its training."""
-    colours = (COLOURS["policy"], COLOURS["baseline"], COLOURS["untrained"])
-    return {name: {"color": colour, "label": name} for name, colour in zip(shown, colours, strict=False)}
+    shades = (colour(next(iter(shown))), COLOURS["baseline"], COLOURS["untrained"])
+    return {name: {"color": shade, "label": name} for name, shade in zip(shown, shades, strict=False)}
 
 
 def use(path: Path, instance: Instance, shown: Mapping[str, Recording]) -> Path:
@@ -159,11 +159,11 @@ def durations(path: Path, instance: Instance) -> Path:
     figure, panels = blank(10, 3.4, columns=2, sharey=True)
     told = ((seconds, "black", "trace"), (steps, COLOURS["policy"], f"steps of {played.step_s:g} s"))
     for axes, work in zip(panels, (False, True), strict=True):
-        for time, colour, label in told:
+        for time, shade, label in told:
             order = np.argsort(time, kind="stable")
             share = (vcpu * time if work else np.ones(len(time)))[order].cumsum()
             few = np.unique(np.linspace(0, len(order) - 1, POINTS).astype(int))
-            axes.step(time[order][few] / 3600, (share / share[-1])[few], where="post", color=colour, label=label)
+            axes.step(time[order][few] / 3600, (share / share[-1])[few], where="post", color=shade, label=label)
         axes.axvline(instance.config.horizon * played.step_s / 3600, color="#888888", linewidth=1, linestyle=":")
         axes.set(xscale="log", xlabel="run time, h (dotted: an episode)")
         axes.set_title("share of vCPU work" if work else "share of jobs")
@@ -185,7 +185,7 @@ def machines(path: Path, instance: Instance, name: str, one: Recording) -> Path:
         for i in range(len(own)):  # a few machines of one episode
             lane[i], top = top, top + vcpu[i]
         width = np.minimum(own[:, 2], horizon) - own[:, 1]
-        axes.barh(lane + vcpu / 2, width, vcpu, own[:, 1], color=COLOURS["policy"], edgecolor="white", linewidth=0.3)
+        axes.barh(lane + vcpu / 2, width, vcpu, own[:, 1], color=colour(name), edgecolor="white", linewidth=0.3)
         axes.set(ylim=(0, max(top, 1e-9)), xlim=(0, horizon), yticks=[])
         axes.set_ylabel(f"machine {m}", rotation=0, ha="right", va="center", fontsize=8)
     panels[0].set_title(f"{name}: jobs in the order of their start, as high as their share of the vCPUs", fontsize=10)

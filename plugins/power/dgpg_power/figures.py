@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dgpg.domain import Policy
-from dgpg.showing import COLOURS, blank, held_against, save
+from dgpg.showing import COLOURS, blank, colour, held_against, save
 from dgpg.showing.figures import Axes
 from dgpg_power.config import Config
 from dgpg_power.instance import build
@@ -149,10 +149,10 @@ def loaded(network: Network, replays: Mapping[str, Replay]) -> IntArray:
 def line_loading(path: Path, network: Network, replays: Mapping[str, Replay], lines: IntArray) -> Path:
     """Range and median of each line's loading, the policies side by side."""
     figure, (axes,) = blank(11, 4.2)
-    colours = (COLOURS["policy"], "#e69f00")
-    for side, colour, (name, shown) in zip((-0.2, 0.2), colours, replays.items(), strict=True):
+    colours = [COLOURS["oracle"] if name == OPTIMUM else colour(name) for name in replays]
+    for side, shade, (name, shown) in zip((-0.2, 0.2), colours, replays.items(), strict=True):
         _ranges(
-            axes, np.arange(len(lines), dtype=np.float64) + side, 100 * spread(network, shown)[:, lines], colour, name
+            axes, np.arange(len(lines), dtype=np.float64) + side, 100 * spread(network, shown)[:, lines], shade, name
         )
     axes.axhline(100, color="black", linewidth=1, linestyle="--")
     axes.annotate(

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse.csgraph import shortest_path
 
 from dgpg.domain import Policy
-from dgpg.showing import COLOURS, blank, held_against, save
+from dgpg.showing import COLOURS, blank, colour, held_against, rule_colours, save
 from dgpg.showing.figures import Axes
 from dgpg_traffic.arrays import BoolArray, FloatArray
 from dgpg_traffic.assignment.assign import SYSTEM_OPTIMUM, USER_EQUILIBRIUM
@@ -35,10 +35,8 @@ SEEN = 1e-3
 WIDTH = 46
 """Letters of a title in a panel's width."""
 UNLOADED = "#d0d0d0"
-COLOUR = {OPTIMUM: COLOURS["oracle"], USER_EQUILIBRIUM.name: "#d55e00"}
-"""Of rows that every figure has; the policy's is that of `dgpg.showing.figures`."""
-OTHERS = ("#e69f00", "#cc79a7", "#56b4e9", "#f0e442")
-"""Of Okabe and Ito's palette, which all kinds of colour vision can tell apart."""
+COLOUR = {OPTIMUM: COLOURS["oracle"], USER_EQUILIBRIUM.name: "#333333"}
+"""Of rows that every figure has; the policy's is that of its algorithm."""
 
 
 def draw(config: Config, policies: Mapping[str, Policy], folder: Path, seed: int) -> list[Path]:
@@ -204,11 +202,12 @@ def day(path: Path, replays: Mapping[str, Replay], cost: str = "travel time") ->
     """Travel time, or another `cost`, of a vehicle by the period of the day, and how far it is above the optimum's."""
     figure, (plain, over) = blank(12, 4.2, columns=2)
     best, kept = by_period(replays[OPTIMUM]), shown_rules(replays)
-    first, others = kept[0], iter(OTHERS)
+    first = kept[0]
+    others = rule_colours([name for name in kept[1:] if name not in COLOUR], first)
     for name in kept:
         time = by_period(replays[name])
-        colour = COLOURS["policy"] if name == first else COLOUR.get(name) or next(others, "#000000")
-        style: dict[str, Any] = {"color": colour, "zorder": 3 if name == first else 2}
+        shade = colour(name) if name == first else COLOUR.get(name) or others[name]
+        style: dict[str, Any] = {"color": shade, "zorder": 3 if name == first else 2}
         hours = 24 * (np.arange(len(time)) + 0.5) / len(time)
         if len(time) == 1:  # a day of one period is a line across it, not a dot
             hours, time, optimum = np.array([0.0, 24.0]), np.repeat(time, 2), np.repeat(best, 2)
