@@ -117,3 +117,23 @@ def test_links_between_pages_lead_to_a_file_and_a_heading(page: Path) -> None:
         assert not anchor or anchor in headings(to), (
             f"{page.name} links to {path}#{anchor}: {to.name} has no such heading"
         )
+
+
+def test_the_picture_of_the_start_page_is_of_the_table(tmp_path: Path) -> None:
+    script = runpy.run_path(str(ROOT / "docs/scripts/start_figure.py"))
+    drawn = script["draw"](tmp_path / "start.svg").read_bytes()
+    assert drawn == (ROOT / "docs/figures/start.svg").read_bytes(), "run: python docs/scripts/start_figure.py"
+    assert set(script["curves"]()) == {"dg-pg", "mappo", "ippo", "ippo-local"}
+
+
+def test_every_formula_can_be_drawn_and_none_is_left_as_text() -> None:
+    typeset, found = runpy.run_path(str(ROOT / "docs/scripts/formulas.py"))["typeset"], 0
+    for page in PAGES:
+        whole = typeset(page.read_text())
+        found += whole.count("<math")
+        assert (
+            "$`" not in whole and "```math" not in whole and "\\\\" not in re.sub(r"```.*?```", "", whole, flags=re.S)
+        )
+    assert found > 30
+    assert typeset("a $`x_i`$ b") == "a " + typeset("$`x_i`$") + " b" and "<msub>" in typeset("$`x_i`$")
+    assert typeset("costs in $/MWh and `$x`") == "costs in $/MWh and `$x`"

@@ -67,7 +67,11 @@ def held_against(lines: Lines, rule: Alongside | None) -> str:
         return ""
     first = max(0, both - RECENT)
     mine, others = (sum(x) for x in ([line["cost"] for line in lines[first:both]], rule.costs[first:both]))
-    apart = f"{100 * (mine / others - 1):+.1f} %" if others > 0 else f"{(mine - others) / (both - first):+.4f}"
+    apart = (
+        f"{round(100 * (mine / others - 1), 1) + 0.0:+.1f} %"
+        if others > 0
+        else f"{(mine - others) / (both - first):+.4f}"
+    )
     return f"{apart} against {rule.name} on the same arrivals, iterations {first + 1} to {both}"
 
 
