@@ -1,10 +1,11 @@
 """What a person sees of long work: a bar on a terminal, a line now and then elsewhere; nothing of short work.
 
-All of it goes to stderr, so that what a command returns stays whole.
+All of it goes to stderr, so that what a command returns stays whole; DGPG_PROGRESS=none leaves it out.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 
 from dgpg.showing.plain import plain
 
+PROGRESS = "DGPG_PROGRESS"
+"""Environment variable."""
 QUIET = 2.0
 """Seconds after which a terminal shows a bar."""
 PAUSES = (5.0, 10.0, 20.0, 30.0)
@@ -60,6 +63,9 @@ class Waiting:
 def waiting(what: str, above: Callable[[], RenderableType] = Group) -> Iterator[Waiting]:
     """Show that work goes on while the block runs; `above` is drawn over the bar each time."""
     news, over, console = Waiting(what, above), Event(), plain(stderr=True)
+    if os.environ.get(PROGRESS) == "none":
+        yield news
+        return
     show = _draw if console.is_terminal else _tell
     thread = Thread(target=show, args=(news, over, console), daemon=True)
     thread.start()

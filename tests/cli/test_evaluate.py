@@ -85,12 +85,8 @@ def test_no_number_is_cut_on_a_narrow_terminal(shared: Path, monkeypatch: pytest
 
 
 def test_json_is_one_object_on_stdout_and_nothing_else(shared: Path) -> None:
-    """On standard error there is nothing but what a slow machine is told of its progress."""
     ended = subprocess.run(command("evaluate", shared, "--episodes", 1, "--json"), capture_output=True, text=True)
-    progress = re.compile(
-        r"(opening|measuring|drawing|writing) .*, \d+ s|[\w -]+( \((stochastic|greedy)\))?: [\d.]+ .*"
-    )
-    assert ended.returncode == 0 and not [line for line in ended.stderr.splitlines() if not progress.fullmatch(line)]
+    assert (ended.returncode, ended.stderr) == (0, "")
     assert set(json.loads(ended.stdout)) == {"cost_unit", "results", "notes", "figures", "page"}
 
 

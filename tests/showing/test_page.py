@@ -113,6 +113,13 @@ def test_nothing_of_a_folder_is_markup_and_nothing_is_loaded(three: list[Path]) 
     assert script.count("</script>") == script.count("<script") == 3  # two charts and ours
 
 
+def test_a_verdict_on_the_model_is_on_the_page(three: list[Path]) -> None:
+    assert f"was not measured: <code>dgpg check {three[0]}</code>" in page.write(three[:1]).read_text()
+    (three[0] / "alignment.json").write_text('{"verdict": "may be trusted <here>", "advice": ""}')
+    whole = page.write(three[:1]).read_text()
+    assert "The model: may be trusted &lt;here&gt;" in whole and "was not measured" not in whole
+
+
 def test_an_axis_of_differences_by_hand() -> None:
     def apart(percent: float, ends: tuple[float, float] | None, sure: bool) -> Difference:
         return Difference("p", 1.0, None, percent, ends, sure)

@@ -12,6 +12,7 @@ from dgpg.showing.tables import against, finite, fitting
 def test_long_work_says_what_it_found_and_what_it_does(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.delenv(waiting.PROGRESS)
     monkeypatch.setattr(waiting, "PAUSES", (0.05,))
     with waiting.waiting("opening") as news:
         news("measuring a, 1 of 4", 0.25)
@@ -21,7 +22,17 @@ def test_long_work_says_what_it_found_and_what_it_does(
     assert told.out == "" and told.err.splitlines()[:2] == ["a: 1.5", "measuring a, 1 of 4 (25%), 0 s"]
 
 
-def test_short_work_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_left_out_where_it_is_unwanted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(waiting, "PAUSES", (0.01,))
+    with waiting.waiting("opening"):
+        time.sleep(0.1)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_short_work_says_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv(waiting.PROGRESS)
     with waiting.waiting("opening"):
         pass
     assert capsys.readouterr() == ("", "")

@@ -96,9 +96,9 @@ def bands(network: Network) -> list[Band]:
 
     kinds = np.array(network.unit_kind)
     found = []
-    for kind, colour in SUN_AND_WIND.items():
+    for kind, shade in SUN_AND_WIND.items():
         if (units := np.flatnonzero(kinds == kind)).size:
-            found.append(Band(_counted({"pv": "sun"}.get(kind, kind), units), units, colour))
+            found.append(Band(_counted({"pv": "sun"}.get(kind, kind), units), units, shade))
     others = np.flatnonzero(~np.isin(kinds, list(SUN_AND_WIND)))
     price = full_price(network).round()
     classes = _classes(price[others], network.unit_max[others])
