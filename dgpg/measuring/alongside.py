@@ -11,7 +11,6 @@ import torch
 from dgpg.domain import Policy, SupportsOwnConfig, random
 from dgpg.measuring.evaluate import Contestant, rules
 from dgpg.runs import Plan
-from dgpg.runs.launch import make_task
 
 
 class Alongside:
@@ -22,7 +21,8 @@ class Alongside:
         self.costs: list[float] = []
         """Of iterations 1, 2, ..., an agent and step."""
         self._policy: Policy = rule.policy
-        self._env = make_task(plan.run, plan.domain, plan.config, plan.task.model).env
+        seed = random.derive(plan.run.seed, "train")  # as the training's shards: environment b draws from seed + b
+        self._env = plan.domain.make_env(plan.config, plan.run.num_envs, torch.device(plan.run.device), seed)
         self._horizon = plan.run.train.horizon or self._env.horizon
         self._noise = random.Streams(random.derive(plan.run.seed, "alongside"), plan.run.num_envs)
         self._decision = self._env.reset()
