@@ -244,7 +244,7 @@ def comparison(paths: Sequence[Path], episodes: int, seed: int, as_json: bool) -
     """One row a run, then means over seeds."""
     with waiting("opening the runs") as watch:
         result = compare_runs(paths, episodes, seed, watch)
-        page, notes = keeping.page_of(paths, result)
+        page, notes = keeping.page_of(paths, result if len(paths) > 1 else None)
     if as_json:
         tell({**result, "notes": [*result["notes"], *notes], "page": page})
         return

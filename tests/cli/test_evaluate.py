@@ -81,7 +81,10 @@ def test_no_number_is_cut_on_a_narrow_terminal(shared: Path, monkeypatch: pytest
         assert against(apart, "≈") in shown
     assert f"{found[0]['cost']:.4g}" in compared
     for text in (shown, compared):
-        assert "…" not in text and max(map(len, (x for x in text.splitlines() if not x.startswith("figure: ")))) <= 80
+        assert (
+            "…" not in text
+            and max(map(len, (x for x in text.splitlines() if not x.startswith(("figure: ", "page: "))))) <= 80
+        )
 
 
 def test_json_is_one_object_on_stdout_and_nothing_else(shared: Path) -> None:
@@ -265,7 +268,7 @@ def test_compare_measures_runs_and_averages_seeds(shared: Path) -> None:
     ok("train", "cloud", *TINY, "--seed", 1, "--out", "other")
     ok("train", "cloud", *TINY, "--algorithm", "mappo", "--stop-after", 1, "--out", "mappo")
     found = ok("compare", shared, "other", "mappo", "--episodes", 3, "--json").json
-    assert set(found) == {"cost_unit", "episodes", "runs", "groups", "notes"}
+    assert set(found) == {"cost_unit", "episodes", "runs", "groups", "notes", "page"}
     one, two, three = found["runs"]
     assert [run["run"] for run in (one, two, three)] == [str(shared), "other", "mappo"]
     assert [(run["algorithm"], run["seed"], run["iteration"]) for run in (one, two, three)] == [
