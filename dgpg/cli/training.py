@@ -22,7 +22,12 @@ def trained(
     domain: str | None, named: dict[str, Any], config: Path | None, sets: list[str], out: Path | None,
     stop_after: int | None, resume: bool, log: str | None,
 ) -> None:  # fmt: skip
-    """Train a policy, or go on with a run; arguments as on the command line."""
+    """Train a policy, or go on with a run; arguments as on the command line.
+
+    Raises:
+        ConfigError: what was asked for is wrong.
+        RunError: what went wrong in this process, if it is one of several.
+    """
     with joined() as world:
         asked, said = world.together(lambda: _asked(domain, named, config, sets, out, resume))
         names = world.together(lambda: None if log is None else loggers.chosen(log))

@@ -33,6 +33,9 @@ def totals(block: ArrayLike, said: ArrayLike, blocks: int, moment: ArrayLike = 0
         said: `[R, K, P, m + 1]`.
         blocks: G, `rounds.blocks` of the policy's description.
         moment: which moment each agent is in, from 0, `[R]`; those of one hear each other.
+
+    Raises:
+        DecisionError: blocks that are not there, or not as many as things said.
     """
     place, spoken = np.asarray(block, np.int64), np.asarray(said, np.float64)
     if spoken.shape[:-1] != place.shape or not ((place >= 0) & (place < blocks)).all():

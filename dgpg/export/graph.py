@@ -135,5 +135,5 @@ class Everyone(nn.Module):
         return self.single.outputs()
 
     def forward(self, **rows: Tensor) -> tuple[Tensor, ...]:
-        """As `Decide`, of rows without `index`."""
+        """As `Decide`, `[R, ...]`, of rows without `index`."""
         return self.single(index=slice(None), **rows)  # type: ignore[no-any-return]

@@ -55,7 +55,8 @@ def moments(turn: Turn, team: Team, env: Environment, least: int, seed: int) -> 
 
 @torch.no_grad()
 def spoken(announce: Announce, hear: Hear, settle: Settle, found: Moments, seed: int) -> dict[str, dict[str, Tensor]]:
-    """Inputs of each of the three along the rounds of some moments, by the name of the input; `hear`'s of all turns."""
+    """Inputs of each of the three along the rounds of some moments, by the name of the input,
+    `[R, ...]`; `hear`'s of all turns."""
     chance = random.generator(random.derive(seed, "noise"))
     parts, count = list[dict[str, Tensor]](), announce.count
     announced, said = announce(**found.rows)

@@ -152,7 +152,7 @@ class Hear(Turn):
     """What it says after a round."""
 
     def forward(self, **rows: Tensor) -> tuple[Tensor, Tensor]:
-        """As `Announce`."""
+        """As `Announce`, `[R, ...]`."""
         announced = self.next(rows)
         return announced, self.said(rows, announced.exp())
 

@@ -170,7 +170,7 @@ class ByName(nn.Module):
         self.named = graph  # torch has a `graph` of its own
 
     def forward(self, rows: dict[str, Tensor]) -> tuple[Tensor, ...]:
-        """As the graph."""
+        """As the graph, `[R, ...]`."""
         return self.named(**rows)  # type: ignore[no-any-return]
 
 

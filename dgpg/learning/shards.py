@@ -29,11 +29,11 @@ class Shard(Protocol):
     """What the work on one shard may ask of the others. All shards must ask the same questions in the same order."""
 
     def every(self, x: Tensor) -> list[Tensor]:
-        """What each shard has to say, in their order."""
+        """What each shard has to say, of any shape that is the same for all, in their order."""
         ...
 
     def total(self, x: Tensor) -> Tensor:
-        """Sum of what each shard has to say, the same shape; nobody may change it."""
+        """Sum of what each shard has to say, any shape; nobody may change it."""
         ...
 
     def once(self, act: Callable[[], R]) -> R:
@@ -45,11 +45,11 @@ class Whole:
     """The only shard there is."""
 
     def every(self, x: Tensor) -> list[Tensor]:
-        """Itself."""
+        """Itself, any shape."""
         return [x]
 
     def total(self, x: Tensor) -> Tensor:
-        """Itself."""
+        """Itself, any shape."""
         return x
 
     def once(self, act: Callable[[], R]) -> R:
@@ -68,13 +68,13 @@ def environments(number: int, count: int, envs: int) -> range:
 
 
 def mean(x: Tensor, dims: tuple[int, ...], shard: Shard = WHOLE) -> Tensor:
-    """Mean over dimensions that are kept with size one, of which the shards have parts."""
+    """Mean, of any shape, over dimensions that are kept with size one, of which the shards have parts."""
     count = math.prod(x.shape[dim] for dim in dims)
     return shard.total(x.sum(dims, keepdim=True)) / shard.total(torch.tensor(float(count))).item()
 
 
 def variance(x: Tensor, dims: tuple[int, ...], shard: Shard = WHOLE) -> Tensor:
-    """Unbiased, over such dimensions; NaN of a single number."""
+    """Unbiased, any shape, over such dimensions; NaN of a single number."""
     count = shard.total(torch.tensor(float(math.prod(x.shape[dim] for dim in dims)))).item()
     double = x.double()
     square = shard.total((double - mean(double, dims, shard)).square().sum(dims, keepdim=True))

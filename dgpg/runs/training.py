@@ -227,12 +227,13 @@ def _first(trainer: Trainer, folder: RunFolder, why_not: str | None, world: Worl
 def _restored(folder: RunFolder, run: RunConfig, world: World) -> tuple[Plan, Trainer]:
     """Where the checkpoint that the first process has left it."""
     begun = world.first(lambda: folder.begun)
+    # A configuration that was changed is told before anything is built of it.
+    state = world.first(lambda: _state(folder, run)) if begun else None
     plan = world.together(lambda: resolve(run.domain, run.model_dump(mode="json"), held=world.held))
-    if not begun:
+    if state is None:
         trainer, why_not = _trainer(plan, world)
         _first(trainer, folder, why_not, world)
         return plan, trainer
-    state = world.first(lambda: _state(folder, run))
     trainer = Trainer(plan.run, find(run.algorithm), plan.task, world.shards(plan.run.train.shards))
     try:
         trainer.load_state_dict(state)

@@ -61,7 +61,7 @@ class World:
         return Shards(count, self.held(count), self.exchange)
 
     def exchange(self, own: list[Tensor]) -> list[Tensor]:
-        """Tensors of the shards held here, alike in shape, to those of all shards in their order."""
+        """Tensors of the shards held here, of one shape, to those of all shards in their order."""
         return own
 
     def objects(self, own: T) -> list[T]:
@@ -84,7 +84,7 @@ class World:
         """Act in every process; if it goes wrong in any, it has in all.
 
         Raises:
-            DgpgError: of this process, or of another with its rank.
+            DgpgError: of this process, or (as a RunError) of another with its rank.
             Elsewhere: rank 0 says it.
         """
         found, mine = None, None

@@ -93,9 +93,9 @@ def test_the_seed_decides(shared: Path) -> None:
         "/critic/",
         "/actor_optimiser/",
         "/normaliser/",
-        "/streams/",
-        "/shuffle",
-        "/env/",
+        "/shards/0/streams/",
+        "/shards/0/shuffle",
+        "/shards/0/env/",
     ):
         assert any(path.startswith(part) for path in found), part
 

@@ -19,6 +19,8 @@ from dgpg.bridges.simulators.story import Story
 from dgpg.bridges.simulators.view import Array, Sizes
 from dgpg.errors import ConfigError, SimulatorError
 
+START_S = 60.0
+"""Time that a process may take to start and import a simulator, whatever a step may take: nothing hangs in it yet."""
 ATTEMPTS = 3
 """Deaths in a row after which a simulator is said to be their cause."""
 SEEDED = (
@@ -245,15 +247,16 @@ class Crew:
 
     def _receive(self, k: int, name: str) -> Any:
         """An answer; what simulators did wrong in the words of a user."""
+        limit = max(self.workers.timeout, START_S if name == "open" else 0.0)
         try:
-            return self._carriers[k].receive(self.workers.timeout)
+            return self._carriers[k].receive(limit)
         except Failed as failed:
             raise self._failed(k, name, failed.trouble) from None
         except Hung as hung:
             b = self._cuts[k][max(hung.place, 0)]
             where = f"; it was here:\n{hung.where}" if hung.where else ""
             raise SimulatorError(
-                f"{self._at(b, name, len(self.stories[b].actions))}: no answer within {self.workers.timeout:g} s "
+                f"{self._at(b, name, len(self.stories[b].actions))}: no answer within {limit:g} s "
                 f"(workers.timeout){where}"
             ) from None
 

@@ -67,7 +67,7 @@ class Memory:
         return min(max(BATCH // blocks // self.shards, -(-LEAST // self.shards)), moments)
 
     def drawn(self, moments: int, size: int, steps: int) -> Iterator[Tensor]:
-        """Moments of each Adam step: permutations of all, cut in equal parts."""
+        """Moments of each Adam step, `[size]`: permutations of all, cut in equal parts."""
         left = torch.empty(0, dtype=torch.int64)
         for _ in range(steps):
             if len(left) < size:
