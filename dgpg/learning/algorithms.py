@@ -109,7 +109,7 @@ ALGORITHMS = {
             "ippo-blocks",
             critic="local",
             reward="blocks",
-            tuned={"actor_lr": 1e-2},
+            tuned={"actor_lr": 1e-2},  # as ippo; no search has been run
         ),
         Algorithm(
             "mirror-descent",

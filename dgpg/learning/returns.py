@@ -35,7 +35,8 @@ class Returns:
     """Owns the critic, its optimiser and the normaliser of values.
 
     Raises:
-        ConfigError: the algorithm pays agents what blocks cost, and agents do not choose or the domain does not say.
+        ConfigError: the algorithm pays agents what blocks cost, and agents do not choose, the domain does not say,
+            or nothing is discounted.
     """
 
     def __init__(self, run: RunConfig, algorithm: Algorithm, task: Task) -> None:
@@ -45,6 +46,10 @@ class Returns:
             raise ConfigError(
                 f"algorithm {algorithm.name} needs agents that choose and what each block of the state cost, "
                 f"which domain {run.domain} does not offer; use ippo or ippo-local"
+            )
+        if algorithm.reward == "blocks" and train.gamma == 1:
+            raise ConfigError(
+                f"train.gamma = 1: {algorithm.name} is paid all that follows in a block, which has no end; give less"
             )
         self.critic = make_critic(env, algorithm.critic, train.parameters, train.critic_hidden, run.seed)
         self.optimiser = torch.optim.Adam(self.critic.parameters(), train.critic_lr, eps=1e-5)

@@ -120,15 +120,7 @@ def resolve(
     _refuse_without_blocks(train, probe, model)
     refuse_unused(algorithm, train, coordination, _estimator(train, probe), valued, said)
     num_envs = values.get("num_envs") or tuned.get("num_envs") or (8 if probe.num_agents < MANY_AGENTS else 2)
-    if train.shards > int(num_envs):
-        raise ConfigError(
-            f"train.shards = {train.shards}: there are {num_envs} environments to put in them; give fewer"
-        )
-    if train.shards > 1 and algorithm.guided and isinstance(model, SupportsFit):
-        raise ConfigError(
-            f"train.shards = {train.shards}: model {name or 'of the domain'} is fitted to all environments at once; "
-            "leave it out"
-        )
+    _refuse_shards(train.shards, int(num_envs), name, algorithm.guided and isinstance(model, SupportsFit))
     train = _with_threads(train, probe.num_agents * int(num_envs), said.get("train", {}).get("threads"))
     chosen = {**tuned, **values}
     fields = {key: chosen[key] for key in ("iterations", "seed") if key in chosen}
@@ -148,6 +140,14 @@ def resolve(
         "",
     )
     return Plan(run, domain, config, make_task(run, domain, config, model, held(train.shards)))
+
+
+def _refuse_shards(shards: int, num_envs: int, model: str | None, fitted: bool) -> None:
+    if shards > num_envs:
+        raise ConfigError(f"train.shards = {shards}: there are {num_envs} environments to put in them; give fewer")
+    if shards > 1 and fitted:
+        named = model or "of the domain"
+        raise ConfigError(f"train.shards = {shards}: model {named} is fitted to all environments at once; leave it out")
 
 
 def _estimator(train: TrainConfig, env: Environment) -> type[Estimator]:
