@@ -60,6 +60,21 @@ def after_outage(flow: Tensor, line: Tensor, factors: Tensor) -> Tensor:
     return torch.where((line >= 0).unsqueeze(-1), flow + moved, flow)
 
 
+def balanced(load: Tensor, demand: Tensor) -> Tensor:
+    """Loads that add up to what is generated, `[B, nb]`: the difference is drawn where loads are, in proportion.
+
+    What is fed in, a load below 0, stays as it is: a share of the net load would grow without bound where feed-ins
+    come near the loads.
+
+    Args:
+        load: demand at the buses, MW, `[B, nb]`.
+        demand: what is generated, MW, `[B]`.
+    """
+    drawn = load.clamp(min=0)
+    ratio = (demand - (load - drawn).sum(-1)).clamp(min=0) / drawn.sum(-1).clamp(min=1e-6)
+    return torch.where(load > 0, load * ratio.unsqueeze(-1), load)
+
+
 def losses(flow: Tensor, resistance: Tensor) -> Tensor:
     """sum of r f^2 / base `[B]`, MW; `resistance` `[L]` is r / base, per MW."""
     return (resistance * flow.square()).sum(-1)

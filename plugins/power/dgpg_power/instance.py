@@ -11,10 +11,12 @@ import torch
 from dgpg.domain import random
 from dgpg.errors import ConfigError
 from dgpg_power.config import Config
+from dgpg_power.dynamics import losses
 from dgpg_power.grid import Grid, make_grid
 from dgpg_power.load import draw, tape
 from dgpg_power.network import FloatArray, IntArray, Network
 from dgpg_power.programs import opf
+from dgpg_power.programs.cause import most_over
 from dgpg_power.system import LEAST_PRICE, System, configured
 
 SAMPLES = 64
@@ -29,6 +31,8 @@ TYPICAL = 0.97
 """Share of the sampled moments whose dearest line decides the overload price: prices run away near infeasibility."""
 STEADY = 0.05
 """Least deviation of a line's loading that features are scaled by: a line that always binds hardly varies."""
+LOSSY = 0.5
+"""Share of the load that no grid loses; beyond it losses, which are demand of the next step, grow without end."""
 NEAR = 0.9
 """Loading at some sampled optimum from which a line is one to watch."""
 
@@ -99,6 +103,7 @@ def _measured(system: System, notes: tuple[str, ...]) -> Instance:
     grid = make_grid(system, torch.device("cpu"))
     load, best, share = _optima(system, grid)
     fine, price = best.solved, _overload_price(system.config, best)
+    _check_losses(system, losses(best.flow[fine], grid.resistance), load[fine])
     base = grid.loop_flow - load[fine] @ grid.bus_factors.mT
     loading, base = grid.loading(best.flow[fine]), grid.loading(base)
     scales = Scales(
@@ -144,11 +149,13 @@ def _optima(system: System, grid: Grid) -> tuple[torch.Tensor, opf.Optimum, _Uns
     asked, low, high = (x.sum(-1) for x in (load, least, most))
     causes = (asked < low, asked > high, ~best.solved & (asked >= low) & (asked <= high))
     if not bool(best.solved.any()):
-        raise ConfigError(f"{system.network.name}: no sampled demand can be served {_cure(grid, load, least, most)}")
+        raise ConfigError(
+            f"{system.network.name}: no sampled demand can be served {_cure(system, grid, load, least, most)}"
+        )
     return load, best, _Unserved(*(float(cause.float().mean()) for cause in causes))
 
 
-def _cure(grid: Grid, load: torch.Tensor, least: torch.Tensor, most: torch.Tensor) -> str:
+def _cure(system: System, grid: Grid, load: torch.Tensor, least: torch.Tensor, most: torch.Tensor) -> str:
     """Why demand `[S, nb]` cannot be served by units from `least` to `most`, `[S, n]` in MW, and what to change."""
     asked, low, high = (x.sum(-1) for x in (load, least, most))
     within = (asked >= low) & (asked <= high)
@@ -162,6 +169,9 @@ def _cure(grid: Grid, load: torch.Tensor, least: torch.Tensor, most: torch.Tenso
             "load.scale or load.high"
         )
     load, least, most = load[within], least[within], most[within]
+    easiest = int(load.sum(-1).argmin())
+    over = most_over(system, *(x[easiest].double().numpy() for x in (load, least, most)))
+    line = f": where overloads are least, {system.network.line_name(over[0])} is over by {over[1]:.3g} MW" if over else ""
 
     def served(load: torch.Tensor, least: torch.Tensor) -> bool:
         return bool(opf.optimum(grid, load, load.sum(-1), least, most, None, opf.HARD).solved.any())
@@ -169,17 +179,29 @@ def _cure(grid: Grid, load: torch.Tensor, least: torch.Tensor, most: torch.Tenso
     relaxed = least.clamp(max=0)
     if bool((least > 0).any()) and served(load, relaxed):
         return (
-            "within the line limits while every unit stays above its minimum output; let units go below it with "
+            f"within the line limits while every unit stays above its minimum output{line}; let units go below it with "
             "commitment=relaxed, or raise limit_scale"
         )
     lower = " or lower load.scale" if served(0.1 * load, relaxed) else ""
-    return f"within the line limits; raise limit_scale{lower}"
+    return f"within the line limits{line}; raise limit_scale{lower}"
+
+
+def _check_losses(system: System, lost: torch.Tensor, load: torch.Tensor) -> None:
+    """ConfigError where lines lose more than a grid can, MW, `[S]`, of loads `[S, nb]`: losses are demand again."""
+    share = float((lost / load.clamp(min=0).sum(-1)).median())
+    if system.config.mismatch.losses and share > LOSSY:
+        raise ConfigError(
+            f"{system.network.name}: lines lose {share:.0%} of the load at the optimum; r and baseMVA "
+            f"({system.network.base_mva:g}) do not fit: correct them, or leave losses out with mismatch.losses=false"
+        )
 
 
 def _overload_price(config: Config, best: opf.Optimum) -> float:
     """As configured, or twice the dearest line's in all but the dearest moments, two digits."""
     if config.prices.overload is not None:
         return config.prices.overload
+    if not best.line_price.shape[-1]:
+        return LEAST_PRICE
     dearest = best.line_price[best.solved].abs().amax(-1)
     return max(float(f"{2 * float(dearest.quantile(TYPICAL)):.2g}"), LEAST_PRICE)
 

@@ -198,6 +198,8 @@ def validate(network: Network, where: str = "", lines: str = "") -> Network:
 def _check_sizes(network: Network) -> str:
     if not network.num_units:
         return "no unit in service that can produce, expected at least one: check the status and limits of the units"
+    if not network.num_lines and network.num_buses == 1:
+        return "no line in service and one bus alone, expected a grid: on one bus merit order is the optimum"
     if not (network.load > 0).any():
         found = "no bus has a load above 0, expected at least one"
         for n in np.flatnonzero(network.unit_min < 0)[:1]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dgpg.domain import Context, Decision, Feature, Names, Observation
 from dgpg_power.deploy.scales import BOUND, CHANGE, Scales
-from dgpg_power.dynamics import next_range
+from dgpg_power.dynamics import balanced, next_range
 from dgpg_power.grid import Grid, make_grid
 from dgpg_power.instance import Instance
 from dgpg_power.load import Tape
@@ -98,14 +98,13 @@ def make_context(grid: Grid, tape: Tape, past: Past, t: int) -> Context:
     low, high = next_range(past.output, tape.least[t], tape.most[t], grid.ramp, tape.most[t])
     demand = tape.load[t].sum(-1) + past.losses
     told = tape.forecast[t]
-    # The model's own loads add up to what will be generated, so that its flows balance.
-    ratio = (demand / told.sum(-1).clamp(min=1e-6)).unsqueeze(-1)
-    real = tape.load[t] * (demand / tape.load[t].sum(-1).clamp(min=1e-6)).unsqueeze(-1)
     return {
-        "low": low, "high": high, "available": tape.most[t], "demand": demand, "load": told * ratio,
+        "low": low, "high": high, "available": tape.most[t], "demand": demand,
+        # The model's own loads add up to what will be generated, so that its flows balance.
+        "load": balanced(told, demand),
         "last_load": tape.load[t - 1] if t else told, "last_flow": past.flow, "last_output": past.output,
         # What only the row with full information looks at; no model of this plugin does.
-        "oracle_load": real, "oracle_outage": tape.outage[t],
+        "oracle_load": balanced(tape.load[t], demand), "oracle_outage": tape.outage[t],
     }  # fmt: skip
 
 

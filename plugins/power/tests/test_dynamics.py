@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dgpg_power.data import load_network
-from dgpg_power.dynamics import after_outage, dispatch, flows, losses, next_range
+from dgpg_power.dynamics import after_outage, balanced, dispatch, flows, losses, next_range
 from dgpg_power.factors import bridges, lodf, ptdf
 
 from .oracle import angle_flows
@@ -149,3 +149,19 @@ def test_flows_are_those_of_the_injection() -> None:
 def test_losses_by_hand() -> None:
     # 0.01 per unit on 100 MVA: 1e-4 x 100^2 = 1 MW, whichever the direction
     torch.testing.assert_close(losses(row(100, -200), torch.tensor([1e-4, 2e-4]).double()), one(1 + 8))
+
+
+@given(st.lists(st.floats(-100, 100), min_size=1, max_size=6), st.floats(-50, 50))
+def test_what_loads_lack_is_drawn_where_loads_are(values: list[float], more: float) -> None:
+    load = row(*values)
+    drawn = load.clamp(min=0).sum()
+    assume(drawn > 1e-3 and drawn + more >= 0)
+    found = balanced(load, load.sum(-1) + more)
+    torch.testing.assert_close(found.sum(-1), load.sum(-1) + more, atol=1e-9, rtol=0)
+    assert torch.equal(found[load <= 0], load[load <= 0])
+    torch.testing.assert_close(found[load > 0], load[load > 0] * (1 + more / drawn))
+
+
+def test_what_is_fed_in_does_not_grow_where_it_comes_near_the_loads() -> None:
+    """A share of the net load, 1 MW of 101, would take the loads times 3."""
+    torch.testing.assert_close(balanced(row(101.0, -100.0), row(3.0)[0]), row(103.0, -100.0))

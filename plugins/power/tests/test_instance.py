@@ -1,5 +1,6 @@
 """What a configuration is built into, and one clear message for each that cannot be."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from dgpg_power.config import Config
 from dgpg_power.domain import LOCAL, SAMPLED, TUNED, domain
 from dgpg_power.factors import bridges, lodf
 from dgpg_power.instance import build
-from dgpg_power.system import NAMED
+from dgpg_power.programs.cause import most_over
+from dgpg_power.system import NAMED, made_of
 
 from .made import CPU, TWO_BUSES, built
 
@@ -34,7 +36,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"load": {"scale": 5.0}},
         r"load\.scale x load\.high asks for 1575 MW, .* at most 820 MW; lower load\.scale \(5\)",
     ),
-    "limits": ({"limit_scale": 1e-3}, "case9: no sampled demand can be served within the line limits; raise limit_sc"),
+    "limits": ({"limit_scale": 1e-3}, "case9: no sampled demand can be served within the line limits: .* MW; raise limit_sc"),
 }
 
 
@@ -146,7 +148,7 @@ MUST_RUN = TWO_BUSES.replace("1 0 0 0 0 1 100 1 200 0;", "1 0 0 0 0 1 100 1 200 
 def test_the_cure_for_minimum_outputs_that_lines_cannot_carry_works(tmp_path: Path) -> None:
     path = tmp_path / "two.m"
     path.write_text(MUST_RUN)
-    with pytest.raises(ConfigError, match=r"every unit stays above its minimum output; let .*commitment=relaxed, or"):
+    with pytest.raises(ConfigError, match=r"every unit stays above its minimum output: .*; let .*commitment=relaxed, or"):
         built(network=str(path), load={"scale": 0.9})
     assert built(network=str(path), load={"scale": 0.9}, commitment="relaxed").tariff.overload > 0
     assert built(network=str(path), load={"scale": 0.9}, limit_scale=2).tariff.overload > 0
@@ -155,10 +157,41 @@ def test_the_cure_for_minimum_outputs_that_lines_cannot_carry_works(tmp_path: Pa
 def test_the_cure_for_limits_alone_works(tmp_path: Path) -> None:
     path = tmp_path / "two.m"
     path.write_text(TWO_BUSES.replace("2 0 0 0 0 1 100 1 200 0", "2 0 0 0 0 1 100 1 10 0"))
-    with pytest.raises(ConfigError, match=r"within the line limits; raise limit_scale or lower load\.scale"):
+    with pytest.raises(ConfigError, match=r"within the line limits: .*; raise limit_scale or lower load\.scale"):
         built(network=str(path))
     assert built(network=str(path), limit_scale=2).tariff.overload > 0
     assert built(network=str(path), load={"scale": 0.5}).tariff.overload > 0
+
+
+def test_the_line_that_no_dispatch_relieves_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "two.m"
+    path.write_text(TWO_BUSES.replace("2 0 0 0 0 1 100 1 200 0", "2 0 0 0 0 1 100 1 10 0"))
+    with pytest.raises(ConfigError, match=r"limits: where overloads are least, line 0 \(bus 1 to bus 2\) is over by [\d.]+ MW;"):
+        built(network=str(path), load={"low": 0.999, "high": 1.0, "noise": 0.0})
+    network = built().network
+    system = made_of(Config(), replace(network, flow_max=network.flow_max / 4, flow_min=network.flow_min / 4))
+    line, over = most_over(system, network.load, network.unit_min, network.unit_max) or (-1, 0.0)
+    assert line >= 0 and over > 1
+    assert most_over(made_of(Config(), network), network.load, network.unit_min, network.unit_max) is None
+
+
+def test_losses_that_no_grid_has_are_refused_and_not_left_to_grow(tmp_path: Path) -> None:
+    path = tmp_path / "two.m"
+    path.write_text(TWO_BUSES.replace("1 2 0 0.1", "1 2 0.05 0.1").replace("baseMVA = 100", "baseMVA = 1"))
+    with pytest.raises(
+        ConfigError, match=r"lines lose \d+% of the load at the optimum; r and baseMVA \(1\) do not fit"
+    ):
+        built(network=str(path))
+    assert built(network=str(path), mismatch={"losses": False}).tariff.overload > 0
+
+
+def test_one_bus_is_no_grid(tmp_path: Path) -> None:
+    path = tmp_path / "one.m"
+    path.write_text(TWO_BUSES.replace("[1 3 0", "[1 3 50").replace("2 1 100", "2 4 100"))
+    with pytest.raises(
+        DataError, match="no line in service and one bus alone, expected a grid: on one bus merit order"
+    ):
+        built(network=str(path))
 
 
 def test_moments_below_the_minimum_outputs_are_told_from_congestion() -> None:

@@ -13,7 +13,7 @@ from dgpg_power.network import BoolArray, FloatArray, IntArray, Network, validat
 
 from .branch import ANGLE_MAX, ANGLE_MIN, RATE, SHIFT, TAP, BranchPhysics, R, X, branch_physics, counted
 from .case import Case, Matrix, positions
-from .costs import ROUNDING, Cost, kink_table, unit_cost, unit_costs
+from .costs import ROUNDING, Cost, kink_table, resting_cost, unit_costs
 
 # Columns, from 0; MATPOWER User's Manual, tables B-1 to B-3.
 BUS, TYPE, PD, GS, AREA = 0, 1, 2, 4, 6
@@ -36,7 +36,7 @@ def to_network(case: Case) -> Network:
     physics = branch_physics(branch[lines], case.base_mva, case.flow)
     _check_room(case.branch, lines, physics)
     costs = _costs(case, len(gen), units)
-    unsaid = _condensers_cost(case, gen, kept)
+    unsaid = _fixed_cost(case, bus, gen, kept)
     notes = (*case.notes, *kept.notes, *unsaid, *_load_notes(bus[live]), *physics.notes, *_cost_notes(costs))
     names = tuple(case.unit_name[n] if case.unit_name else f"gen{n + 1}" for n in units)
     kinds = tuple(case.unit_kind[n] if case.unit_kind else "thermal" for n in units)
@@ -87,10 +87,20 @@ def _dead(case: Case, bus: FloatArray, gen: FloatArray, branch: FloatArray, live
     must = at[(gen[:, STATUS] > 0) & ((gen[:, PMIN] > 0) | (gen[:, PMAX] < 0))]
     asks = (bus[:, PD] != 0) | (bus[:, GS] != 0)
     asks[must] = True
+    asks |= np.isin(island, _trading(island[at], gen))
     if not (asks & live).any():  # what is wrong with such a case is said elsewhere
         return np.zeros(len(bus), bool)
     dead: BoolArray = ~np.isin(island, island[asks & live])
     return dead
+
+
+def _trading(island: IntArray, gen: FloatArray) -> IntArray:
+    """Islands in which one unit may take what another gives; `island` of each row of `gen`."""
+    on = gen[:, STATUS] > 0
+    takes, gives = island[on & (gen[:, PMIN] < 0)], island[on & (gen[:, PMAX] > 0)]
+    number, count = np.unique(island[on], return_counts=True)
+    trading: IntArray = np.intersect1d(np.intersect1d(takes, gives), number[count > 1])
+    return trading
 
 
 def _assemble(
@@ -180,9 +190,10 @@ def _kept_units(
         matrix.require(~on | np.isfinite(values), name, values, "a finite number for a unit in service")
     matrix.check(~on | (low <= high), "Pmin is above Pmax, expected Pmin <= Pmax: correct them")
     condenser = on & (low == 0) & (high == 0)
-    off = int((~on).sum())
+    off, away = gen[:, STATUS] <= 0, (gen[:, STATUS] > 0) & ~there
     notes = (
-        *counted(off, "unit out of service", "units out of service", "left out"),
+        *counted(int(off.sum()), "unit out of service", "units out of service", "left out"),
+        *counted(int(away.sum()), "unit", "units", "at a bus that is left out, left out too"),
         *counted(int(condenser.sum()), "synchronous condenser", "synchronous condensers", "left out (Pmin = Pmax = 0)"),
         *counted(
             int((on & (low < 0)).sum()), "unit", "units", "output can be below 0 (dispatchable load), its cost kept"
@@ -226,12 +237,12 @@ def _check_room(matrix: Matrix, lines: IntArray, physics: BranchPhysics) -> None
         raise DataError(f"{matrix.at(int(lines[at]))}: {found}, expected the first below the second: correct them")
 
 
-def _condensers_cost(case: Case, gen: FloatArray, kept: Kept) -> tuple[str, ...]:
-    """A note on what condensers cost, if they do."""
-    bus = case.bus.array(13)[kept.bus, BUS]
-    here = np.isin(gen[:, GEN_BUS], bus) & (gen[:, STATUS] > 0) & (gen[:, PMIN] == 0) & (gen[:, PMAX] == 0)
-    cost = sum(unit_cost(case.gencost, int(row)).at_rest for row in np.flatnonzero(here))
-    return (f"condensers cost {cost:g} $ per hour whatever is done: not counted",) if cost else ()
+def _fixed_cost(case: Case, bus: FloatArray, gen: FloatArray, kept: Kept) -> tuple[str, ...]:
+    """A note on what units cost that are on and can give nothing, if they do: condensers, and those cut off."""
+    there = np.isin(gen[:, GEN_BUS], bus[bus[:, TYPE] != ISOLATED, BUS]) & (gen[:, STATUS] > 0)
+    there[kept.gen] = False
+    cost = sum(resting_cost(case.gencost, int(row)) for row in np.flatnonzero(there))
+    return (f"units left out at an output of 0 cost {cost:g} $ per hour whatever is done: not counted",) if cost else ()
 
 
 def _ramp(gen: FloatArray) -> FloatArray:

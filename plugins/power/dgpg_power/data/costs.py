@@ -49,6 +49,15 @@ def unit_cost(matrix: Matrix, row: int) -> Cost:
     return _polynomial(values[4:width], at) if model == 2 else _points(np.array(values[4:width]), at)
 
 
+def resting_cost(matrix: Matrix, row: int) -> float:
+    """What the unit of a row costs at an output of 0, $ per hour, whatever the degree of a polynomial."""
+    values = matrix.rows[row]
+    n = int(values[3]) if len(values) > 3 and np.isfinite(values).all() else 0
+    if n > 0 and values[0] == 2 and len(values) >= 4 + n:
+        return values[3 + n]
+    return unit_cost(matrix, row).at_rest
+
+
 def _polynomial(coefficients: tuple[float, ...], at: str) -> Cost:
     """A polynomial, highest power first."""
     if any(coefficients[:-3]):

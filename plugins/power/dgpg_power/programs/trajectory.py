@@ -138,7 +138,8 @@ def _started_anyhow(program: QuadraticProgram, where: Tensor) -> QuadraticProgra
 
 def _drawn(problem: Problem, load: Tensor) -> Tensor:
     """Flows that a MW of losses causes, drawn where loads are, `[B, L]`."""
-    share = load / load.sum(-1, keepdim=True).clamp(min=1e-6)
+    drawn = load.clamp(min=0)
+    share = drawn / drawn.sum(-1, keepdim=True).clamp(min=1e-6)
     return -(share.unsqueeze(-2) @ problem.buses.mT).squeeze(-2)
 
 

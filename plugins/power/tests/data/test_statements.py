@@ -135,10 +135,10 @@ def test_what_a_cost_may_be(load: Callable[[str | bytes], Network]) -> None:
     assert (network.cost_constant[0], network.cost_linear[0], network.cost_quadratic[0]) == (0, 0, 0)
     twice = load(PLAIN.replace("1 0 0 3 0 0 20 200 60 1000", "1 0 0 5 0 0 20 200 20 200 60 1000 60 1000"))
     same(twice, load(PLAIN))
-    assert (
-        "condensers cost 7 $ per hour whatever is done: not counted"
-        in load(PLAIN.replace("2 0 0 1 0 0 0;", "2 0 0 1 7 0 0;")).notes
-    )
+    told = "units left out at an output of 0 cost {} $ per hour whatever is done: not counted"
+    assert told.format(7) in load(PLAIN.replace("2 0 0 1 0 0 0;", "2 0 0 1 7 0 0;")).notes
+    cubic = load(PLAIN.replace("2 0 0 1 0 0 0;", "2 0 0 4 1 0 0 6;"))  # of a condenser, which rests at 0
+    assert told.format(6) in cubic.notes
 
 
 def test_a_bus_that_is_cut_off_and_asks_for_nothing_is_left_out(load: Callable[[str | bytes], Network]) -> None:
@@ -149,6 +149,31 @@ def test_a_bus_that_is_cut_off_and_asks_for_nothing_is_left_out(load: Callable[[
     assert load(more.replace("\t1 7 0.02", line.format(1))).bus_number.tolist() == [1, 9, 2, 7]
     with pytest.raises(DataError, match=r"2 islands, expected one connected grid: .* bus 9"):
         load(more.replace("\t9 1 0 0", "\t9 1 5 0").replace("\t1 7 0.02", line.format(0)))
+
+
+def test_units_that_are_cut_off_are_told_with_what_they_cost(load: Callable[[str | bytes], Network]) -> None:
+    more = PLAIN.replace("\t2 1 1e2", "\t9 1 0 0 0 0 1 1 0 230 1 1.1 0.9;\n\t2 1 1e2")
+    cut = more.replace("\t7 0 0 9 -9 1 100 0 80 0;", "\t9 0 0 9 -9 1 100 1 80 0;").replace(
+        "2 0 0 4 1 0", "2 0 0 1 33 0"
+    )
+    notes = load(cut).notes
+    assert "1 unit: at a bus that is left out, left out too" in notes
+    assert not any("out of service" in note for note in notes)
+    assert "units left out at an output of 0 cost 33 $ per hour whatever is done: not counted" in notes
+
+
+def test_an_island_whose_units_may_trade_is_no_dead_one(load: Callable[[str | bytes], Network]) -> None:
+    """No load is fixed at bus 9, and yet its optimum is not 0: one unit gives what another pays for."""
+    more = PLAIN.replace("\t2 1 1e2", "\t9 1 0 0 0 0 1 1 0 230 1 1.1 0.9;\n\t2 1 1e2")
+    both = (
+        more.replace("\t7 0 0 9 -9 1 100 1 0 0;", "\t9 0 0 9 -9 1 100 1 0 -30;")
+        .replace("\t7 0 0 9 -9 1 100 0 80 0;", "\t9 0 0 9 -9 1 100 1 80 0;")
+        .replace("2 0 0 4 1 0 0 0", "2 0 0 2 5 0 0 0")
+    )
+    with pytest.raises(DataError, match=r"2 islands, expected one connected grid: .* bus 9"):
+        load(both)
+    alone = both.replace("\t9 0 0 9 -9 1 100 1 80 0;", "\t9 0 0 9 -9 1 100 0 80 0;")
+    assert load(alone).bus_number.tolist() == [1, 2, 7]
 
 
 def test_dispatchable_loads_alone_are_no_demand(load: Callable[[str | bytes], Network]) -> None:
