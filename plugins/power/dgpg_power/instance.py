@@ -171,7 +171,9 @@ def _cure(system: System, grid: Grid, load: torch.Tensor, least: torch.Tensor, m
     load, least, most = load[within], least[within], most[within]
     easiest = int(load.sum(-1).argmin())
     over = most_over(system, *(x[easiest].double().numpy() for x in (load, least, most)))
-    line = f": where overloads are least, {system.network.line_name(over[0])} is over by {over[1]:.3g} MW" if over else ""
+    line = ""
+    if over is not None:
+        line = f": where overloads are least, {system.network.line_name(over[0])} is over by {over[1]:.3g} MW"
 
     def served(load: torch.Tensor, least: torch.Tensor) -> bool:
         return bool(opf.optimum(grid, load, load.sum(-1), least, most, None, opf.HARD).solved.any())

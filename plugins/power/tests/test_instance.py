@@ -36,7 +36,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"load": {"scale": 5.0}},
         r"load\.scale x load\.high asks for 1575 MW, .* at most 820 MW; lower load\.scale \(5\)",
     ),
-    "limits": ({"limit_scale": 1e-3}, "case9: no sampled demand can be served within the line limits: .* MW; raise limit_sc"),
+    "limits": ({"limit_scale": 1e-3}, "case9: no sampled demand .* within the line limits: .* MW; raise limit_sc"),
 }
 
 
@@ -148,7 +148,7 @@ MUST_RUN = TWO_BUSES.replace("1 0 0 0 0 1 100 1 200 0;", "1 0 0 0 0 1 100 1 200 
 def test_the_cure_for_minimum_outputs_that_lines_cannot_carry_works(tmp_path: Path) -> None:
     path = tmp_path / "two.m"
     path.write_text(MUST_RUN)
-    with pytest.raises(ConfigError, match=r"every unit stays above its minimum output: .*; let .*commitment=relaxed, or"):
+    with pytest.raises(ConfigError, match=r"every unit stays above its minimum output: .*; let .*=relaxed, or"):
         built(network=str(path), load={"scale": 0.9})
     assert built(network=str(path), load={"scale": 0.9}, commitment="relaxed").tariff.overload > 0
     assert built(network=str(path), load={"scale": 0.9}, limit_scale=2).tariff.overload > 0
@@ -166,7 +166,9 @@ def test_the_cure_for_limits_alone_works(tmp_path: Path) -> None:
 def test_the_line_that_no_dispatch_relieves_is_named(tmp_path: Path) -> None:
     path = tmp_path / "two.m"
     path.write_text(TWO_BUSES.replace("2 0 0 0 0 1 100 1 200 0", "2 0 0 0 0 1 100 1 10 0"))
-    with pytest.raises(ConfigError, match=r"limits: where overloads are least, line 0 \(bus 1 to bus 2\) is over by [\d.]+ MW;"):
+    with pytest.raises(
+        ConfigError, match=r"where overloads are least, line 0 \(bus 1 to bus 2\) is over by [\d.]+ MW;"
+    ):
         built(network=str(path), load={"low": 0.999, "high": 1.0, "noise": 0.0})
     network = built().network
     system = made_of(Config(), replace(network, flow_max=network.flow_max / 4, flow_min=network.flow_min / 4))
