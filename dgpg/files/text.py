@@ -192,7 +192,8 @@ def csv_rows(
         text: of the file, if it has been read already.
 
     Raises:
-        DataError: the file cannot be read, is no CSV, lacks a column, has no row, or one of another length.
+        DataError: the file cannot be read, is no CSV, lacks a column or has one twice, has no row or one of another
+            length.
     """
     cells, line = csv_cells(path, read_text(path) if text is None else text)
     header = tuple(name.strip().lower() if any_case else name.strip() for name in cells[0])
@@ -200,6 +201,9 @@ def csv_rows(
         if name not in header:
             wanted = ", ".join(columns[:6]) + (" ..." if len(columns) > 6 else "")
             raise DataError(f"{path}:{line[0]}: the header has no column {name}, expected {wanted}: check the file")
+    for name in (*columns, *optional):
+        if header.count(name) > 1:
+            raise DataError(f"{path}:{line[0]}: the header has the column {name} twice: rename or remove one")
     rows = Rows(path, header, cells[1:], line[1:])
     added = tuple(name for name in optional if name not in header)
     return Rows(path, header + added, [row + [""] * len(added) for row in rows.cells], rows.line) if added else rows

@@ -73,7 +73,7 @@ def read_gmns(folder: Path) -> Network:
             destination=destination[kept],
             demand=demand[kept],
             toll=links.numbers("toll", blank=0.0),
-            notes=(times_told, capacity_told, *within),
+            notes=(times_told, capacity_told, *_unread(links), *within),
         ),
         zones,
     )
@@ -117,18 +117,39 @@ def _zones(rows: Rows, field: str, zones: dict[int, list[int]]) -> IntArray:
 
 
 def _check_directed(links: Rows) -> None:
-    """A row is one direction; a file may say so in either of two columns."""
-    for field in ("directed", "dir_flag"):
-        for row, cell in enumerate(links.column(field)):
-            if cell and cell.lower() not in ("true", "t", "yes") and not _is_one(cell):
-                raise wrong(links.at(row), field, cell, "'1'", "write one row for each direction")
+    """A row is one direction; a file may say so in either of two columns.
+
+    GMNS has `directed` for that, and -1, 0 or 1 in `dir_flag` for the direction of the geometry; where there is no
+    `directed`, `dir_flag` is all that files of older tools have.
+    """
+    for row, (directed, flag) in enumerate(zip(links.column("directed"), links.column("dir_flag"), strict=True)):
+        if directed and not _is_one(directed):
+            raise wrong(links.at(row), "directed", directed, "'1'", "write one row for each direction")
+        if flag and not (_is_one(flag) or (directed and _is_one(flag.lstrip("-"), 0.0))):
+            advice = "write one row for each direction, or fill the column directed"
+            raise wrong(links.at(row), "dir_flag", flag, "'1'", advice)
 
 
-def _is_one(cell: str) -> bool:
+def _is_one(cell: str, *others: float) -> bool:
+    if cell.lower() in ("true", "t", "yes"):
+        return True
     try:
-        return float(cell) == 1
+        return float(cell) in (1.0, *others)
     except ValueError:
         return False
+
+
+def _unread(links: Rows) -> tuple[str, ...]:
+    """A note on columns of link performance that say something and are not read."""
+    known = {*_VDF, *(f"{name}1" for name in _VDF)}
+    said = [
+        name
+        for name in dict.fromkeys(links.header)
+        if name.startswith("vdf_")
+        and name not in known
+        and any(cell not in ("", "0", "0.0") for cell in links.column(name))
+    ]
+    return (f"{LINK}: {', '.join(said)}: not read",) if said else ()
 
 
 def _either(links: Rows, name: str, blank: float) -> FloatArray:

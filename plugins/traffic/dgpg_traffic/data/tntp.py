@@ -23,18 +23,22 @@ from .names import file_like, file_or
 NET, TRIPS, NODE = "_net.tntp", "_trips.tntp", "_node.tntp"
 _TAG = re.compile(r"<([^<>]+)>(.*)")
 _ORIGIN = re.compile(r"origin\s+(\S+)", re.IGNORECASE)
-_COLUMNS = ("capacity", "length", "free_flow_time", "b", "power")
+_ENDS, _COLUMNS = ("init_node", "term_node"), ("capacity", "length", "free_flow_time", "b", "power")
+_USUAL = (*_ENDS, *_COLUMNS, "speed", "toll")
+"""Columns of the rows of links where no header says otherwise."""
+_ALSO = {"tail": "init_node", "head": "term_node"}
 _TOLERANCE = 1e-4
 """Share by which the trips may miss the total of their header: files round."""
 
 
 @dataclass(frozen=True)
 class _File:
-    """One file: its tags with where they stand, and its lines below them without comments."""
+    """One file: its tags with where they stand, its lines below them without comments, and the comment above these."""
 
     path: Path
     tags: dict[str, tuple[str, str]]
     lines: tuple[tuple[str, str], ...]
+    header: str
 
     def count(self, tag: str, high: int = 10_000_000) -> int:
         """The whole number from 1 to `high` behind a tag."""
@@ -109,11 +113,14 @@ def read_flow(path: Path, network: Network) -> FloatArray:
 def _read(path: Path) -> _File:
     tags: dict[str, tuple[str, str]] = {}
     lines: list[tuple[str, str]] | None = None
+    header = ""
     for index, line in enumerate(read_text(path).splitlines(), start=1):
         at, text = f"{path}:{index}", line.split("~")[0].strip()
         if lines is not None:
             if text:
                 lines.append((at, text))
+            elif not lines and line.strip():
+                header = line.strip().lstrip("~")
         elif match := _TAG.match(line.strip()):
             tag = " ".join(match.group(1).split()).upper()
             if tag == "END OF METADATA":
@@ -126,28 +133,41 @@ def _read(path: Path) -> _File:
             raise DataError(f"{at}: found {text[:30]!r}, expected <TAG> VALUE up to <END OF METADATA>: fetch it again")
     if lines is None:
         raise DataError(f"{path}: no <END OF METADATA>, expected it above the rows: the file may be truncated")
-    return _File(path, tags, tuple(lines))
+    return _File(path, tags, tuple(lines), header)
 
 
 def _links(file: _File) -> tuple[IntArray, FloatArray, list[str]]:
     """Node numbers `[L, 2]`, `_COLUMNS` and the toll `[L, 6]`, and the place of each row."""
-    ends, values = [], []
+    ends, values, header = [], [], file.header
     rows = [(at, text.replace(";", " ").split()) for at, text in file.lines]
     if rows and not any(map(_is_number, rows[0][1])):  # a header that is no comment
+        header = file.lines[0][1]
         del rows[0]
+    place = _places_of(header)
+    needed = 1 + max(place[name] for name in (*_ENDS, *_COLUMNS))
     for at, cells in rows:
-        if len(cells) < 7:
-            wanted = f"init_node, term_node, {', '.join(_COLUMNS)}"
-            raise DataError(f"{at}: expected at least 7 fields, got {len(cells)}: {wanted}")
-        ends.append(
-            [whole(at, name, cell, 1) for name, cell in zip(("init_node", "term_node"), cells[:2], strict=True)]
-        )
-        toll = number(at, "toll", cells[8]) if len(cells) > 8 else 0.0
-        values.append([*(number(at, name, cell) for name, cell in zip(_COLUMNS, cells[2:7], strict=True)), toll])
+        if len(cells) < needed:
+            wanted = ", ".join((*_ENDS, *_COLUMNS))
+            raise DataError(f"{at}: expected at least {needed} fields, got {len(cells)}: {wanted}")
+        ends.append([whole(at, name, cells[place[name]], 1) for name in _ENDS])
+        toll = number(at, "toll", cells[place["toll"]]) if len(cells) > place["toll"] else 0.0
+        values.append([*(number(at, name, cells[place[name]]) for name in _COLUMNS), toll])
     if (count := file.count("NUMBER OF LINKS")) != len(ends):
         at, _ = file.tags["NUMBER OF LINKS"]
         raise DataError(f"{at}: <NUMBER OF LINKS> is {count}, found {len(ends)} rows: the file may be truncated")
     return np.array(ends), np.array(values), [at for at, _ in rows]
+
+
+def _places_of(header: str) -> dict[str, int]:
+    """Place of each column of links in their rows: the usual one, or that of a header that names all it must."""
+    usual = {name: place for place, name in enumerate(_USUAL)}
+    text = header.replace(";", " ").strip().lower()
+    words = [re.sub(r"\(.*?\)", "", word) for word in (text.split("\t") if "\t" in text else text.split())]
+    names = ["_".join(word.split()) for word in words if word.strip()]
+    found = {_ALSO.get(name, name): place for place, name in reversed(list(enumerate(names)))}
+    if not found.keys() >= {*_ENDS, *_COLUMNS}:
+        return usual
+    return {name: found.get(name, len(names)) for name in _USUAL}
 
 
 def _numbering(ends: IntArray, nodes: int, link_at: list[str]) -> IntArray:

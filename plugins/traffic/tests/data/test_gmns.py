@@ -122,6 +122,29 @@ def test_columns_of_the_first_period_are_read(tmp_path: Path) -> None:
     assert "toll and length of links do not count: set toll_factor and distance_factor if they should" in network.notes
 
 
+def test_the_direction_of_geometry_is_no_direction_of_travel(tmp_path: Path) -> None:
+    told = LINK.replace("capacity,", "capacity,dir_flag,", 1)
+    for flag in ("-1", "0", "1", "-1.0"):
+        rows = told.replace("2,900,", f"2,900,{flag},").replace(",,800,", ",,800,1,").replace("1,700,", "1,700,,")
+        assert _changed(tmp_path, rows).head.tolist() == [1, 2, 0]
+        if not flag.startswith("1"):  # where `directed` does not say it, the flag is that of older tools
+            with pytest.raises(DataError, match=rf"link\.csv:2: dir_flag: found '{flag}', expected '1': .* directed"):
+                _changed(tmp_path, rows.replace("1,10,20,1,", "1,10,20,,"))
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    twice = LINK.replace("lanes,", "Capacity,", 1)  # names are known in any case
+    with pytest.raises(DataError, match=r"link\.csv:1: the header has the column capacity twice: rename or remove one"):
+        _changed(tmp_path, twice)
+
+
+def test_columns_of_performance_that_are_not_read_are_told(tmp_path: Path) -> None:
+    more = NUMBERED.replace(",toll\n", ",toll,VDF_toll1,VDF_mu2\n").replace(",1,4\n", ",1,4,2.5,0\n")
+    more = more.replace(",1.0,\n", ",1.0,,,\n").replace("600,,\n", "600,,,0,0\n")
+    assert "link.csv: vdf_toll1: not read" in _changed(tmp_path, more).notes
+    assert not any("not read" in note for note in _changed(tmp_path, NUMBERED).notes)
+
+
 def test_columns_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     both = NUMBERED.replace("length,", "length,vdf_alpha,", 1).replace("10,20,2,", "10,20,2,0.15,", 1)
     both = both.replace("20,30,3,", "20,30,3,,").replace("30,10,5,", "30,10,5,,")

@@ -183,6 +183,30 @@ def test_a_header_of_links_need_not_be_a_comment(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load_network(str(bare)).free_time, load_network(str(plain)).free_time)
 
 
+ORDERS = {
+    "comment": "~\tinit_node\tterm_node\tlength\tcapacity\tpower\tb\tfree_flow_time\tlink_type\ttoll\t;",
+    "words": "~ init_node term_node length capacity power b free_flow_time link_type toll ;",
+    "no comment": "Tail\tHead\tLength (ft)\tCapacity (veh/h)\tPower\tB\tFree Flow Time (min)\tType\tToll\t;",
+}
+
+
+@pytest.mark.parametrize("header", ORDERS)
+def test_columns_stand_where_the_header_says(tmp_path: Path, header: str) -> None:
+    rows = ["1 3 1.5 10 4 0.15 6 1 7;", "3 2 1 20 2 0.5 3 1 0;", "2 3 1 30 1 1 2 1 0;", "3 4 1 40 1 1 1;"]
+    top = NET.split("~\tinit_node")[0].replace("LINKS> 5", "LINKS> 4")
+    _write(tmp_path, top + ORDERS[header] + "\n" + "\n".join(rows) + "\n", TRIPS)
+    network = load_network(str(tmp_path))
+    assert network.capacity.tolist() == [10, 20, 30, 40] and network.length.tolist() == [1.5, 1, 1, 1]
+    assert network.power.tolist() == [4, 2, 1, 1] and network.free_time.tolist() == [6, 3, 2, 1]
+    assert network.b.tolist() == [0.15, 0.5, 1, 1] and network.toll.tolist() == [7, 0, 0, 0]
+
+
+def test_a_header_that_does_not_name_every_column_moves_none(tmp_path: Path) -> None:
+    plain = load_network(str(_write(tmp_path / "plain")))
+    other = NET.replace("init_node\tterm_node\tcapacity\tlength", "init_node\tterm_node\tlength\tcap")
+    assert load_network(str(_write(tmp_path / "other", other))).capacity.tolist() == plain.capacity.tolist()
+
+
 def test_a_node_that_is_placed_twice_is_refused(tmp_path: Path) -> None:
     (tmp_path / "town_node.tntp").write_text(NODES + "1 0 0 ;\n")
     with pytest.raises(DataError, match=r"town_node\.tntp:4: node 1 occurs twice, expected one row a node"):
