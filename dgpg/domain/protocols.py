@@ -339,7 +339,8 @@ class SupportsFigures(Protocol):
 
         An evaluation hands on the policy before its training too, as `untrained`. Episodes are the first of those
         that `dgpg.measuring.play` draws from `seed`. matplotlib is installed when this is called: import it within.
-        `dgpg.showing.blank` and `save` give a figure and reproducible SVG.
+        `dgpg.showing.blank` and `save` give a figure and reproducible SVG, `dgpg.showing.maps.moving` one that moves on
+        the page of a run.
         """
         ...
 

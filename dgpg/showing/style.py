@@ -1,7 +1,7 @@
-"""How pictures look, on pages and in files: one colour for one algorithm everywhere, told apart by all kinds of vision.
+"""How pictures look, on pages and in files: one colour for one algorithm everywhere, that all eyes can tell apart.
 
-Colours are those of M. Okabe and K. Ito, Color Universal Design (2008), and an olive of P. Tol's in the place of their
-yellow, which paper swallows.
+Colours are those of M. Okabe and K. Ito, Color Universal Design (2008). Lines have an olive and a wine of P. Tol's
+in the place of their yellow, which paper swallows; areas have the yellow.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 BLUE, ORANGE, GREEN, VERMILION = "#0072b2", "#e69f00", "#009e73", "#d55e00"
-PURPLE, SKY, OLIVE = "#cc79a7", "#56b4e9", "#999933"
+PURPLE, SKY, OLIVE, YELLOW, WINE = "#cc79a7", "#56b4e9", "#999933", "#f0e442", "#882255"
 
 ALGORITHMS: Mapping[str, str] = {
     "dg-pg": BLUE,
     "mappo": ORANGE,
     "ippo": PURPLE,
     "ippo-local": SKY,
+    "ippo-blocks": WINE,
     "mirror-descent": OLIVE,
 }
 """Trained policies by their algorithm."""
@@ -27,6 +28,19 @@ UNSURE = "#888888"
 """What is not distinguishable."""
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 """Runs of one algorithm with other settings, in their order."""
+
+
+STREET, FAINT = "#d9d9d9", "#ececec"
+"""Of maps: a link without its flow, and what only leads to the network, as connectors of zones do."""
+FULLNESS, APART = "viridis_r", "RdBu_r"
+"""Colour maps of matplotlib: of what fills up, and of differences about 0; both keep their order in grey."""
+LOADS = (
+    (0.1, "#bddf26", 1.5), (0.25, "#58c765", 2.2), (0.4, "#1e9c89", 3.0), (0.6, "#2f6c8e", 4.0), (0.8, "#463480", 5.0),
+    (1.0, VERMILION, 6.0),
+)  # fmt: skip
+"""Classes of load: the least, the colour, `FULLNESS` up to what is over full, and the width in pixels."""
+LOAD = 1.2
+"""Where the scale of loads ends."""
 
 
 def colour(name: str, kind: str = "policy") -> str:

@@ -1,13 +1,16 @@
 """The page in a real browser: no error, no request, charts that follow their legend, legible at night."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dgpg.measuring.kept import keep
 from dgpg.showing import page
+from dgpg.showing.maps import MOVING, moving
 
 from ..browser import browser, find
 from .test_page import COSTS, made, measured
@@ -24,9 +27,13 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
         keep(folder, measured(1, COSTS[number]))
     picture = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 5"><rect width="9" height="5"/></svg>'
     (folders[0] / "roads.svg").write_text(picture)
-    found = measured(1, COSTS[0])
-    found.figures.append("roads.svg")
-    keep(folders[0], found)
+    lines, load = np.random.default_rng(0).uniform(size=(5, 2, 2)), np.linspace(0, 1.1, 15).reshape(3, 5)
+    moving(folders[0] / f"day{MOVING}", lines, load, ["00:00", "08:00", "16:00"], "flow over capacity", "the day")
+    for place in (0, 2):
+        found = measured(1, COSTS[place])
+        found.figures.extend(("roads.svg", f"day{MOVING}") if place == 0 else (f"day{MOVING}",))
+        keep(folders[place], found)
+    shutil.copy(folders[0] / f"day{MOVING}", folders[2])
     return page.write(folders)
 
 
@@ -81,16 +88,33 @@ def test_the_legend_hides_a_run_in_every_chart(opened: tuple[Any, list[str]]) ->
     shown, wrong = opened
     shown.set_viewport_size({"width": 1280, "height": 900})
     each = "(c) => c.querySelectorAll('.scatterlayer .trace').length"
-    count = f"() => [...document.querySelectorAll('.js-plotly-plot')].map({each})"
+    count = f"() => [...document.querySelectorAll('[data-chart]')].map({each})"
     before = shown.evaluate(count)
     assert before == [4, 4]  # two ends of the band, its mean, the other algorithm
     shown.locator(".legendtoggle").nth(0).click()
-    shown.wait_for_function("document.querySelectorAll('.scatterlayer .trace').length === 2")
+    shown.wait_for_function("document.querySelectorAll('[data-chart] .scatterlayer .trace').length === 2")
     assert shown.evaluate(count) == [1, 1]
     shown.locator(".legendtoggle").nth(0).click()
-    shown.wait_for_function("document.querySelectorAll('.scatterlayer .trace').length === 8")
+    shown.wait_for_function("document.querySelectorAll('[data-chart] .scatterlayer .trace').length === 8")
     label = "() => document.querySelector('.xtitle').textContent"
     assert shown.evaluate(label) == "iteration"
     shown.locator(".updatemenu-button", has_text="seconds").click()
     shown.wait_for_function("document.querySelector('.xtitle').textContent === 'seconds'")
     assert wrong == []
+
+
+def test_a_map_moves(opened: tuple[Any, list[str]]) -> None:
+    """With its slider, and by itself; one in a part of the page that was closed is drawn when it is opened."""
+    shown, wrong = opened
+    shown.set_viewport_size({"width": 1280, "height": 900})
+    first, other = (shown.locator("[data-moving]").nth(k) for k in (0, 1))
+    drawn = "(c) => [...c.querySelectorAll('.scatterlayer path.js-line')].map((one) => one.getAttribute('d')).join()"
+    begun = first.evaluate(drawn)
+    assert begun and first.locator(".slider-label", has_text="00:00").count()
+    first.locator(".updatemenu-button", has_text="play").click()
+    assert shown.locator("figcaption", has_text="the day").count() == 1  # the other one is not drawn yet
+    shown.wait_for_function(f"(before) => ({drawn})(document.querySelector('[data-moving]')) !== before", arg=begun)
+    assert not other.locator(".main-svg").count()
+    shown.locator("#pictures summary").nth(1).click()
+    other.locator(".main-svg").first.wait_for()
+    assert other.evaluate("(c) => c.clientWidth") > 300 and wrong == []

@@ -17,6 +17,7 @@ from dgpg import __version__
 from dgpg.errors import ConfigError
 from dgpg.measuring import Difference
 from dgpg.runs.atomic import write_atomic
+from dgpg.showing.maps import MOVING
 from dgpg.showing.page import tables
 from dgpg.showing.page.charts import curves, named
 from dgpg.showing.page.contents import Run, grouped, opened, together
@@ -80,7 +81,8 @@ def render(runs: Sequence[Run], compared: Mapping[str, Any] | None = None, refre
     names = named(groups)
     unit = next((run.evaluation.unit for run in runs if run.evaluation), "cost an agent and step")
     charts = curves(groups, names, unit) if any(run.log for run in runs) else {}
-    plotly = _plotly() if charts else ""
+    moves = any(path.name.endswith(MOVING) for run in runs for path in run.pictures)
+    plotly = _plotly() if charts or moves else ""
     pictures, left_out = _pictures(runs, MOST - len(plotly) - len(json.dumps(charts)) - 200_000)
     environment = Environment(
         loader=PackageLoader("dgpg.showing.page", "."), autoescape=True, undefined=StrictUndefined,
@@ -116,9 +118,9 @@ def _data(value: Any) -> str:
     return Markup(json.dumps(value).replace("<", "\\u003c"))
 
 
-def _pictures(runs: Sequence[Run], room: int) -> tuple[list[list[tuple[str, str]]], list[str]]:
-    """Names and packed pictures of each run, and those for which there was no room."""
-    found, left_out = list[list[tuple[str, str]]](), list[str]()
+def _pictures(runs: Sequence[Run], room: int) -> tuple[list[list[tuple[str, bool, str]]], list[str]]:
+    """Pictures of each run, and those for which there was no room: the name, whether it moves, and it, packed."""
+    found, left_out = list[list[tuple[str, bool, str]]](), list[str]()
     for run in runs:
         found.append([])
         for path in run.pictures:
@@ -127,7 +129,8 @@ def _pictures(runs: Sequence[Run], room: int) -> tuple[list[list[tuple[str, str]
                 left_out.append(str(path))
                 continue
             room -= len(whole)
-            found[-1].append((path.stem, whole))
+            moves = path.name.endswith(MOVING)
+            found[-1].append((path.name.removesuffix(MOVING) if moves else path.stem, moves, whole))
     return found, left_out
 
 

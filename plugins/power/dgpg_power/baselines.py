@@ -17,6 +17,8 @@ from dgpg_power.instance import build
 from dgpg_power.programs import opf
 from dgpg_power.reward import marginal
 
+OPTIMUM = "dc-opf"
+"""What figures hold a policy against."""
 ROUNDS = 100
 """Steps of the line prices in `redispatch`."""
 RATE = 3.0
@@ -136,6 +138,6 @@ def baselines(config: Config) -> Sequence[Baseline]:
     full = remembered(full_information, ("oracle_load", "demand", "low", "high", "oracle_outage"), grids)
     rules += [
         Rule("last-opf", "more", grids, last),
-        Rule("dc-opf", "more", grids, full, "oracle" if apart else "baseline"),
+        Rule(OPTIMUM, "more", grids, full, "oracle" if apart else "baseline"),
     ]
     return rules if apart or (network.resistance < 0).any() else [*rules, BoundRow(Bounded(of=config))]

@@ -1,15 +1,19 @@
 """Figures of a policy beside the optimum: what they show, and that they show it the same each time."""
 
+import json
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
 from dgpg.domain import Policy, SupportsFigures
 from dgpg.errors import ConfigError
 from dgpg.measuring import play
+from dgpg.showing import style
+from dgpg.showing.maps import placed
 from dgpg_traffic import figures
 from dgpg_traffic.config import Config
 from dgpg_traffic.data import load_network
@@ -48,10 +52,13 @@ def test_the_domain_draws_valid_svg_the_same_bytes_each_time(tmp_path: Path) -> 
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         drawn.append(domain.figures(config(), rules(), tmp_path / name, 1))
-    assert [path.name for path in drawn[0]] == ["roads.svg", "day.svg"]
+    assert [path.name for path in drawn[0]] == ["roads.svg", "day.svg", "roads_day.moving.json"]
     for one, two in zip(*drawn, strict=True):
         assert one.read_bytes() == two.read_bytes()
-        assert ET.parse(one).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+        if one.suffix == ".svg":
+            assert ET.parse(one).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+    moments = [frame["name"] for frame in json.loads(drawn[0][-1].read_text())["frames"]]
+    assert moments == ["00:00", "04:00", "08:00", "12:00", "16:00", "20:00"]
 
 
 @pytest.mark.parametrize("names", [[], ["logit"], ["system-optimum"], ["system-optimum", "logit"]])
@@ -66,26 +73,24 @@ def test_periods_are_told_apart_wherever_a_day_begins() -> None:
     assert len(set(shown.period[0])) > 1
     by_hand = [shown.travel_time[shown.period == t].mean() for t in range(6)]
     assert figures.by_period(shown) == pytest.approx(np.array(by_hand))
+    days = figures.by_day(shown)
+    assert days.mean(1) == pytest.approx(np.array(by_hand))
+    assert days[2, 3] == shown.travel_time[shown.period[:, 3] == 2, 3]
 
 
-def test_nodes_without_coordinates_lie_as_far_apart_as_links_lead() -> None:
-    """The diamond of `made`: 1 and 4 at the ends of one diagonal, 2 and 3 of the other; 1 and 4 are also joined."""
-    place, note = figures.places(made())
-    far, near = (np.linalg.norm(place[a] - place[b]) for a, b in ((1, 2), (0, 1)))
-    assert far > 1.2 * near and "no coordinates" in note and np.isfinite(place).all()
-
-
-def test_coordinates_of_the_source_keep_their_proportions() -> None:
-    network = load_network("grid")
-    place, note = figures.places(network)
-    assert note == "" and place.min() == 0 and np.ptp(place, 0).max() == 1
-    scale = np.ptp(network.place, 0) / np.ptp(place, 0)
-    assert scale[0] == pytest.approx(scale[1])
+def test_the_load_that_moves_is_the_mean_of_the_days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+    monkeypatch.setattr(figures, "moving", lambda path, lines, load, *rest: told.append((lines, load)) or path)
+    shown, network = replay(config(), rules()["logit"], 3, seed=1), load_network("braess")
+    figures.hours(tmp_path / "x.moving.json", network, "logit", shown, figures.LOADING)
+    ((lines, load),) = told
+    at = shown.period == 4
+    assert load[4] == pytest.approx((shown.flow[at] / shown.capacity[at]).mean(0)) and load.shape == (6, len(lines))
 
 
 def test_bands_lie_at_the_right_of_their_street_as_wide_as_their_share() -> None:
     network = load_network("grid")
-    place, _ = figures.places(network)
+    place, _ = placed(network.place, network.tail, network.head)
     share = np.linspace(0, 1, network.num_links)
     corners = figures.bands(network, place, share)
     along, aside = corners[:, 1] - corners[:, 0], corners[:, 3] - corners[:, 0]
@@ -98,7 +103,7 @@ def test_bands_lie_at_the_right_of_their_street_as_wide_as_their_share() -> None
 
 def test_two_directions_of_a_street_do_not_cover_each_other() -> None:
     network = load_network("grid")
-    place, _ = figures.places(network)
+    place, _ = placed(network.place, network.tail, network.head)
     there = {(int(a), int(b)): k for k, (a, b) in enumerate(zip(network.tail, network.head, strict=True))}
     corners = figures.bands(network, place, np.ones(network.num_links))
     both = [(k, there[b, a]) for (a, b), k in there.items() if (b, a) in there]
@@ -125,9 +130,25 @@ def test_flows_and_loads_are_means_over_all_periods_and_days() -> None:
 def test_connectors_of_closed_zones_are_no_streets() -> None:
     network = made(through=[False, True, True, True])
     assert figures.streets(network).tolist() == [False, False, True, True, False]
-    place, _ = figures.places(network)
+    place, _ = placed(network.place, network.tail, network.head)
     assert len(figures.bands(network, place, np.ones(2))) == 2
     assert figures.streets(made(through=[False] * 4)).all()  # of what has no streets, connectors are all there is
+
+
+def test_flows_dominate_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No dots of nodes; connectors are thinner and fainter than streets without flow."""
+    drawn = []
+    monkeypatch.setattr(figures, "save", lambda figure, path: drawn.append(figure) or path)
+    network = made(through=[False, True, True, True])
+    one = replay(config(), rules()["logit"], 1, 0)
+    shown = replace(one, flow=np.ones((6, 1, network.num_links)), capacity=np.ones((6, 1, network.num_links)))
+    figures.roads(tmp_path / "roads.svg", network, {"dg-pg": shown, "system-optimum": shown})
+    kinds = [type(one).__name__ for one in drawn[0].axes[0].collections]
+    assert kinds == ["LineCollection", "LineCollection", "PolyCollection"]
+    faint, street, flow = drawn[0].axes[0].collections
+    assert (len(faint.get_segments()), len(street.get_segments()), len(flow.get_paths())) == (3, 2, 2)
+    assert to_hex(faint.get_colors()[0]) == style.FAINT and faint.get_linewidths()[0] < street.get_linewidths()[0]
+    assert faint.zorder < street.zorder < flow.zorder
 
 
 def test_a_day_of_one_period_is_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

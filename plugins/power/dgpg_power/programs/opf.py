@@ -12,7 +12,7 @@ from dgpg_power.grid import Grid
 from dgpg_power.programs.program import HARD, PRICED, Problem, line_factors, line_flow, pose
 from dgpg_power.reward import marginal, overload
 
-__all__ = ["HARD", "PRICED", "Optimum", "fill", "merit_order", "optimum"]
+__all__ = ["HARD", "PRICED", "Optimum", "fill", "merit_order", "nodal_prices", "optimum"]
 TOLERANCE = 1e-8
 """Relative residual of a solution. Powers and prices differ so much that rounding stops some above 1e-9."""
 ENTRIES = 1 << 21
@@ -41,6 +41,8 @@ class Optimum:
     """f, MW, `[B, L]`."""
     line_price: Tensor
     """Dual of a line's limit, $ per MWh, positive at the upper and negative at the lower, `[B, L]`."""
+    price: Tensor
+    """Of a MW more to generate, lines left aside, $ per MWh, `[B]`: its place among the flows is priced beside it."""
     solved: Tensor
     """True where the solver found the optimum, `[B]`; with hard limits False also where there is none."""
 
@@ -68,6 +70,12 @@ def optimum(
     if len(parts) == 1:
         return parts[0]
     return Optimum(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Optimum)))
+
+
+def nodal_prices(grid: Grid, found: Optimum, outage: Tensor | None) -> Tensor:
+    """What a MW more of load at each bus costs in an optimum, losses left aside, $ per MWh, `[B, nb]`."""
+    buses = line_factors(grid, outage)[1]
+    return found.price.double().unsqueeze(-1) - (found.line_price.double().unsqueeze(-2) @ buses).squeeze(-2)
 
 
 def _optimum(
@@ -114,7 +122,7 @@ def _within(
     up, down = found.inequality_dual.chunk(2, -1)
     line_price[:, problem.lines] = up - down
     flow = problem.flow(output, load)
-    return Optimum(output.float(), flow.float(), line_price.float(), found.optimal)
+    return Optimum(output.float(), flow.float(), line_price.float(), -found.equality_dual[:, 0].float(), found.optimal)
 
 
 def _merged(problem: Problem, unit_bus: Tensor) -> tuple[QuadraticProgram, Tensor, Tensor]:
