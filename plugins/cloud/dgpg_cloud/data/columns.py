@@ -16,7 +16,7 @@ from dgpg.files import Rows
 
 from .tables import FloatArray
 
-TIME = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
+TIME = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 """Seconds."""
 CPU = {"milli": 1.0, "cores": 1000.0}
 """1/1000 vCPU."""
@@ -43,7 +43,9 @@ class Units(Settings):
 class JobUnits(Units):
     """Units of columns of a plain CSV of jobs whose names do not say them."""
 
-    time: Literal["ms", "s", "min", "h"] = Field("s", description="unit of times that are numbers; dates have none")
+    time: Literal["us", "ms", "s", "min", "h", "d"] = Field(
+        "s", description="unit of times that are numbers; dates have none"
+    )
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ JOBS = {"openb pod list (CSV)": openb.POD_COLUMNS}
 MACHINES = {"openb node list (CSV)": openb.NODE_COLUMNS, "EC2 catalogue (CSV)": ec2.COLUMNS}
 PLAIN = "plain CSV"
 _PLAIN_JOBS = f"; {PLAIN} with the columns submit, duration (or start and end), cpu, memory_gib"
+_OF_JOBS = ("submit", "duration", "start", "end", "arriv")
+"""Columns that machines have not, whatever follows these words."""
 _PLAIN_MACHINES = f"; {PLAIN} with the columns cpu, memory_gib"
 
 
@@ -22,7 +24,7 @@ def job_format(path: Path, header: Header, others: str) -> str:
     """Return the format of a table of jobs; DataError if it is none, with `others` beside those known here."""
     if name := _jobs(header):
         return name
-    if name := _machines(header):
+    if (name := _machines(header)) and not any(column.lower().startswith(_OF_JOBS) for column in header):
         raise DataError(f"{path}: found machines ({name}), expected jobs: name this file in machines.file")
     raise _unknown(path, header, JOBS, _PLAIN_JOBS + others)
 

@@ -18,10 +18,10 @@ MODEL_LABELS = (
     "k8s.amazonaws.com/accelerator",
 )  # fmt: skip
 _SUFFIX = {
-    "": 1.0, "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15,
-    "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50,
+    "": 1.0, "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18,
+    "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50, "Ei": 2.0**60,
 }  # fmt: skip
-_QUANTITY = re.compile(r"(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)([numkMGTP]?|[KMGTP]i)")
+_QUANTITY = re.compile(r"\+?((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)([numkMGTPE]?|[KMGTPE]i)")
 STARTED = ("Started", "Scheduled")
 """Reasons of events that say when a pod began, the better one first."""
 ENDED = ("Killing", "Evicted", "Preempted")
@@ -39,7 +39,7 @@ def pods(path: Path, text: str) -> tuple[Raw, tuple[str, ...]]:
 
     A pod runs from its status' startTime to the last finishedAt of its containers. Where a status lacks one, the pod's
     events say it: Started, or else Scheduled; Killing, or an eviction. One that still runs is cut at the last time in
-    the file. It asks for the sum of its containers' requests, or that of the largest init container.
+    the file. It asks for what kube-scheduler counts, see `_request`.
     """
     found = items_of(path, text)
     items, last = found.of("Pod"), found.last
@@ -53,6 +53,9 @@ def pods(path: Path, text: str) -> tuple[Raw, tuple[str, ...]]:
             end, running = last, running + 1
         cells.append(_pod(item, start, end))
     notes = []
+    others = {name for _, item in items for one in _containers(item) for name in mapped(one, "resources", "requests")}
+    if left := sorted(name for name in others if name not in ("cpu", "memory") and not name.endswith("/gpu")):
+        notes.append(f"requests that are not simulated: {', '.join(left)}")
     if running:
         notes.append(f"{count(running, 'pod')} still running: cut short at the last time in the file, {last}")
     if gone := len(told.keys() - seen):
@@ -123,21 +126,52 @@ def quantity(text: str) -> str:
     return text if found is None else repr(float(found[1]) * _SUFFIX[found[2]])
 
 
+def _containers(item: dict[str, Any]) -> list[Any]:
+    return [one for kind in ("containers", "initContainers") for one in listed(item, "spec", kind)]
+
+
 def _gpu(item: dict[str, Any]) -> str:
-    asked = [mapped(container, "resources", "requests") for container in listed(item, "spec", "containers")]
+    asked = [mapped(container, "resources", "requests") for container in _containers(item)]
     names = {name for requests in asked for name in requests if name.endswith("/gpu")}
     return _request(item, min(names)) if names else ""
 
 
 def _request(item: dict[str, Any], resource: str) -> str:
-    """Return what a pod asks for; blank if no container says, the text of a request that is no quantity."""
-    parts = [
-        [quantity(str(asked)) for part in listed(item, "spec", kind)
-         if (asked := at(part, "resources", "requests", resource)) is not None]
-        for kind in ("containers", "initContainers")
-    ]  # fmt: skip
+    """Return what a pod asks for; blank if nothing says, the text of a request that is no quantity.
+
+    As kube-scheduler counts it: containers are added up, and sidecars, init containers that are always restarted; an
+    init container runs beside the sidecars before it, and the largest counts. What the pod asks for as a whole replaces
+    that; its overhead comes on top.
+    """
+    said: list[str] = []
+
+    def amount(part: Any, *keys: str) -> float:
+        asked = at(part, *keys, resource)
+        if asked is None:
+            return 0.0
+        said.append(quantity(str(asked)))
+        return float(said[-1]) if _QUANTITY.fullmatch(str(asked).strip()) else 0.0
+
+    spec = mapped(item, "spec")
+    side_by_side = sum(amount(one, "resources", "requests") for one in listed(spec, "containers"))
+    sidecars = largest = 0.0
+    for one in listed(spec, "initContainers"):
+        own = amount(one, "resources", "requests")
+        if at(one, "restartPolicy") == "Always":
+            side_by_side, sidecars = side_by_side + own, sidecars + own
+        else:
+            largest = max(largest, sidecars + own)
+    found = max(side_by_side, largest)
+    if at(spec, "resources", "requests", resource) is not None:
+        found = amount(spec, "resources", "requests")
+    found += amount(spec, "overhead")
+    wrong = next((text for text in said if not _is_number(text)), None)
+    return wrong if wrong is not None else repr(found) if said else ""
+
+
+def _is_number(text: str) -> bool:
     try:
-        main, first = ([float(part) for part in each] for each in parts)
+        float(text)
     except ValueError:
-        return next(part for each in parts for part in each if _QUANTITY.fullmatch(part) is None)
-    return repr(max(sum(main), max(first, default=0.0))) if main or first else ""
+        return False
+    return True

@@ -127,8 +127,10 @@ def _run_times(rows: Rows, units: JobUnits) -> tuple[FloatArray, FloatArray, lis
     begin = submit if starts is None else times(rows, starts)
     seconds(rows, ends.name, end)
     rows.check(~(end < begin), ends.name, f"a time not before {'submit' if starts is None else 'start'}")
-    waiting = ["no column start: the run times are from submit to end, waiting included"] if starts is None else []
-    return submit, end - begin, waiting
+    notes = ["no column start: the run times are from submit to end, waiting included"] if starts is None else []
+    if early := int((begin < submit).sum()):
+        notes.append(f"{count(early, 'job')} with a start before submit: are both of one clock?")
+    return submit, end - begin, notes
 
 
 def _resources(rows: Rows, units: Units) -> tuple[Column, Column | None]:

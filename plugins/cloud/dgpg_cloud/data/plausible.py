@@ -23,6 +23,13 @@ LEAST_MIB_PER_VCPU = 16
 """Half of the jobs ask for more, MiB a vCPU, or the trace is written in GiB."""
 MOST_OF_WORK = 0.2
 """Part of the vCPU work of a trace; a job that brings more is told."""
+YEAR_S = 365.25 * 86_400
+MOST_S = 10 * YEAR_S
+"""Half of the jobs of a trace run shorter."""
+FEW = 10
+"""Of fewer jobs than twice as many nothing is told by their usual size."""
+LONG = 10
+"""A usual run time this many times the time in which all jobs come may be in another unit."""
 LATEST_S = 1e11
 """Seconds since 1970 up to the year 5138: later times are in milliseconds or less."""
 SCALE_MS = 1000
@@ -72,12 +79,29 @@ def job_units(path: Path, jobs: JobTable) -> JobTable:
             f"{path}: run times: the longest is {longest:.3g} s, expected one of a second or more: these are probably "
             "hours or minutes where seconds are meant: say so in the columns' names or in workload.units.time"
         )
+    median = float(np.median(jobs.duration_s))
+    if median > MOST_S:
+        raise DataError(
+            f"{path}: run times: half of them are above {median / YEAR_S:,.0f} years, expected at most "
+            f"{MOST_S / YEAR_S:.0f}: these are probably milliseconds or microseconds: say so in the columns' names or "
+            "in workload.units.time"
+        )
     asks = jobs.memory_mib > 0
     ratio = float(np.median(1000 * jobs.memory_mib[asks] / jobs.vcpu_milli[asks])) if asks.any() else np.inf
     if ratio < LEAST_MIB_PER_VCPU:
         raise DataError(
             f"{path}: memory: the jobs ask for {ratio:.3g} MiB a vCPU (median), expected {LEAST_MIB_PER_VCPU} or more: "
             "these are probably GiB where MiB are meant: multiply by 1024"
+        )
+    span = float(jobs.submit_s[-1])
+    if len(jobs) >= 2 * FEW and median > LONG * span > 0:
+        jobs = jobs.noted(
+            [f"half of the jobs run longer than {median:,.0f} s, and all come within {span:,.0f} s: if these are not "
+             "in one unit, name it in the columns, as in duration_ms"]
+        )  # fmt: skip
+    if len(jobs) >= 2 * FEW and largest <= 1000 and 0 < jobs.memory_mib.max() <= 1024:
+        jobs = jobs.noted(
+            ["no job asks for more than 1 vCPU and 1 GiB: if these are shares of a machine, multiply by its size"]
         )
     work = jobs.duration_s * jobs.vcpu_milli
     most, total = int(work.argmax()), float(work.sum())

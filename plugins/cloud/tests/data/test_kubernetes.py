@@ -5,8 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from kubernetes.utils.quantity import parse_quantity
 
 from dgpg_cloud.data import load_jobs, load_machines
+from dgpg_cloud.data.kubernetes import quantity
+from dgpg_cloud.kubernetes.amounts import asked
 
 from ..files import refused, write
 
@@ -160,3 +165,47 @@ def test_events_of_either_version_of_the_api(tmp_path: Path, field: str) -> None
     told[field] = told.pop("involvedObject")
     told["deprecatedLastTimestamp"], told["lastTimestamp"], told["firstTimestamp"] = told["lastTimestamp"], None, None
     assert load_jobs(cluster(tmp_path, pod("a", "Running", ASKED, end=None), told)).duration_s.tolist() == [240]
+
+
+@given(
+    st.sampled_from(["0", "1", "1.5", ".5", "2.", "100", "1e3", "2E2", "+3"]),
+    st.sampled_from(["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"]),
+)
+def test_quantities_are_those_of_the_client(number: str, suffix: str) -> None:
+    if number[-1].isdigit() and "e" in number.lower() and suffix:
+        return  # an exponent is a suffix
+    assert float(quantity(number + suffix)) == pytest.approx(float(parse_quantity(number + suffix)))
+
+
+REQUESTS = st.fixed_dictionaries({}, optional={
+    "cpu": st.sampled_from(["100m", "1", "2.5"]), "memory": st.sampled_from(["64Mi", "1Gi", "3Gi"]),
+    "nvidia.com/gpu": st.just("1"),
+})  # fmt: skip
+SIDE = st.fixed_dictionaries({"name": st.just("c"), "resources": st.fixed_dictionaries({"requests": REQUESTS})})
+FIRST = st.builds(lambda one, always: one | ({"restartPolicy": "Always"} if always else {}), SIDE, st.booleans())
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(SIDE, min_size=1, max_size=3), st.lists(FIRST, max_size=4),
+    st.fixed_dictionaries({}, optional={"overhead": st.just({"cpu": "250m", "memory": "32Mi"}),
+                                        "resources": st.just({"requests": {"cpu": "7", "memory": "9Gi"}})}),
+)  # fmt: skip
+def test_a_pod_of_a_trace_asks_for_what_the_scheduler_counts(
+    tmp_path: Path, containers: list[dict[str, Any]], first: list[dict[str, Any]], more: dict[str, Any]
+) -> None:
+    """Sidecars, the largest init container beside them, pods that ask as a whole, and overhead."""
+    one, other = pod("one", "Succeeded", {}), pod("other", "Succeeded", {"cpu": "1", "memory": "1Gi"})
+    one["spec"] |= {"containers": containers, "initContainers": first, **more}
+    expected = asked({"spec": one["spec"]}, {"nvidia.com/gpu": 1000})
+    if not expected[0] or not expected[1]:
+        return  # what is not asked for is assumed
+    jobs = load_jobs(cluster(tmp_path, other, one))
+    assert jobs.vcpu_milli[1] == expected[0] and jobs.memory_mib[1] * 2**20 == expected[1]
+    assert jobs.gpu_milli[1] == expected[2]
+
+
+def test_requests_that_are_not_simulated_are_told(tmp_path: Path) -> None:
+    asks = {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "5Gi", "nvidia.com/mig-1g.5gb": "1"}
+    notes = load_jobs(cluster(tmp_path, pod("a", "Succeeded", asks))).notes
+    assert "requests that are not simulated: ephemeral-storage, nvidia.com/mig-1g.5gb" in notes

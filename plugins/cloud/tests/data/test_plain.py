@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dgpg.errors import DataError
 from dgpg_cloud.config import Config
 from dgpg_cloud.data import JobUnits, Units, load_jobs, load_machines
 from dgpg_cloud.instance import build
@@ -166,3 +167,49 @@ def test_speeds_that_are_not_relative_are_told(tmp_path: Path) -> None:
     found = load_machines(write(tmp_path, table.format(3.1)))
     assert found.notes == ("no machine is about as fast as 1: run times are divided by 2.4 to 3.1",)
     assert load_machines(write(tmp_path, table.format(1))).notes == ()
+
+
+def lasting(folder: Path, header: str, rows: list[str]) -> Path:
+    path = folder / "jobs.csv"
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("us", 1e6), ("ms", 1e3), ("s", 1), ("min", 1 / 60), ("d", 1 / 86_400)])
+def test_one_trace_in_any_unit_of_time_is_one(tmp_path: Path, unit: str, factor: float) -> None:
+    rows = [f"{at * factor!r},{(600 + at) * factor!r},2,4" for at in range(0, 7200, 60)]
+    named = load_jobs(lasting(tmp_path, f"submit_{unit},duration_{unit},cpu,memory_gib", rows))
+    told = load_jobs(lasting(tmp_path, "submit,duration,cpu,memory_gib", rows), units=JobUnits(time=unit))  # type: ignore[arg-type]
+    for jobs in (named, told):
+        np.testing.assert_allclose(jobs.submit_s, np.arange(0, 7200, 60), atol=1e-6)
+        np.testing.assert_allclose(jobs.duration_s, 600 + np.arange(0, 7200, 60), rtol=1e-9)
+
+
+def test_run_times_in_another_unit_than_submissions_are_told(tmp_path: Path) -> None:
+    header, steps = "submit,duration,cpu,memory_gib", range(0, 3600, 60)
+    told = load_jobs(lasting(tmp_path, header, [f"{at},{1000 * (600 + at)},2,4" for at in steps])).notes
+    assert any("run longer than 2,370,000 s, and all come within 3,540 s" in note for note in told)
+    assert not load_jobs(lasting(tmp_path, header, [f"{at},{600 + at},2,4" for at in steps])).notes
+    with pytest.raises(
+        DataError, match=r"run times: half of them are above 75 years, expected at most 10: .* microsec"
+    ):
+        load_jobs(lasting(tmp_path, header, [f"{at},{10**6 * (600 + at)},2,4" for at in steps]))
+
+
+def test_requests_that_may_be_shares_of_a_machine_are_told(tmp_path: Path) -> None:
+    header, steps = "submit,duration,cpu,memory_gib", range(0, 3600, 60)
+    told = load_jobs(lasting(tmp_path, header, [f"{at},600,0.25,0.125" for at in steps])).notes
+    assert told == (
+        "no job asks for more than 1 vCPU and 1 GiB: if these are shares of a machine, multiply by its size",
+    )
+
+
+def test_a_job_that_starts_before_it_comes_is_told(tmp_path: Path) -> None:
+    jobs = load_jobs(lasting(tmp_path, "submit,start,end,cpu,memory_gib", ["10,5,100,1,2", "10,20,100,1,2"]))
+    assert jobs.notes == ("1 job with a start before submit: are both of one clock?",)
+    assert jobs.duration_s.tolist() == [95, 80]
+
+
+def test_jobs_in_a_unit_that_is_not_known_are_no_machines(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"unknown format: found the header 'submit_ns,duration_ns,cpu,memory_gib'"):
+        load_jobs(lasting(tmp_path, "submit_ns,duration_ns,cpu,memory_gib", ["1,2,3,4"]))
