@@ -1,7 +1,7 @@
 """Worker processes: speed-up where a step takes 1 ms, overhead of an environment's step, kills that change nothing.
 
-python benchmarks/simulators.py
-python benchmarks/simulators.py --kills 100
+python benchmarks/simulators.py --publish simulators
+python benchmarks/simulators.py --kills 100 --publish simulators-killed
 """
 
 from __future__ import annotations
@@ -12,18 +12,23 @@ import random
 import signal
 import threading
 import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
 import numpy as np
 import torch
+from common import emit
 from gymnasium import spaces
+from publishing import published
 
 from dgpg.bridges.simulators import Simulation, Simulators, View, Workers
 from dgpg.checks.nested import difference
 from dgpg.domain import Names, numbered
 
 AGENTS, FEATURES, CHOICES, HORIZON = 10, 4, 4, 50
+BLOCK = 10
+"""Steps of one before it is another's turn."""
 CPU = torch.device("cpu")
 
 
@@ -63,91 +68,121 @@ def made(seconds: float, asleep: bool, envs: int, workers: int) -> Simulators:
     return Simulators(simulation, envs, CPU, 0, workers=Workers(count=workers))
 
 
-def milliseconds(env: Simulators, steps: int, repeats: int) -> float:
-    """Wall time of a step of all environments: the best of some repeats, as others use the machine too."""
-    actions = torch.zeros(env.num_envs, AGENTS, dtype=torch.long)
-    env.reset()
-    best = float("inf")
-    for _ in range(repeats):
-        start = time.perf_counter()
-        for _ in range(steps):
-            env.step(actions)
-        best = min(best, (time.perf_counter() - start) / steps)
-    return 1e3 * best
+def milliseconds(envs: Sequence[Simulators], steps: int) -> list[list[float]]:
+    """Wall times of so many steps of each, a block of one and then a block of the other."""
+    times: list[list[float]] = [[] for _ in envs]
+    actions = [torch.zeros(env.num_envs, AGENTS, dtype=torch.long) for env in envs]
+    for env, action in zip(envs, actions, strict=True):
+        env.reset()
+        for _ in range(BLOCK):
+            env.step(action)
+    for _ in range(-(-steps // BLOCK)):
+        for env, action, found in zip(envs, actions, times, strict=True):
+            for _ in range(BLOCK):
+                start = time.perf_counter()
+                env.step(action)
+                found.append(1e3 * (time.perf_counter() - start))
+    return times
 
 
-def author(steps: int, repeats: int) -> float:
+def tenth(times: Sequence[float]) -> float:
+    """What the fastest tenth of steps stays below: others use the machine, too, and never make a step faster."""
+    return float(np.quantile(times, 0.1))
+
+
+def author(steps: int) -> float:
     """Milliseconds of a step of a simulator alone, read but in no environment."""
-    sim, action, best = Takes(0.0, True, 0), np.zeros(AGENTS, np.int64), float("inf")
+    sim, action, times = Takes(0.0, False, 0), np.zeros(AGENTS, np.int64), []
     sim.reset(0)
-    for _ in range(repeats):
+    for _ in range(steps):
         start = time.perf_counter()
-        for _ in range(steps):
-            read(sim, sim.step(action))
-        best = min(best, (time.perf_counter() - start) / steps)
-    return 1e3 * best
+        read(sim, sim.step(action))
+        times.append(1e3 * (time.perf_counter() - start))
+    return tenth(times)
 
 
-def speed(steps: int, repeats: int) -> None:
+def load() -> float:
+    """Of the last minute, at the end of a row."""
+    return round(os.getloadavg()[0], 1)
+
+
+def overhead(steps: int) -> None:
+    """What an environment's step costs beside its simulator."""
+    own = author(8 * steps)
+    for workers in (1, 0):
+        (times,) = milliseconds([made(0.0, False, 8, workers)], steps)
+        what = {"simulators": "8, no time", "workers": workers, "steps": len(times)}
+        beside = {"fastest tenth": tenth(times) / 8 - own, "median": float(np.median(times)) / 8 - own}
+        emit({**what, "ms beside a simulator's step": beside, "load": load()})
+
+
+def faster(name: str, few: Simulators, many: Simulators, workers: Sequence[int], linear: float, steps: int) -> None:
+    """A row: the same done by more workers; `linear` is how many times more there is to do, or faster to be."""
+    one, more = milliseconds([few, many], steps)
+    found = {
+        "fastest tenth": [tenth(one), tenth(more), tenth(one) / tenth(more)],
+        "median": [float(np.median(times)) for times in (one, more)] + [float(np.median(one) / np.median(more))],
+    }
+    emit({
+        "simulators": name, "workers": f"{workers[0]}, {workers[1]}", "steps": len(one),
+        **{f"{what} {of}": x for of, row in found.items()
+           for what, x in zip(("ms, few", "ms, many", "times as fast"), row, strict=True)},
+        "of linear": found["fastest tenth"][2] / linear, "load": load(),
+    })  # fmt: skip
+
+
+def speed(steps: int) -> None:
     """The rows of the table."""
-    own = author(steps * 8, repeats)
-    for workers, where in ((1, "a worker"), (0, "the trainer's process")):
-        all_of_it = milliseconds(made(0.0, True, 8, workers), steps, repeats) / 8
-        print(f"overhead of an environment's step in {where}: {all_of_it - own:.3f} ms (without it {own:.3f} ms)")
-    for what, asleep in (("at work", False), ("asleep", True)):
-        one, two = (milliseconds(made(1e-3, asleep, 8, workers), steps, repeats) for workers in (1, 2))
-        both = f"{one:.2f} ms a step in 1 worker, {two:.2f} ms in 2"
-        print(f"8 environments of 1 ms {what}: {both}, {one / two:.2f} times as fast")
+    overhead(steps)
+    for what, asleep in (("asleep for", True), ("at work for", False)):
+        few, many = (made(1e-3, asleep, 8, workers) for workers in (1, 2))
+        faster(f"8, {what} 1 ms", few, many, (1, 2), 2.0, steps)
     for pause in (1e-2, 5e-2):
-        one, many = milliseconds(made(pause, True, 1, 1), 20, 2), milliseconds(made(pause, True, 16, 16), 20, repeats)
-        print(f"16 environments asleep for {1e3 * pause:.0f} ms in 16 workers: {one / many:.2f} of linear")
+        few, many = (made(pause, True, number, number) for number in (1, 16))
+        faster(f"1 and 16, asleep for {1e3 * pause:.0f} ms", few, many, (1, 16), 1.0, steps // 4)
+
+
+def played(env: Simulators, seed: int, more: Callable[[int], bool]) -> list[object]:
+    """All that is seen in random actions, as long as there are to be more steps."""
+    chance, seen = np.random.default_rng(seed), [env.reset()]
+    while more(len(seen) - 1):
+        seen.append(env.step(torch.from_numpy(chance.integers(0, CHOICES, (env.num_envs, AGENTS)))))
+    return seen
 
 
 def kills(count: int, seed: int) -> None:
-    """A run with workers killed at random moments, beside an undisturbed one."""
-
-    def play(env: Simulators, between: float, until: threading.Event) -> list[object]:
-        chance, seen = np.random.default_rng(seed), [env.reset()]
-        steps = 0
-        while steps < 2000 or not until.is_set():
-            step = env.step(torch.from_numpy(chance.integers(0, CHOICES, (env.num_envs, AGENTS))))
-            steps += 1
-            seen.append(step)
-            done[0] = steps
-            time.sleep(between)
-        return seen
-
-    over, done, killed, chance = threading.Event(), [0], [0], random.Random(seed)
-    env = made(1e-3, True, 8, 2)
+    """A run until so many workers were killed at random moments, beside an undisturbed one of the same length."""
+    env, chance = made(1e-3, True, 8, 2), random.Random(seed)
+    done, over, moments = [0], threading.Event(), list[int]()
 
     def disturb() -> None:
-        last = 0
-        while killed[0] < count:
+        """Kill one at any moment once a step was done since the last time: four deaths in one are an error."""
+        while len(moments) < count:
             time.sleep(chance.uniform(0, 0.05))
-            if done[0] > last:
-                last = done[0]
-                with suppress(ProcessLookupError):  # it was replaced a moment ago
+            if done[0] > (moments[-1] if moments else 0):
+                with suppress(ProcessLookupError, IndexError):  # it was replaced a moment ago
                     os.kill(env.pids[chance.randrange(2)], signal.SIGKILL)
-                    killed[0] += 1
+                    moments.append(done[0])
         over.set()
+
+    def more(steps: int) -> bool:
+        done[0] = steps
+        return not over.is_set()
 
     thread = threading.Thread(target=disturb, daemon=True)
     thread.start()
-    disturbed = play(env, 0.0, over)
+    disturbed = played(env, seed, more)
     thread.join()
-    whole = play(made(1e-3, True, 8, 2), 0.0, over)
-    same = min(len(whole), len(disturbed))
-    where = difference(whole[:same], disturbed[:same])
-    print(
-        f"{killed[0]} workers killed within {len(disturbed)} steps; first difference in {same} steps: {where or 'none'}"
-    )
+    whole = played(made(1e-3, True, 8, 2), seed, lambda steps: steps < len(disturbed) - 1)
+    where = difference(whole, disturbed)
+    found = {"workers killed": len(moments), "within steps": len(whole) - 1, "at different steps": len(set(moments))}
+    emit({**found, "first difference": where or "none"})
 
 
 def main() -> None:
     """What is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--kills", type=int, default=0, help="instead of speed: kill so many workers")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -155,8 +190,8 @@ def main() -> None:
     if options.kills:
         kills(options.kills, options.seed)
     else:
-        speed(options.steps, options.repeats)
+        speed(options.steps)
 
 
 if __name__ == "__main__":
-    main()
+    published(main)

@@ -54,9 +54,14 @@ class Crew:
         """Of the processes of this machine."""
         return [carrier.pid for carrier in self._carriers if isinstance(carrier, Process)]
 
-    def records(self) -> Array:
-        """A copy of all records, in the order of environments."""
-        return np.concatenate([board_of(carrier).records for carrier in self._carriers])
+    def shown(self, part: str = "now") -> dict[str, Array]:
+        """A copy of what views showed last (`now`), or before an episode ended (`final`), in order of environments."""
+        columns = [board_of(carrier).columns[part] for carrier in self._carriers]
+        return {name: np.concatenate([one[name] for one in columns]) for name in columns[0]}
+
+    def overs(self) -> Array:
+        """Whether the last step of each environment ended its episode, and how."""
+        return np.concatenate([board_of(carrier).records["over"] for carrier in self._carriers])
 
     def reset(self, seeds: Sequence[int]) -> None:
         """New episodes everywhere."""
@@ -139,7 +144,7 @@ class Crew:
         return f"environment {b}, episode {self.stories[b].episode}"
 
     def _column(self, name: str) -> list[int]:
-        return [int(x) for carrier in self._carriers for x in board_of(carrier).records[name]]
+        return [x for carrier in self._carriers for x in board_of(carrier).records[name].tolist()]
 
     def _catch_up(self) -> None:
         """After an interrupt in the middle of a step: back to where stories end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ class Simulators:
     def reset(self) -> Decision:
         """Start new episodes everywhere."""
         self._crew.reset([self._episode_seed(b, 1) for b in range(self.num_envs)])
-        return self._moved(self._decision(self._crew.records()["now"]))
+        return self._moved(self._decision(self._crew.shown()))
 
     def step(self, actions: Tensor) -> Step:
         """Take the joint action `[B, N]`, `[B, N, A]` or splits `[B, N, K]`.
@@ -74,12 +75,13 @@ class Simulators:
             raise PluginError("Simulators.step: call reset or load_state_dict first")
         before, taken = self._now, self._taken(actions.to(self.device))
         self._crew.step(taken.cpu().numpy(), [self._episode_seed(b, 1) for b in range(self.num_envs)])
-        records = self._crew.records()
-        over = records["over"]
-        outcome = records["now"].copy()
-        outcome[over != GOES_ON] = records["final"][over != GOES_ON]
+        over, now = self._crew.overs(), self._crew.shown()
+        outcome, ended = now, over != GOES_ON
+        if ended.any():
+            final = self._crew.shown("final")
+            outcome = {name: np.where(_along(ended, column), final[name], column) for name, column in now.items()}
         expected = None if self.mapping is None else state_of(self.mapping, before, taken).detach()
-        decision = self._moved(self._decision(records["now"]))
+        decision = self._moved(self._decision(now))
         return self._step(outcome, over, expected, decision)
 
     def state_dict(self) -> dict[str, Any]:
@@ -109,7 +111,7 @@ class Simulators:
         self._seeds = list(state["seeds"])
         saved = [None if one is None else one.numpy().tobytes() for one in state["saved"]]
         self._crew.restore([_story(one) for one in state["stories"]], saved)
-        return self._moved(self._decision(self._crew.records()["now"]))
+        return self._moved(self._decision(self._crew.shown()))
 
     @property
     def pids(self) -> list[int]:
@@ -136,25 +138,22 @@ class Simulators:
         return torch.where(active.unsqueeze(-1), actions.float(), idle)
 
     def _tensor(self, column: Array, dtype: torch.dtype | None = None) -> Tensor:
-        """A copy of a column of records, in memory of its own."""
-        return torch.from_numpy(np.array(column, order="C")).to(self.device, dtype)
+        return torch.from_numpy(column).to(self.device, dtype)
 
-    def _decision(self, now: Array) -> Decision:
-        names = now.dtype.names or ()
+    def _decision(self, now: dict[str, Array]) -> Decision:
         mask = self._tensor(now["mask"])
         none = torch.zeros(*mask.shape, 0, device=self.device)
         seen = Observation(
             agent=self._tensor(now["agent"]),
-            choices=self._tensor(now["choices"]) if "choices" in names else none,
+            choices=self._tensor(now["choices"]) if "choices" in now else none,
             mask=mask,
             central=self._tensor(now["central"]),
         )
-        context = {name[len(CONTEXT) :]: self._tensor(now[name]) for name in names if name.startswith(CONTEXT)}
+        context = {name[len(CONTEXT) :]: self._tensor(now[name]) for name in now if name.startswith(CONTEXT)}
         return Decision(seen, context)
 
-    def _step(self, outcome: Array, over: Array, expected: Tensor | None, decision: Decision) -> Step:
-        names = outcome.dtype.names or ()
-        measured = self._tensor(outcome["state"]) if "state" in names else None
+    def _step(self, outcome: dict[str, Array], over: Array, expected: Tensor | None, decision: Decision) -> Step:
+        measured = self._tensor(outcome["state"]) if "state" in outcome else None
         state = measured if expected is None else expected
         if state is None:
             raise PluginError("View.state is missing: give it, or give Simulators a mapping that says what to expect")
@@ -165,14 +164,21 @@ class Simulators:
             truncated=self._tensor(over == CUT),
             decision=decision,
             final=self._decision(outcome) if (over != GOES_ON).any() else None,
-            local_reward=self._tensor(outcome["local_reward"]) if "local_reward" in names else None,
-            block_cost=self._tensor(outcome["block_cost"]) if "block_cost" in names else None,
-            measures={n[len(MEASURES) :]: self._tensor(outcome[n]) for n in names if n.startswith(MEASURES)},
+            local_reward=self._tensor(outcome["local_reward"]) if "local_reward" in outcome else None,
+            block_cost=self._tensor(outcome["block_cost"]) if "block_cost" in outcome else None,
+            measures={n[len(MEASURES) :]: self._tensor(outcome[n]) for n in outcome if n.startswith(MEASURES)},
             measured=None if expected is None else measured,
         )
 
 
+def _along(ended: Array, column: Array) -> Array:
+    """Which environments ended, with as many axes as a column."""
+    return ended.reshape(-1, *[1] * (column.ndim - 1))
+
+
+@lru_cache(1 << 14)
 def _seed(seed: int, *keys: str | int) -> int:
+    """Asked for at each step, in case that an episode ends there."""
     return random.derive(seed, *keys) % SEEDS
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import atexit
 import os
+import pickle
+import select
 import signal
 import subprocess
 import sys
@@ -61,6 +63,8 @@ class Process:
                 pass_fds=(theirs.fileno(), self._memory), stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
                 start_new_session=True, env={**os.environ, **ENVIRONMENT},
             )  # fmt: skip
+        self._answered = select.poll()  # Connection.poll makes one anew for every answer
+        self._answered.register(self._connection.fileno(), select.POLLIN)
         GUARD.watch(self._process.pid)
 
     @property
@@ -91,7 +95,7 @@ class Process:
         self._waiting = True
         self.shared.clock.set(-1, time.monotonic())
         try:
-            self._connection.send((name, arguments))
+            self._connection.send_bytes(pickle.dumps((name, arguments)))
         except OSError:
             raise Died(self._end()) from None
 
@@ -107,7 +111,7 @@ class Process:
             Hung: a simulator took too long.
         """
         try:
-            while not self._connection.poll(max(self._left(timeout), 0.0)):
+            while not self._answered.poll(1e3 * max(self._left(timeout), 0.0)):
                 if self._left(timeout) <= 0:
                     raise self._hung()
             kind, found, layout = self._connection.recv()

@@ -141,7 +141,7 @@ class Board:
 
     def __init__(self, records: Array, layout: Layout) -> None:
         self.records, self.layout = records, layout
-        self._columns = {part: {name: records[part][name] for name, _, _ in layout} for part in ("now", "final")}
+        self.columns = {part: {name: records[part][name] for name, _, _ in layout} for part in ("now", "final")}
         self._kinds = [(name, np.dtype(dtype), shape) for name, dtype, shape in layout]
 
     def write(self, part: str, place: int, found: Mapping[str, Array]) -> None:
@@ -150,7 +150,7 @@ class Board:
         Raises:
             Misfit: other parts, or of other shapes, than those of the first view.
         """
-        columns = self._columns[part]
+        columns = self.columns[part]
         if found.keys() != columns.keys():
             odd = sorted(found.keys() ^ columns.keys())[0]
             has = "is given and was not" if odd in found else "is not given and was"

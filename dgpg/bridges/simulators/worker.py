@@ -63,6 +63,7 @@ class Worker:
     def __init__(self, connection: Connection, shared: Shared) -> None:
         self.connection, self.shared = connection, shared
         self.host: Host | None = None
+        self._told = False
 
     def run(self) -> None:
         """One answer to each request: what it returned and the layout of views, or what went wrong."""
@@ -78,7 +79,7 @@ class Worker:
             except Exception as error:  # an author's module that cannot be imported here
                 answer = ("failed", trouble_of(error, name), self.layout)
             try:
-                self.connection.send(answer)
+                self.connection.send_bytes(pickle.dumps(answer))
             except OSError:
                 return
             if name == "end":
@@ -86,8 +87,11 @@ class Worker:
 
     @property
     def layout(self) -> Layout | None:
-        """Of views, once there was one."""
-        return self.host.board.layout if self.host is not None and self.host.board is not None else None
+        """Of views, in the first answer after there was one."""
+        if self._told or self.host is None or self.host.board is None:
+            return None
+        self._told = True
+        return self.host.board.layout
 
     def ask(self, name: str, arguments: tuple[Any, ...]) -> Any:
         """What a request leads to."""
@@ -109,6 +113,7 @@ class Worker:
         def lay(layout: Layout) -> Board:
             return self.shared.board(layout, sizes, len(seeds))
 
+        self._told = False
         self.host = Host(make, read, sizes, seeds, lay, self.shared.clock.set)
 
     def close(self) -> None:
