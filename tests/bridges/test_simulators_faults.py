@@ -198,3 +198,23 @@ def test_names_give_the_sizes():
     )
     space = env.observation_space
     assert [space[name].shape for name in ("agent", "choices", "mask", "central")] == [(3, 4), (3, 2, 2), (3, 2), (5,)]
+
+
+ENDS = """
+import atexit, os, sys
+
+def look():
+    try:
+        print("left:", os.waitpid(-1, os.WNOHANG), flush=True)
+    except ChildProcessError:
+        print("none is left", flush=True)
+
+atexit.register(look)  # called last, as it is registered first
+""" + ORPHANS.replace("toys.bad(toys.breeds)", "toys.simulation()")
+
+
+def test_no_child_is_left_for_python_to_find_at_its_end():
+    """Which says ResourceWarning of it."""
+    script = ENDS.format(root=str(Path(__file__).parent.parent.parent))
+    ran = subprocess.run([sys.executable, "-X", "dev", "-c", script], capture_output=True, text=True, timeout=60)
+    assert ran.stdout.splitlines()[-1] == "none is left" and ran.stderr == "", ran

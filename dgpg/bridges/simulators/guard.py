@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
 import sys
@@ -19,6 +20,10 @@ for group in groups:
         pass
 """
 """It reads groups of processes to watch and to let go; where its input ends, its parent has ended, however that was."""
+
+
+PATIENCE = 2.0
+"""Seconds in which it may end by itself."""
 
 
 class Guard:
@@ -43,11 +48,27 @@ class Guard:
         if self._owner == os.getpid():
             self._tell("-", group)
 
+    def end(self) -> None:
+        """With the process, in good order: whoever looks for children that were left finds none."""
+        if self._process is None or self._owner != os.getpid():
+            return
+        assert self._process.stdin is not None
+        with suppress(OSError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:  # a fork of this process holds the other end of its input, and lives on
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
     def _tell(self, sign: str, group: int) -> None:
-        assert self._process is not None and self._process.stdin is not None
+        if self._process is None or self._process.stdin is None:
+            return
         with suppress(OSError):
             self._process.stdin.write(f"{sign}{group}\n".encode())
             self._process.stdin.flush()
 
 
 GUARD = Guard()
+atexit.register(GUARD.end)  # after all that is registered later, the end of the workers among it
