@@ -36,6 +36,24 @@ def clipped_all_action(logs: Tensor, logs_old: Tensor, u: Tensor, clip: float) -
     return -(logs_old.exp() * gain).sum(-1)
 
 
+def towards_mirrored(logs: Tensor, logs_old: Tensor, u: Tensor, step: float) -> Tensor:
+    """-sum_k q(k) log pi(k), q(k) = pi_old(k) exp(step u_k) / Z: a step of mirror descent with the negative entropy
+    (Beck and Teboulle 2003; as a loss of policies Tomar et al. 2022).
+
+    Args:
+        logs: log pi(k), `[..., K]`, -inf where not allowed.
+        logs_old: log pi_old(k), `[..., K]`.
+        u: guidance advantage of each choice, `[..., K]`.
+        step: how much of u enters log q.
+
+    Returns:
+        One number a row, `[...]`.
+    """
+    allowed = logs_old > -torch.inf
+    target = torch.where(allowed, logs_old + step * u, -torch.inf).softmax(-1)
+    return -(target * torch.where(allowed, logs, 0.0)).sum(-1)
+
+
 def clipped_move(u: Tensor, move: Tensor, reach: float) -> Tensor:
     """-sum_k min(u_k m_k, u_k clip(m_k)): how far an action went along u, no more than `reach` of it counted.
 

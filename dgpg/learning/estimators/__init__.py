@@ -13,12 +13,13 @@ from dgpg.learning.estimators.control_variate import ControlVariate
 from dgpg.learning.estimators.estimator import Estimator, Unguided
 from dgpg.learning.estimators.exact import Exact
 from dgpg.learning.estimators.first_order import FirstOrder, FirstOrderDraw
+from dgpg.learning.estimators.mirror import Mirror
 from dgpg.learning.estimators.pathwise import NaturalSplit, Pathwise, PlainSplit
 from dgpg.learning.estimators.potential_based import PotentialBased
 
 __all__ = ["Estimator", "Unguided", "find_estimator", "offered"]
 
-CHOICES: tuple[type[Estimator], ...] = (AllAction, Exact, FirstOrder, ControlVariate, PotentialBased)
+CHOICES: tuple[type[Estimator], ...] = (AllAction, Mirror, Exact, FirstOrder, ControlVariate, PotentialBased)
 NUMBERS: tuple[type[Estimator], ...] = (Pathwise, FirstOrderDraw)
 SPLITS: tuple[type[Estimator], ...] = (NaturalSplit, PlainSplit, FirstOrderDraw)
 
