@@ -27,7 +27,7 @@ def functions(body: list[ast.stmt], owner: ast.ClassDef | None = None) -> Iterat
 STEPS = ("advantage", "guidance", "losses", "update", "networks/normalise", "networks/sharing")
 ROUNDS = ("rounds/coordination", "rounds/descent", "rounds/intents")
 ACTIONS = ("actions/box", "actions/logits", "actions/distributions", "estimators/all_action", "estimators/choices")
-ESTIMATORS = ("control_variate", "estimator", "exact", "first_order", "pathwise", "potential_based")
+ESTIMATORS = ("control_variate", "estimator", "exact", "first_order", "mirror", "pathwise", "potential_based")
 MATHS = (
     *(f"learning/{name}" for name in (*STEPS, *ROUNDS, *ACTIONS, *(f"estimators/{one}" for one in ESTIMATORS))),
     *("domain/models", "domain/random", "measuring/alignment", "measuring/rules"),

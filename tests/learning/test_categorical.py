@@ -169,6 +169,21 @@ def test_guide_all_action_and_exact(toy: ModuleType, trajectory: Trajectory, sca
     assert every.shape == (6, 4, 4, 3) and sampled.shape == (6, 4, 4)
 
 
+def test_guide_mirror_is_of_one_size_whatever_the_policy_is(toy: ModuleType, trajectory: Trajectory) -> None:
+    phi, probability = rise(toy, trajectory), trajectory.policy.exp()
+    observation = trajectory.decision.observation
+    u = (phi * probability).sum(-1, keepdim=True) - phi
+    seen = observation.mask & observation.active.unsqueeze(-1)
+    alike = 1 / observation.mask.sum(-1, keepdim=True).clamp(min=1).expand_as(u)
+    power = (u.square() * alike)[seen].sum() / alike[seen].sum()
+    got = guide(categorical, "mirror", toy.RouteCost(), toy.Routes(), trajectory, 0.9, False)
+    torch.testing.assert_close(got[seen], (u / power.sqrt())[seen], rtol=1e-4, atol=1e-5)
+    # Nearly certain policies: guidance of what is not taken is as large as before, not a hundred times as large.
+    certain = replace(trajectory, policy=(40 * trajectory.policy).log_softmax(-1))
+    sharp = guide(categorical, "mirror", toy.RouteCost(), toy.Routes(), certain, 0.9, False)
+    assert sharp[seen].abs().max() < 3 * got[seen].abs().max()
+
+
 def test_guide_first_order(toy: ModuleType, trajectory: Trajectory) -> None:
     weight, slope = torch.tensor([1.0, 2.0, 0.5, 1.0]).view(1, 1, 4, 1), torch.tensor(toy.SLOPES)
     linear = slope * trajectory.state.squeeze(-1).unsqueeze(2) * weight

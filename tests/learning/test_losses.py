@@ -76,6 +76,39 @@ def test_all_action_gradient_at_the_old_policy_is_that_of_expected_u() -> None:
     torch.testing.assert_close(got, expected)
 
 
+def test_a_mirrored_policy_is_where_the_loss_ends() -> None:
+    old = logs_of(0.5, 0.3, 0.2).view(1, 3)
+    u = torch.tensor([[1.0, -1.0, 0.5]], dtype=torch.float64)
+    weight = old.exp() * (0.4 * u).exp()
+    target = (weight / weight.sum()).log()
+    (there,) = torch.autograd.grad(losses.towards_mirrored((logits := target.clone().requires_grad_()).log_softmax(-1),
+                                                           old, u, 0.4).sum(), logits)  # fmt: skip
+    torch.testing.assert_close(there, torch.zeros_like(there))
+    (away,) = torch.autograd.grad(losses.towards_mirrored((logits := old.clone().requires_grad_()).log_softmax(-1),
+                                                          old, u, 0.4).sum(), logits)  # fmt: skip
+    assert away[0, 0] < 0 < away[0, 1]
+
+
+def test_a_short_mirrored_step_starts_along_expected_u() -> None:
+    logits = torch.tensor([[0.3, -1.0, 0.2]], dtype=torch.float64, requires_grad=True)
+    u = torch.tensor([[1.0, -0.5, 2.0]], dtype=torch.float64)
+    old = logits.detach().log_softmax(-1)
+    (got,) = torch.autograd.grad(losses.towards_mirrored(logits.log_softmax(-1), old, u, 1e-6).sum(), logits)
+    (expected,) = torch.autograd.grad(-(logits.softmax(-1) * u).sum(), logits)
+    torch.testing.assert_close(got / 1e-6, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_mirrored_steps_ignore_choices_that_are_not_allowed() -> None:
+    logits = torch.tensor([[0.3, -1.0, 5.0]], dtype=torch.float64, requires_grad=True)
+    logs = logits.masked_fill(torch.tensor([[False, False, True]]), -torch.inf).log_softmax(-1)
+    u = torch.tensor([[1.0, -1.0, 1e6]], dtype=torch.float64)
+    loss = losses.towards_mirrored(logs, logs.detach(), u, 0.3)
+    two = losses.towards_mirrored(logs[:, :2], logs.detach()[:, :2], u[:, :2], 0.3)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert loss.item() == pytest.approx(two.item())
+    assert gradient.isfinite().all() and gradient[0, 2] == 0 and gradient[0, 0] != 0
+
+
 def test_all_action_ignores_choices_that_are_not_allowed() -> None:
     logits = torch.tensor([[0.3, -1.0, 5.0]], dtype=torch.float64, requires_grad=True)
     mask = torch.tensor([[True, True, False]])
