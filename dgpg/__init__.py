@@ -16,9 +16,16 @@
 | `cli`, `errors` | the command line; errors a user can act on |
 """
 
-from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
-try:
-    __version__ = version("dgpg")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0+unknown"
+
+def __getattr__(name: str) -> Any:
+    """`__version__`, looked up when somebody asks: `dgpg --help` should not wait for it."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("dgpg")
+    except PackageNotFoundError:  # a source tree that was never installed
+        return "0+unknown"

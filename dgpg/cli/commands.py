@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from dgpg.cli.asked import checked, domain_only
-from dgpg.cli.ending import one_object
+from dgpg.cli.ending import one_object, starting
 from dgpg.cli.program import PLACE, SEEDS, AsJson, DomainName, DomainSets, Sets, app, domains_like, place
 from dgpg.errors import ConfigError
 
@@ -45,6 +45,7 @@ def new(
 
 @app.command()
 @one_object
+@starting
 def check(
     domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="Name of a domain, or the folder of a run.")],
     model: Annotated[str | None, typer.Option(help="Analytical model; the domain's own by default.")] = None,
@@ -92,6 +93,7 @@ def check(
 
 
 @app.command()
+@starting
 def train(
     domain: Annotated[
         str | None, typer.Argument(help="Name of a domain, see `dgpg domains`.", autocompletion=domains_like)
@@ -130,6 +132,7 @@ def train(
 
 @app.command()
 @one_object
+@starting
 def export(
     run: Annotated[Path, typer.Argument(parser=place, help="Folder of a run.")],
     out: Annotated[Path, typer.Option(**PLACE, help="Folder to write.")],
@@ -199,6 +202,7 @@ def serve(
 
 @app.command()
 @one_object
+@starting
 def calibrate(
     domain: DomainName,
     data: Annotated[Path, typer.Option(**PLACE, help="The log, in the domain's format.")],

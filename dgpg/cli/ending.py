@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import wraps
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn, ParamSpec
 
@@ -59,6 +60,20 @@ def one_object(command: Callable[P, None]) -> Callable[P, None]:
             command(*args, **options)
 
     return guarded
+
+
+def starting(command: Callable[P, None]) -> Callable[P, None]:
+    """Say so where what a command needs takes long to import: torch is seconds, on a cold disk many."""
+
+    @wraps(command)
+    def imported(*args: P.args, **options: P.kwargs) -> None:
+        from dgpg.showing.waiting import waiting
+
+        with waiting("starting"):
+            import_module("dgpg.measuring")
+        command(*args, **options)
+
+    return imported
 
 
 def told(command: Callable[[], None]) -> None:

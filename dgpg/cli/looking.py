@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from dgpg.cli.asked import domain_only
-from dgpg.cli.ending import one_object
+from dgpg.cli.ending import one_object, starting
 from dgpg.cli.program import (
     PLACE,
     AsJson,
@@ -28,6 +28,7 @@ from dgpg.cli.program import (
 
 @app.command()
 @one_object
+@starting
 def domains(
     name: Annotated[
         str | None, typer.Argument(help="Show this one: algorithms, models, settings.", autocompletion=domains_like)
@@ -53,6 +54,7 @@ def domains(
 
 @app.command()
 @one_object
+@starting
 def settings(
     domain: DomainName,
     word: Annotated[str | None, typer.Argument(help="Only those with this word in name or meaning.")] = None,
@@ -65,6 +67,7 @@ def settings(
 
 
 @app.command()
+@starting
 def watch(
     run: Annotated[Path, typer.Argument(parser=place, help="Folder of a run, perhaps of another machine.")],
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 2.0,
@@ -84,6 +87,7 @@ def watch(
 
 @app.command()
 @one_object
+@starting
 def evaluate(
     run: Annotated[Path, typer.Argument(parser=place, help="Folder of a run.")],
     episodes: Episodes = 32,
@@ -100,6 +104,7 @@ def evaluate(
 
 @app.command()
 @one_object
+@starting
 def compare(runs: Runs, episodes: Episodes = 32, seed: EvaluationSeed = 1, as_json: AsJson = False) -> None:
     """Measure several runs on the same arrivals, and average runs that differ in seed alone."""
     from dgpg.showing import evaluations
@@ -108,6 +113,7 @@ def compare(runs: Runs, episodes: Episodes = 32, seed: EvaluationSeed = 1, as_js
 
 
 @app.command()
+@starting
 def report(
     runs: Runs,
     out: Annotated[

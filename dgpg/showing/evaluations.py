@@ -161,8 +161,8 @@ def _measure(trained: Trained, found: Found, seed: int, told: _Silent | _Spoken)
 
 
 def _draw(trained: Trained, found: Found, path: Path, seed: int, told: _Silent | _Spoken) -> None:
-    with waiting("drawing figures"):
-        paths, notes = figures.draw(trained, path, found.unit, in_order(found.rows), seed)
+    with waiting("drawing figures") as watch:
+        paths, notes = figures.draw(trained, path, found.unit, in_order(found.rows), seed, watch.doing)
     found.figures += [str(drawn) for drawn in paths]
     found.notes += notes
     told.drawn(notes)

@@ -6,39 +6,35 @@ Two evaluations of one run give the same bytes: no date, and the ids within a fi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dgpg.domain import Policy, SupportsFigures
-from dgpg.errors import ConfigError, DgpgError, RunError
+from dgpg.domain import SupportsFigures
+from dgpg.errors import DgpgError, RunError
 from dgpg.measuring import Row
-from dgpg.measuring.evaluate import drawn
+from dgpg.measuring.evaluate import Watched, drawn
 from dgpg.runs import RunFolder, Trained
 from dgpg.runs.atomic import write_atomic
+from dgpg.showing.drawing import Axes, Figure, blank, held_against, save
 from dgpg.showing.style import COLOURS, UNSURE, colour
 
-Figure: TypeAlias = Any
-"""`matplotlib.figure.Figure`; matplotlib ships no types and may be absent."""
-Axes: TypeAlias = Any
-
+__all__ = ["Axes", "Figure", "blank", "draw", "evaluation", "held_against", "obstacle", "save", "smooth"]
 ROOM = 2**18
 """Bytes that a figure may take."""
 WINDOW = 20
 """The moving mean of a training curve takes this part of its iterations."""
-SETTINGS: Any = {"svg.hashsalt": "dgpg", "axes.spines.top": False, "axes.spines.right": False}
-"""matplotlib's settings while a figure is made and saved."""
 
 
 def draw(
-    trained: Trained, folder: Path, unit: str, rows: Sequence[Row], seed: int
+    trained: Trained, folder: Path, unit: str, rows: Sequence[Row], seed: int, told: Callable[[str], None]
 ) -> tuple[Sequence[Path], Sequence[str]]:
     """Draw `evaluation.svg` and the domain's own figures into a run's folder: their paths, and why others are missing.
 
-    A figure that fails is a line and no error: the table is worth more.
+    A figure that fails is a line and no error: the table is worth more. `told` hears which policy acts for a figure.
     """
     try:
         import_module("matplotlib")
@@ -49,7 +45,10 @@ def draw(
     domain = trained.domain
     if isinstance(domain, SupportsFigures):
         what = f"no figures of domain {trained.run.domain}"
-        own, why = _tried(what, lambda: domain.figures(trained.config, drawn(trained), folder, seed))
+        among = {
+            name: Watched(one, partial(told, f"drawing figures: {name} acts")) for name, one in drawn(trained).items()
+        }
+        own, why = _tried(what, lambda: domain.figures(trained.config, among, folder, seed))
         paths, notes = [*paths, *own], [*notes, *why]
     return paths, notes
 
@@ -70,44 +69,6 @@ def _tried(what: str, make: Callable[[], Sequence[Path]]) -> tuple[Sequence[Path
         return make(), []
     except Exception as error:  # a plugin's drawing may fail in any way
         return [], [f"{what}: {error if isinstance(error, DgpgError) else repr(error)}"]
-
-
-def blank(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, list[Axes]]:
-    """An empty figure, inches, with its axes row by row; `options` are those of `Figure.subplots`."""
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    with rc_context(SETTINGS):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False, **options)
-    return figure, list(axes.flat)
-
-
-def save(figure: Figure, path: Path) -> Path:
-    """Write a figure as SVG, the same bytes for the same content; returns the path."""
-    from matplotlib import rc_context
-
-    def write(file: Any) -> None:
-        with rc_context(SETTINGS):
-            figure.savefig(file, format="svg", metadata={"Date": None})
-
-    write_atomic(path, write)
-    return path
-
-
-def held_against(policies: Mapping[str, Policy], optimum: str) -> str:
-    """Name of the policy to draw, the first of `policies`, beside that of the domain's `optimum`.
-
-    Raises:
-        ConfigError: the optimum is not among them, or nothing else is.
-    """
-    name = next(iter(policies), optimum)
-    if optimum not in policies or name == optimum:
-        raise ConfigError(
-            f"policies = {list(policies)}: expected the policy to draw first and {optimum} to hold it against; "
-            "take the latter from domain.baselines(config)"
-        )
-    return name
 
 
 def evaluation(

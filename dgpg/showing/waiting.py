@@ -21,8 +21,17 @@ PROGRESS = "DGPG_PROGRESS"
 """Environment variable."""
 QUIET = 2.0
 """Seconds after which a terminal shows a bar."""
+LEAST = 0.02
+"""Share that must be done before the rest is guessed."""
 PAUSES = (5.0, 10.0, 20.0, 30.0)
 """Seconds between lines elsewhere; the last one is repeated."""
+
+
+def clock(seconds: float) -> str:
+    """As hours, minutes and seconds, the two that matter."""
+    whole = round(seconds)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
 
 
 class Waiting:
@@ -34,15 +43,19 @@ class Waiting:
         self._lines: list[str] = []
         self._bar = Progress(
             SpinnerColumn("line"), TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
-            TimeElapsedColumn(), auto_refresh=False,
+            TimeElapsedColumn(), TextColumn("{task.fields[left]}", markup=False), auto_refresh=False,
         )  # fmt: skip
-        self._task = self._bar.add_task(what, total=None)
+        self._task = self._bar.add_task(what, total=None, left="")
         self._what, self._share = what, 0.0
 
     def __call__(self, what: str, share: float) -> None:
         """`share` of the whole is done, 0 to 1."""
         self._what, self._share = what, share
-        self._bar.update(self._task, description=what, total=1.0, completed=share)
+        self._bar.update(self._task, description=what, total=1.0 if share else None, completed=share, left=self._left())
+
+    def doing(self, what: str) -> None:
+        """Something of which nobody knows how much there is."""
+        self(what, 0.0)
 
     def found(self, line: str) -> None:
         """A result of its own, which a pipe should have even if the rest is never done."""
@@ -55,8 +68,15 @@ class Waiting:
     def lines(self) -> list[str]:
         """What a pipe is told: what was found since the last time, then what is being done."""
         told, self._lines = self._lines, []
-        part = f" ({self._share:.0%})" if self._share else ""
-        return [*told, f"{self._what}{part}, {time.monotonic() - self._start:.0f} s"]
+        part, left = f" ({self._share:.0%})" if self._share else "", self._left()
+        return [*told, f"{self._what}{part}, {time.monotonic() - self._start:.0f} s{f', {left}' if left else ''}"]
+
+    def _left(self) -> str:
+        """Time, if the rest takes as long as what is done; nothing before a guess is worth its place."""
+        spent = time.monotonic() - self._start
+        if spent < QUIET or self._share < LEAST:
+            return ""
+        return f"about {clock(spent * (1 - self._share) / self._share)} left"
 
 
 @contextmanager

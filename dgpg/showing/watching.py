@@ -20,7 +20,7 @@ from dgpg.measuring.alongside import Alongside, cheapest
 from dgpg.runs import RunFolder, resolve
 from dgpg.showing import page
 from dgpg.showing.plain import plain
-from dgpg.showing.waiting import PAUSES, waiting
+from dgpg.showing.waiting import PAUSES, clock, waiting
 
 SHOWN = ("cost", "alpha", "entropy", "kl", "explained_variance", "block_share")
 """Measures with a line of their own, where the log has them."""
@@ -51,13 +51,6 @@ def seconds_left(lines: Lines, iterations: int) -> float | None:
         return None
     before = lines[-1 - RECENT]["wall_s"] if len(lines) > RECENT else 0.0
     return (lines[-1]["wall_s"] - before) / min(RECENT, len(lines)) * (iterations - lines[-1]["iteration"])
-
-
-def clock(seconds: float) -> str:
-    """As hours, minutes and seconds, the two that matter."""
-    whole = round(seconds)
-    hours, minutes = whole // 3600, whole // 60 % 60
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
 
 
 def held_against(lines: Lines, rule: Alongside | None) -> str:

@@ -1,6 +1,8 @@
 """The command line: what is installed, and what scripts rely on in a run."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -143,3 +145,15 @@ def test_the_version_is_told() -> None:
     import dgpg
 
     assert ok("--version").out.strip() == f"dgpg {dgpg.__version__}"
+
+
+@pytest.mark.parametrize("asked", [["--help"], ["evaluate", "--help"], ["--version"]])
+def test_help_waits_for_nothing_that_takes_long(asked: list[str]) -> None:
+    """Under 0.3 s: torch alone takes two seconds."""
+    code = (
+        f"import sys; sys.argv = ['dgpg', *{asked}]\nfrom dgpg.cli import main\ntry: main()\n"
+        "except SystemExit: pass\n"
+        "print('heavy:', *({'torch', 'numpy', 'scipy', 'matplotlib'} & {*sys.modules}))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.splitlines()[-1] == "heavy:"

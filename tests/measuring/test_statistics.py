@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import bootstrap
 
 from dgpg.measuring.statistics import Costs, block_of, difference, interval, rough
 
@@ -47,6 +48,20 @@ def test_costs_that_change_sign_have_no_percent() -> None:
 
 def test_few_episodes_are_called_rough() -> None:
     assert rough(32) == [] and "rough" in rough(3)[0] and "no interval" in rough(1)[0]
+
+
+def test_draws_are_those_of_scipy() -> None:
+    """Whose bootstrap is the same, and whose import a page of runs does not wait for."""
+    other, chance = COSTS + CHANCE.normal(0.1, 0.3, 32), {"n_resamples": 2000, "method": "percentile"}
+    for few in (2, 9, 32):
+        costs, others = COSTS[:few], other[:few]
+        theirs = bootstrap((costs,), np.mean, rng=np.random.default_rng(0), **chance).confidence_interval
+        assert interval(costs) == pytest.approx(tuple(theirs), rel=1e-12)
+        paired = bootstrap(
+            (costs, others), lambda a, b, axis: 100 * (a.mean(axis) / b.mean(axis) - 1), paired=True,
+            rng=np.random.default_rng(0), **chance,
+        ).confidence_interval  # fmt: skip
+        assert difference(costs, others, "other").percent_ci95 == pytest.approx(tuple(paired), rel=1e-9)
 
 
 def test_blocks_are_the_cube_root_of_what_there_is() -> None:

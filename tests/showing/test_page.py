@@ -3,7 +3,10 @@
 import json
 import math
 import re
+import resource
 import shlex
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,6 +114,14 @@ def test_nothing_of_a_folder_is_markup_and_nothing_is_loaded(three: list[Path]) 
     assert NASTY not in script and "greedy &#34;&lt;img" in script and "<b>a note" not in script
     assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", script) and "@import" not in script
     assert script.count("</script>") == script.count("<script") == 3  # two charts and ours
+
+
+def test_a_page_of_three_runs_is_written_in_five_seconds(three: list[Path]) -> None:
+    """From the command on; by a clock of work, as a test machine may be busy."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-m", "dgpg", "report", *map(str, three)], check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 5
 
 
 def test_a_verdict_on_the_model_is_on_the_page(three: list[Path]) -> None:
