@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
+import numpy as np
+
 from dgpg_power.calibration.choose import binding
 from dgpg_power.calibration.fit import Fit, Task, error_of, optimum
 from dgpg_power.calibration.level import Level, curves_of
@@ -71,18 +73,33 @@ def _limits(network: Network, fitted: Network, task: Task, found: Fit) -> list[R
         if at in chosen or end > start:
             times = f"binds in {_counted(count[at], 'moment')}" if count[at] else "does not bind"
             note = times if at in chosen else f"{times}; the log's largest flow is above it"
+            unit = _alone_behind(network, line)
+            note += f"; a largest output of {unit} would say the same" if unit and at in chosen else ""
             rows.append(_row(f"limit of {network.line_name(line)}", "MW", start, end, note))
     note = "not needed to explain the log"
     return [*rows, _row(f"limits of {network.num_lines - len(rows)} other lines", "MW", "kept", "kept", note)]
+
+
+def _alone_behind(network: Network, line: int) -> str:
+    """The unit whose output is all that the line carries; "" if there is none."""
+    for bus in (network.line_from[line], network.line_to[line]):
+        lines = int(((network.line_from == bus) | (network.line_to == bus)).sum())
+        units = np.flatnonzero(network.unit_bus == bus)
+        if lines == 1 and len(units) == 1 and not network.load[bus]:
+            return network.unit_name[units[0]]
+    return ""
 
 
 def _ends(grid: Grid, task: Task, found: Fit, level: Level) -> list[Row]:
     """The level of costs, and the error that is left."""
     mine, theirs = (float(marginal(task.output, c)[task.within].mean()) for c in (curves_of(grid, found), grid.curves))
     before = error_of(task, optimum(task, task.own)[1])
+    now = level.scale * mine + level.shift
+    turned = "; the network's own is above 0: check the sign of the prices" if now <= 0 < theirs else ""
+    worse = "more than with the network's own values: do prices and outputs belong together?"
     return [
-        _row("level of all costs", "$/MWh", theirs, level.scale * mine + level.shift, level.note),
-        _row("error of outputs, root mean square", "MW", before, found.error, ""),
+        _row("level of all costs", "$/MWh", theirs, now, level.note + turned),
+        _row("error of outputs, root mean square", "MW", before, found.error, worse if found.error > before else ""),
     ]
 
 

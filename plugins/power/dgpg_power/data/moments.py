@@ -16,6 +16,8 @@ from .series import numbers
 
 LEAST = 3
 """Moments that a log must have."""
+TIMES = ("time", "timestamp", "datetime", "date", "hour")
+"""Columns that a log may have beside its numbers; each moment counts by itself, in whatever order."""
 LOOSE = 0.01
 """Share of its range that an output may lie beyond its limits, and of the load that outputs may miss it by tenfold."""
 
@@ -33,7 +35,7 @@ class Moments:
 
 
 def read_moments(path: Path, network: Network) -> Moments:
-    """Read a CSV file with columns `load_<bus number>`, `output_<unit>` and, if known, `price`.
+    """Read a CSV file with columns `load_<bus number>`, `output_<unit>` and, if known, `price`; `TIMES` are skipped.
 
     Raises:
         DataError: a column is missing, unknown or there twice, or a cell is not a number that the network can have.
@@ -63,7 +65,9 @@ def _check_header(
     if not set(loads) & set(header):
         wanted = ", ".join(loads[:4]) + (" ..." if len(loads) > 4 else "")
         raise DataError(f"{where}: no column is a load of {network}, expected {wanted}: the log is of another network?")
-    missing, strange = ([n for n in a if n not in b] for a, b in (((*loads, *outputs), header), (header, known)))
+    missing, strange = (
+        [n for n in a if n not in b] for a, b in (((*loads, *outputs), header), (header, (*known, *TIMES)))
+    )
     if missing and strange:
         near = difflib.get_close_matches(missing[0], strange, n=1, cutoff=0.0)[0]
         expected = "expected load_BUS for every bus with a load and output_UNIT for every unit"

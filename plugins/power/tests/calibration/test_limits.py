@@ -152,3 +152,28 @@ def test_moments_are_independent_where_loads_differ() -> None:
     assert independent(alike, 100.0) == 1
     assert independent(torch.cat([alike, base.flip(0)[None] + 10]), 100.0) == 2
     assert independent(alike[:0], 100.0) == 0
+
+
+def test_prices_that_contradict_the_outputs_are_told(tmp_path: Path) -> None:
+    instance = built()
+    true = untold(instance.network, 3, limits=0.0)
+    moments, _ = operated(instance, true, 40)
+    assert moments.price is not None
+    rows = fitted(tmp_path, true, replace(moments, price=-moments.price), True)
+    assert note(rows, "level of all costs").endswith("the network's own is above 0: check the sign of the prices")
+    assert note(rows, "error of outputs, root mean square").startswith("more than with the network's own values")
+    (tmp_path / "fitted.m").unlink()
+    rows = fitted(tmp_path, true, moments, True)
+    assert "sign" not in note(rows, "level of all costs") and note(rows, "error of outputs, root mean square") == ""
+
+
+def test_a_derated_unit_behind_a_line_of_its_own_is_told_from_a_limit(tmp_path: Path) -> None:
+    """Outputs that stop at a level say the same of either."""
+    instance = built()
+    true = replace(instance.network, unit_max=np.array([85.0, 300, 270]))
+    moments, bound = operated(instance, true, 60)
+    assert not bound.any()
+    rows = fitted(tmp_path, instance.network, moments, False)
+    for name in limits(rows):
+        assert note(rows, name).endswith("a largest output of gen1 would say the same")
+    assert limits(rows)

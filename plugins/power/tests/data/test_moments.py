@@ -41,6 +41,14 @@ def test_prices_may_be_absent_and_columns_in_any_order(log: Callable[..., Path])
     np.testing.assert_array_equal(found.output[0], [101, 115, 100])
 
 
+def test_a_column_of_times_is_skipped_in_whatever_order(log: Callable[..., Path]) -> None:
+    plain = read_moments(log(*ROWS), load_network("case9"))
+    stamps = ["2026-01-02", "2026-01-01", "2026-01-01"]
+    timed = [f"{stamp},{row}" for stamp, row in zip(stamps, ROWS, strict=True)]
+    found = read_moments(log(*timed, header=f"timestamp,{HEADER}"), load_network("case9"))
+    np.testing.assert_array_equal(found.output, plain.output)
+
+
 def cut(row: str, cells: int) -> str:
     """A row of the log without its last cells."""
     return row.rsplit(",", cells)[0]
