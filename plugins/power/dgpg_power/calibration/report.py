@@ -86,7 +86,7 @@ def _alone_behind(network: Network, line: int) -> str:
         lines = int(((network.line_from == bus) | (network.line_to == bus)).sum())
         units = np.flatnonzero(network.unit_bus == bus)
         if lines == 1 and len(units) == 1 and not network.load[bus]:
-            return network.unit_name[units[0]]
+            return str(network.unit_name[units[0]])
     return ""
 
 
