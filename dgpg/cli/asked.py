@@ -28,7 +28,8 @@ def gathered(
     known = {"domain", "settings", "train", "coordination", *named}
     for key in values:
         if key not in known:
-            raise ConfigError(f"--config {file}: {unknown('field', key, known)}")
+            own = "; settings of the domain stand in the table 'settings'" if domain or "domain" in values else ""
+            raise ConfigError(f"--config {file}: {unknown('field', key, known)}{own}")
     if domain is not None and values.get("domain", domain) != domain:
         raise ConfigError(f"--config {file} is of domain {values['domain']!r}, not {domain!r}; leave one of them out")
     overrides = _overrides(sets)

@@ -87,7 +87,8 @@ def told(command: Callable[[], None]) -> None:
     except DgpgError as error:
         fail(f"error: {error}")
     except OSError as error:  # the terminal's end, or a file that only a plugin knows
-        fail(f"error: {error}")
+        place = f"{error.filename}: " if error.filename and error.strerror else ""
+        fail(f"error: {place}{error.strerror or error}")
     except (MemoryError, RuntimeError) as error:  # torch raises RuntimeError when an allocation fails
         if isinstance(error, RuntimeError) and "memory" not in str(error):
             raise

@@ -49,6 +49,10 @@ def _explain(model: type[BaseModel], item: Any, where: str) -> str:
         return f"unknown setting '{name}': {hint(path[-1], known)}Valid here: {', '.join(known)}"
     if item["type"] == "missing":
         return f"{name}: required, and has no default"
+    if item["type"] == "model_type":
+        inner = _fields(model, path)
+        such = f", such as {name}.{inner[0]}" if inner else ""
+        return f"{name} = {_shown(item['input'])}: expected a table of settings{such}; Valid in it: {', '.join(inner)}"
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "value_error":
         return f"{name}: {message}" if name else message

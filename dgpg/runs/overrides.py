@@ -94,7 +94,9 @@ def read_file(path: Path) -> dict[str, Any]:
     try:
         with path.open(encoding="utf-8-sig") as file:  # some editors begin a file with a mark
             text = file.read(LONGEST + 1)
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+    except OSError as error:
+        raise ConfigError(f"--config {path}: cannot be read ({error.strerror}); name a file of settings") from None
+    except ValueError as error:  # bytes that are no text, a name that no file can have
         raise ConfigError(f"--config {path}: cannot be read ({error})") from None
     if len(text) > LONGEST:
         raise ConfigError(f"--config {path}: longer than {LONGEST:,} characters, so it is no file of settings")

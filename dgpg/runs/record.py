@@ -89,7 +89,9 @@ class RunFolder:
         except FileNotFoundError:
             raise RunError(f"{path} is not a run: it has no config.json") from None
         except (OSError, ValueError, RecursionError, ConfigError) as error:
-            raise RunError(f"{file} cannot be read: {error}") from None
+            why = error.strerror if isinstance(error, OSError) and error.strerror else error
+            advice = "put back what the training wrote there; without it the run cannot be used"
+            raise RunError(f"{file} cannot be read: {why}; {advice}") from None
         config = validate(RunConfig, values, str(file))
         return cls(path, config), config
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from dgpg.domain import validate
 from dgpg.errors import DivergenceError, Elsewhere, OverflowingError, RunError
 from dgpg.learning import Metrics, RunConfig, Trainer
 from dgpg.learning.algorithms import find
@@ -89,7 +90,7 @@ def resume(
 
 def _opened(path: Path, asked: Mapping[str, Any], loggers: Sequence[str] | None) -> RunFolder:
     folder, run = RunFolder.open(path)
-    domain_of(run, path)
+    validate(domain_of(run, path).Config, run.settings, f"{path / 'config.json'}: settings")
     differing = changes(run, asked)
     if differing:
         raise RunError(

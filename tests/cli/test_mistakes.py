@@ -81,6 +81,8 @@ def test_cuda_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         ("a.json", "[1]", ["expected a table"]),
         ("a.json", '{"iteration": 3}', ["unknown field 'iteration': did you mean 'iterations'?"]),
         ("a.json", '{"num_envs": "many"}', ["num_envs = 'many'"]),
+        ("a.json", '{"num_machines": 5}', ["unknown field 'num_machines'", "stand in the table 'settings'"]),
+        ("a.json", '{"settings": {"workload": 5}}', ["workload = 5: expected a table of settings, such as workload."]),
         ("a.json", '{"settings": 5}', ["settings = 5"]),
         ("a.json", '{"train": [1]}', ["train = [1]"]),
         ("a.json", '{"model": 5}', ["model = 5"]),
@@ -192,3 +194,29 @@ def test_a_trace_of_ones_own_trains_and_goes_on() -> None:
 def test_the_home_of_nobody_is_a_file_that_is_not_there(setting: str) -> None:
     message = refused("train", "cloud", "--set", f"{setting}=~no-such-user/table.csv")
     assert "~no-such-user/table.csv: no such file" in message
+
+
+def test_a_record_that_was_changed_is_named_where_it_is_wrong() -> None:
+    ok("train", "cloud", *TINY, "--iterations", 1, "--out", "r")
+    record = Path("r/config.json")
+    text = record.read_text()
+    record.write_text(text.replace("num_machines", "num_machine"))
+    message = refused("train", "--resume", "--out", "r")
+    assert "unknown setting 'r/config.json: settings.num_machine'" in message
+    record.write_text(text[: len(text) // 2])
+    message = refused("evaluate", "r")
+    assert "r/config.json cannot be read: " in message and "put back what the training wrote there" in message
+    record.unlink()
+    record.mkdir()
+    message = refused("evaluate", "r")
+    assert "r/config.json cannot be read: Is a directory; put back" in message and "Errno" not in message
+
+
+def test_a_folder_in_place_of_a_file_is_no_error_number() -> None:
+    Path("a.json").mkdir()
+    message = refused("train", "cloud", "--config", "a.json")
+    assert "--config a.json: cannot be read (Is a directory); name a file of settings" in message
+    ok("train", "cloud", *TINY, "--iterations", 1, "--out", "r")
+    Path("r/metrics.jsonl").unlink()
+    Path("r/metrics.jsonl").mkdir()
+    assert "error: r/metrics.jsonl: Is a directory" in refused("train", "--resume", "--out", "r", "--iterations", 1)

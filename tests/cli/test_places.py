@@ -28,6 +28,7 @@ WORDS = "[red]a:x:b[/]"
         (["train", "cloud", "--resume", "--out", "run", "--device", "gpu"], ["--device gpu: expected auto, cpu"]),
         (["train", "power", "--set", "network="], ["network = '': nothing is given"]),
         (["train", "cloud", "--set", "workload.trace="], ["workload.trace = ''"]),
+        (["train", "cloud", "--set", "workload=3"], ["workload = 3: expected a table of settings, such as workload."]),
         (["evaluate", ""], ["nothing is given"]),
         (["compare", "file", ""], ["nothing is given"]),
         (["evaluate", "file", "--set", "iterations=3"], ["file: no such run folder"]),
