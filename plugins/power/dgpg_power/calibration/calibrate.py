@@ -98,7 +98,7 @@ def _network(network: Network, grid: Grid, task: Task, found: Fit, level: Level)
     least, most = _bounds(task, found, level)
     slope = level.own * marginal(task.output, grid.curves) - given
     short, long = (least - slope).amax(0).clamp(min=0), (slope - most).amax(0).clamp(min=0)
-    held = own[1] + torch.where(short > 0, short, -long)
+    held = own[1] + torch.where(task.scheduled, 0.0, torch.where(short > 0, short, -long))
     lines, alike = task.problem.lines, (grid.flow_min == -grid.flow_max)[task.problem.lines]
     flow_min, flow_max = grid.flow_min.clone(), grid.flow_max.clone()
     flow_min[lines[alike]], flow_max[lines[alike]] = -found.parameters.limit[alike], found.parameters.limit[alike]

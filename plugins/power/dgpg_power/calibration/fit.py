@@ -59,6 +59,8 @@ class Task:
     """Range of each unit, which errors are measured in, MW, `[N]`."""
     within: Tensor
     """True where a logged output is between the unit's limits, `[T, N]`."""
+    scheduled: Tensor
+    """True for units that give the same whatever is asked for, and whose outputs are taken as given, `[N]`."""
     price: Tensor | None
     """What one more MWh of demand cost, $ per MWh, `[T]`; None if the log does not say."""
 

@@ -56,6 +56,10 @@ def _differ(task: Task, n: int) -> str:
 
 def _bounded(network: Network, fitted: Network, task: Task, n: int, level: Level) -> str:
     """Why nothing says what unit n costs, and what its values are."""
+    if bool(task.scheduled[n]):
+        return (
+            f"always gives {float(task.output[0, n]):.4g} MW, whatever is asked for: taken as a schedule, its own kept"
+        )
     low = task.output[:, n] < task.problem.low[:, n] + task.span[n] / 2
     which = "its least output" if bool(low.all()) else "its largest output" if not bool(low.any()) else "a limit"
     moved = float(fitted.cost_linear[n]) - level.own * float(network.cost_linear[n])

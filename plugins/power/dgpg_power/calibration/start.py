@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dgpg_power.calibration.fit import Parameters, Task
 from dgpg_power.data.moments import Moments
+from dgpg_power.dynamics import balanced
 from dgpg_power.grid import Grid
 from dgpg_power.programs import program
 from dgpg_power.programs.stationary import stationary_costs, worth
@@ -27,6 +28,8 @@ WITHIN = 1e-3
 """Share of its range that an output must be away from its limits to say what it costs."""
 ROUNDED = 1e-4
 """Share of its limit that a flow may be above it and count as rounding of the log."""
+MOVED = 0.05
+"""Share of the largest demand by which demand must vary for outputs that do not to be a schedule."""
 ALIKE = 1e-3
 """Moments whose loads differ by less, as a share of the largest total, are one: a plateau says a thing once."""
 
@@ -59,8 +62,12 @@ def pose(grid: Grid, moments: Moments, chosen: Tensor | None = None) -> Task:
     load, output = torch.from_numpy(moments.load), torch.from_numpy(moments.output)
     price = None if moments.price is None else torch.from_numpy(moments.price)
     demand = output.sum(-1)
-    load = load * (demand / load.sum(-1)).unsqueeze(-1)  # as the model is told: losses are where loads are
-    low, high = (x.expand(len(load), -1) for x in (grid.unit_min, grid.unit_max))
+    load = balanced(load, demand)  # as the model is told: losses are where loads are
+    span = (grid.unit_max - grid.unit_min).clamp(min=1e-6)
+    within = (output > grid.unit_min + WITHIN * span) & (output < grid.unit_max - WITHIN * span)
+    scheduled = _scheduled(output, within, span, demand)
+    within = within & ~scheduled
+    low, high = (torch.where(scheduled, output, x) for x in (grid.unit_min, grid.unit_max))
     problem = program.pose(_firm(grid, output), load, demand, low, high, None, program.PRICED)
     own = Parameters(grid.curves.quadratic, grid.curves.linear, grid.reach[problem.lines])
     flow = (grid.flow(output, load) - grid.middle)[:, problem.lines].abs()
@@ -69,8 +76,6 @@ def pose(grid: Grid, moments: Moments, chosen: Tensor | None = None) -> Task:
     free = _hinted(full, largest, own.limit) if chosen is None else chosen[problem.lines]
     free = free & alike
     limit = torch.where(alike & (largest > (1 + ROUNDED) * own.limit), largest, own.limit)
-    span = (grid.unit_max - grid.unit_min).clamp(min=1e-6)
-    within = (output > grid.unit_min + WITHIN * span) & (output < grid.unit_max - WITHIN * span)
     factor = currency(grid, output, within, price)
     given, factors = curtailment(grid), problem.units[problem.lines]
     quadratic, linear = stationary_costs(
@@ -78,9 +83,16 @@ def pose(grid: Grid, moments: Moments, chosen: Tensor | None = None) -> Task:
     )  # fmt: skip
     slope = linear + 2 * quadratic * output - given
     at_worth = worth(slope, within, factors, full & free, price)
-    linear = _beyond(linear, slope, at_worth, within, output < (grid.unit_min + grid.unit_max) / 2)
+    beyond = _beyond(linear, slope, at_worth, within, output < (grid.unit_min + grid.unit_max) / 2)
+    linear = torch.where(scheduled, linear, beyond)
     start = Parameters(quadratic, linear, torch.where(free, largest, limit))
-    return Task(problem, own, start, free.nonzero().squeeze(-1), limit, load, output, span, within, price)
+    return Task(problem, own, start, free.nonzero().squeeze(-1), limit, load, output, span, within, scheduled, price)
+
+
+def _scheduled(output: Tensor, within: Tensor, span: Tensor, demand: Tensor) -> Tensor:
+    """Units that give the same between their limits whatever is asked for, so that no cost explains it, `[N]`."""
+    still = output.amax(0) - output.amin(0) <= WITHIN * span
+    return still & within.all(0) & bool(demand.max() - demand.min() > MOVED * demand.abs().max())
 
 
 def _hinted(full: Tensor, largest: Tensor, limit: Tensor) -> Tensor:

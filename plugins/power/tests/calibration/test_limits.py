@@ -177,3 +177,24 @@ def test_a_derated_unit_behind_a_line_of_its_own_is_told_from_a_limit(tmp_path: 
     for name in limits(rows):
         assert note(rows, name).endswith("a largest output of gen1 would say the same")
     assert limits(rows)
+
+
+@pytest.mark.parametrize("prices", [True, False])
+def test_a_unit_on_a_schedule_has_no_limit_and_no_cost(tmp_path: Path, prices: bool) -> None:
+    """Its output between its limits is explained by no cost, and was by a limit of its line and -1,720 $/MWh."""
+    instance = built()
+    true = untold(instance.network, 3, limits=0.0)
+    low, high = true.unit_min.copy(), true.unit_max.copy()
+    low[0] = high[0] = 70.7  # the operator's schedule, of which the case knows nothing
+    high[0] += 1e-9
+    moments, bound = operated(instance, replace(true, unit_min=low, unit_max=high), 60)
+    assert not bound.any()
+    rows = fitted(tmp_path, true, moments, prices)
+    assert limits(rows) == []
+    assert note(rows, "linear cost of gen1").startswith("always gives 70.7 MW, whatever is asked for: taken as a sch")
+    for what in ("linear", "quadratic"):
+        (row,) = (row for row in rows if row["parameter"] == f"{what} cost of gen1")
+        assert row["fitted"] == pytest.approx(row["start"], rel=1e-9) or prices
+        assert row["fitted"] / row["start"] > 0
+    (error,) = (row for row in rows if row["parameter"].startswith("error of outputs"))
+    assert error["fitted"] < 0.01
