@@ -1,11 +1,9 @@
-"""What simulators run in, as a crew sees it: a process, or the trainer's own."""
+"""What simulators run in, as a crew sees it: a process, the trainer's own, or an actor somewhere in a cluster."""
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
-from dgpg.bridges.simulators.local import Local
-from dgpg.bridges.simulators.process import Process, give_back
 from dgpg.bridges.simulators.view import Board, Sizes
 
 
@@ -36,8 +34,34 @@ class Carrier(Protocol):
         ...
 
     def receive(self, timeout: float) -> Any:
-        """The answer to what was asked last."""
+        """The answer to what was asked last.
+
+        Raises:
+            Failed: a simulator did something wrong.
+            Died: nothing answers any more.
+            Hung: a simulator took too long.
+        """
         ...
+
+    def kill(self) -> None:
+        """At once, whatever it does."""
+        ...
+
+    def release(self) -> None:
+        """End the simulators in good order."""
+        ...
+
+
+class Died(Exception):
+    """What simulators ran in is gone; the text says how, and what it printed last."""
+
+
+class Hung(Exception):
+    """A simulator took longer than it may; what it ran in is gone."""
+
+    def __init__(self, place: int, where: str) -> None:
+        super().__init__(place, where)
+        self.place, self.where = place, where
 
 
 def board_of(carrier: Carrier) -> Board:
@@ -48,10 +72,7 @@ def board_of(carrier: Carrier) -> Board:
 
 
 def release(carriers: list[Carrier]) -> None:
-    """End their simulators; processes wait for the next ones."""
+    """End the simulators of all."""
     for carrier in carriers:
-        if isinstance(carrier, Process):
-            give_back(carrier)
-        elif isinstance(carrier, Local):
-            carrier.release()
+        carrier.release()
     carriers.clear()

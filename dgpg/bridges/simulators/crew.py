@@ -10,11 +10,12 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
-from dgpg.bridges.simulators.carrier import Carrier, board_of, release
+from dgpg.bridges.simulators.actor import Actor, cpus
+from dgpg.bridges.simulators.carrier import Carrier, Died, Hung, board_of, release
 from dgpg.bridges.simulators.host import Failed, Trouble
 from dgpg.bridges.simulators.local import Local
-from dgpg.bridges.simulators.process import Died, Hung, Process, take
-from dgpg.bridges.simulators.settings import Simulation, Workers, processes
+from dgpg.bridges.simulators.process import Process, take
+from dgpg.bridges.simulators.settings import Simulation, Workers, own_cores, processes
 from dgpg.bridges.simulators.story import Story
 from dgpg.bridges.simulators.view import Array, Sizes
 from dgpg.errors import ConfigError, SimulatorError
@@ -41,8 +42,9 @@ class Crew:
     def __init__(self, simulation: Simulation, workers: Workers, seeds: Sequence[int]) -> None:
         self.simulation, self.sizes, self.workers = simulation, simulation.sizes, workers
         self.stories = [Story(seed) for seed in seeds]
-        count = processes(workers, simulation.alone, len(seeds))
-        self._local = count == 0
+        self._engine = "here" if workers.count == 0 else workers.engine
+        cores = cpus() if self._engine == "ray" and workers.count is None else own_cores()
+        count = processes(workers, simulation.alone, len(seeds), cores)
         self._cuts = [cut.tolist() for cut in np.array_split(np.arange(len(seeds)), max(count, 1))]
         self._carriers: list[Carrier] = []
         self._stale = self._told = False
@@ -154,20 +156,22 @@ class Crew:
     def _open(self) -> None:
         if self._carriers:
             return
-        if self._local:
-            self._carriers.append(Local(self.simulation.make, self.simulation.read))
-        else:
-            self._carriers += [take() for _ in self._cuts]
+        self._carriers += [self._start() for _ in self._cuts]
         for k in range(len(self._carriers)):
             self._carriers[k].open(*self._opening(k))
         for k in range(len(self._carriers)):
             self._receive(k, "open")
 
+    def _start(self) -> Carrier:
+        if self._engine == "here":
+            return Local(self.simulation.make, self.simulation.read)
+        return Actor() if self._engine == "ray" else take()
+
     def _opening(self, k: int) -> tuple[bytes, Sizes, list[int]]:
         return self._pickled(), self.sizes, [self.stories[b].make_seed for b in self._cuts[k]]
 
     def _pickled(self) -> bytes:
-        if self._local:
+        if self._engine == "here":
             return b""
         try:
             pickled: bytes = cloudpickle.dumps((self.simulation.make, self.simulation.read))
@@ -227,10 +231,8 @@ class Crew:
         )
 
     def _replace(self, k: int) -> None:
-        old = self._carriers[k]
-        if isinstance(old, Process):
-            old.kill()
-            self._carriers[k] = take()
+        self._carriers[k].kill()
+        self._carriers[k] = self._start()
         self._carriers[k].open(*self._opening(k))
         self._receive(k, "open")
 
@@ -270,7 +272,7 @@ class Crew:
             return SimulatorError(f"a worker cannot import the simulator: {trouble.what}\n{trouble.details}")
         b = self._cuts[k][trouble.place]
         printed = self._carriers[k].printed
-        parts = [f"{self._at(b, name, trouble.step, trouble.asked)}: {_blame(trouble)}", trouble.details]
+        parts = [f"{self._at(b, name, trouble.step, trouble.asked)}: {trouble.said}", trouble.details]
         parts.append(f"it printed last:\n{printed}" if printed else "")
         return SimulatorError("\n".join(part for part in parts if part))
 
@@ -296,10 +298,3 @@ class Crew:
                     self._cuts[k][0], story.episode, len(story.actions), carrier.printed.splitlines()[0],
                 )  # fmt: skip
                 return
-
-
-def _blame(trouble: Trouble) -> str:
-    """Whose fault it is."""
-    if not trouble.details:
-        return trouble.what
-    return f"{trouble.call} raised {trouble.what}"

@@ -43,6 +43,11 @@ class Trouble:
     details: str = ""
     """The author's own traceback."""
 
+    @property
+    def said(self) -> str:
+        """With what raised it, if something did."""
+        return f"{self.call} raised {self.what}" if self.details else self.what
+
 
 class Failed(Exception):
     """Carries a `Trouble` out of a host."""

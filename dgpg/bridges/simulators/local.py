@@ -47,6 +47,9 @@ class Local:
             raise self._answer
         return self._answer
 
+    def kill(self) -> None:
+        """There is nothing to kill: its death is the trainer's."""
+
     def release(self) -> None:
         """End the simulators."""
         if self._host is not None:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from multiprocessing import Pipe
 from typing import Any
 
+from dgpg.bridges.simulators.carrier import Died, Hung
 from dgpg.bridges.simulators.guard import GUARD
 from dgpg.bridges.simulators.host import Failed
 from dgpg.bridges.simulators.view import Board, Sizes
@@ -30,18 +31,6 @@ OFTEN = 256
 """After so many answers it is looked whether too much was printed."""
 PATIENCE = 2.0
 """Seconds in which a worker may end by itself."""
-
-
-class Died(Exception):
-    """A worker's process is gone; the text says how, and what it printed last."""
-
-
-class Hung(Exception):
-    """A worker took longer than it may; its process is gone."""
-
-    def __init__(self, place: int, where: str) -> None:
-        super().__init__(place, where)
-        self.place, self.where = place, where
 
 
 class Process:
@@ -176,6 +165,19 @@ class Process:
             with suppress(OSError):
                 os.close(descriptor)
 
+    def release(self) -> None:
+        """Its simulators end, and it waits for others, as many as there are cores."""
+        if self.broken or len(_idle) >= (os.cpu_count() or 1):
+            self.end()
+            return
+        try:
+            self.send("close")
+            self.receive(PATIENCE)
+        except (Died, Failed, Hung):
+            self.kill()
+        else:
+            _idle.append(self)
+
     def end(self) -> None:
         """In good order, if it can; else at once."""
         if self._owner != os.getpid():
@@ -214,20 +216,6 @@ def take() -> Process:
             return process
         process.kill()
     return Process()
-
-
-def give_back(process: Process) -> None:
-    """Keep it for others, as many as there are cores; its simulators end."""
-    if process.broken or len(_idle) >= (os.cpu_count() or 1):
-        process.end()
-        return
-    try:
-        process.send("close")
-        process.receive(PATIENCE)
-    except (Died, Failed, Hung):
-        process.kill()
-    else:
-        _idle.append(process)
 
 
 @atexit.register

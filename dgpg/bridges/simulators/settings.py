@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from gymnasium import spaces
 from pydantic import Field
@@ -25,6 +25,11 @@ class Workers(Settings):
 
     count: int | None = Field(
         None, ge=0, le=4096, description="processes; none: one a core, at most one an environment; 0: the trainer's own"
+    )
+    engine: Literal["processes", "ray"] = Field(
+        "processes",
+        description="what they are: processes of this machine, or actors of one core each in the Ray cluster that this "
+        "machine belongs to (`RAY_ADDRESS` names another), one of its own where there is none",
     )
     timeout: float = Field(
         300.0, gt=0, description="seconds that a simulator may take for a reset or a step, before it counts as hanging"
@@ -85,7 +90,12 @@ class Simulation:
         return Sizes(agents, features, choices, of_choices, central, self.horizon, action)
 
 
-def processes(workers: Workers, alone: bool, num_envs: int) -> int:
+def own_cores() -> int:
+    """Of this machine that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processes(workers: Workers, alone: bool, num_envs: int, cores: int) -> int:
     """How many processes so many environments are spread over; 0 is the trainer's own.
 
     Raises:
@@ -98,7 +108,4 @@ def processes(workers: Workers, alone: bool, num_envs: int) -> int:
         )
     if workers.count == 0 or (alone and workers.count is not None and workers.count >= num_envs):
         return min(workers.count or 0, num_envs)
-    if alone:
-        return num_envs
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores if workers.count is None else workers.count, num_envs)
+    return num_envs if alone else min(cores if workers.count is None else workers.count, num_envs)

@@ -9,7 +9,7 @@ import pickle
 import signal
 import sys
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,7 +18,8 @@ from dgpg.bridges.simulators.view import Board, Layout, Sizes, record
 
 HEADER = 64
 """Bytes in front of the records."""
-PLACE, SINCE = slice(0, 8), slice(8, 16)
+Answer = tuple[str, Any, Layout | None]
+"""Whether it was done or failed, what came of it, and the layout of views where it was not told before."""
 
 
 class Clock:
@@ -57,77 +58,90 @@ class Shared:
         return Board(np.frombuffer(memory, kind, count, HEADER), layout)
 
 
-class Worker:
-    """Takes requests until the trainer's end of the connection is gone."""
+class Memory(Protocol):
+    """Where the records of a desk's simulators are, and its clock."""
 
-    def __init__(self, connection: Connection, shared: Shared) -> None:
-        self.connection, self.shared = connection, shared
+    clock: Any
+    """`set(place, now)`, as `Host` tells it."""
+
+    def board(self, layout: Layout, sizes: Sizes, count: int) -> Board:
+        """Records of so many simulators."""
+        ...
+
+
+class Desk:
+    """Answers what is asked of simulators, with what came of it, or went wrong, and with the layout of views once."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
         self.host: Host | None = None
         self._told = False
 
-    def run(self) -> None:
-        """One answer to each request: what it returned and the layout of views, or what went wrong."""
-        while True:
-            try:
-                name, arguments = self.connection.recv()
-            except (EOFError, OSError):
-                return
-            try:
-                answer: Any = ("done", self.ask(name, arguments), self.layout)
-            except Failed as failed:
-                answer = ("failed", failed.trouble, self.layout)
-            except Exception as error:  # an author's module that cannot be imported here
-                answer = ("failed", trouble_of(error, name), self.layout)
-            try:
-                self.connection.send_bytes(pickle.dumps(answer))
-            except OSError:
-                return
-            if name == "end":
-                return
+    def answer(self, name: str, arguments: tuple[Any, ...]) -> Answer:
+        """To one request."""
+        try:
+            return "done", self._asked(name, arguments), self._layout()
+        except Failed as failed:
+            return "failed", failed.trouble, self._layout()
+        except Exception as error:  # an author's module that cannot be imported here
+            return "failed", trouble_of(error, name), self._layout()
 
-    @property
-    def layout(self) -> Layout | None:
+    def _layout(self) -> Layout | None:
         """Of views, in the first answer after there was one."""
         if self._told or self.host is None or self.host.board is None:
             return None
         self._told = True
         return self.host.board.layout
 
-    def ask(self, name: str, arguments: tuple[Any, ...]) -> Any:
-        """What a request leads to."""
+    def _asked(self, name: str, arguments: tuple[Any, ...]) -> Any:
         if name == "open":
-            self.open(*arguments)
+            self._open(*arguments)
         elif name in ("close", "end"):
-            self.close()
+            self._close()
         else:
             assert self.host is not None
             return getattr(self.host, name)(*arguments)
         return None
 
-    def open(self, pickled: bytes, path: list[str], sizes: Sizes, seeds: list[int]) -> None:
+    def _open(self, pickled: bytes, path: list[str], sizes: Sizes, seeds: list[int]) -> None:
         """Simulators of another kind, or the first ones."""
-        self.close()
+        self._close()
         sys.path[:] = path
         make, read = pickle.loads(pickled)
 
         def lay(layout: Layout) -> Board:
-            return self.shared.board(layout, sizes, len(seeds))
+            return self.memory.board(layout, sizes, len(seeds))
 
         self._told = False
-        self.host = Host(make, read, sizes, seeds, lay, self.shared.clock.set)
+        self.host = Host(make, read, sizes, seeds, lay, self.memory.clock.set)
 
-    def close(self) -> None:
-        """End the simulators."""
+    def _close(self) -> None:
         host, self.host = self.host, None
         if host is not None:
             host.close()
+
+
+def serve(connection: Connection, desk: Desk) -> None:
+    """One answer to each request, until the trainer's end of the connection is gone."""
+    while True:
+        try:
+            name, arguments = connection.recv()
+        except (EOFError, OSError):
+            return
+        answer = desk.answer(name, arguments)
+        try:
+            connection.send_bytes(pickle.dumps(answer))
+        except OSError:
+            return
+        if name == "end":
+            return
 
 
 def main(connection: int, memory: int) -> None:
     """What a worker's process runs; its standard streams lead to a file that the trainer's process reads."""
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1, all_threads=True)
-    Worker(Connection(connection), Shared(memory)).run()
+    serve(Connection(connection), Desk(Shared(memory)))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # threads of an author's do not keep it
