@@ -185,7 +185,8 @@ def _posed(source: Source, moment: Moment) -> dict[str, Any]:
     live = source.kept.bus
     bus[np.setdiff1d(np.arange(len(bus)), live), TYPE] = ISOLATED  # PYPOWER leaves these out with all that is there
     nominal = bus[live, PD] + bus[live, GS]
-    common = moment.load.sum() / nominal.sum()  # for reactive load where there is no active one
+    # For reactive load where there is no active one; of loads alone, as feed-ins may come near them.
+    common = np.maximum(moment.load, 0.0).sum() / np.maximum(nominal, 0.0).sum()
     scale = np.divide(moment.load, nominal, out=np.full_like(nominal, common), where=nominal != 0)
     for column in (PD, QD, GS):
         bus[live, column] *= scale

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from dgpg.domain import random
 from dgpg.errors import DataError
 from dgpg_power.ac import Moment, Source, read_source, solve_all
-from dgpg_power.dynamics import losses
+from dgpg_power.dynamics import balanced, losses
 from dgpg_power.grid import make_grid
 from dgpg_power.load import Tape, draw, tape
 from dgpg_power.network import FloatArray
@@ -106,7 +106,7 @@ def _dispatched(system: System, days: Tape) -> tuple[FloatArray, FloatArray, Flo
     load, least, most = (x[0].double() for x in (days.forecast, days.least, days.most))
     lost = torch.zeros(len(load), dtype=torch.float64)
     for _ in range(2):  # the second time with the losses of the first
-        drawn = load * (1 + lost / load.sum(-1)).unsqueeze(-1)
+        drawn = balanced(load, load.sum(-1) + lost)
         best = opf.optimum(grid, drawn, drawn.sum(-1), least, most, None, opf.PRICED)
         lost = losses(best.flow.double(), grid.resistance) * system.config.mismatch.losses
     return load.numpy(), best.output.double().numpy(), best.flow.double().numpy()

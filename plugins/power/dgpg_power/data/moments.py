@@ -91,8 +91,8 @@ def _check_outputs(
         low, high = network.unit_min[n], network.unit_max[n]
         good = (output[:, n] >= low - room[n]) & (output[:, n] <= high + room[n])
         rows.check(good, column, f"{low:g} to {high:g} MW, the unit's limits (commitment=relaxed takes the least as 0)")
-    total, given = load.sum(1), output.sum(1)
-    for row in np.flatnonzero(np.abs(given - total) > 10 * LOOSE * np.abs(total))[:1]:
+    total, given, drawn = load.sum(1), output.sum(1), np.maximum(load, 0.0).sum(1)
+    for row in np.flatnonzero(np.abs(given - total) > 10 * LOOSE * drawn)[:1]:
         found = f"outputs add up to {given[row]:.6g} MW and loads to {total[row]:.6g} MW"
         problem = f"{found}, expected the same but for losses: check the units of both"
         raise DataError(f"{rows.at(row)}: {problem}")

@@ -222,3 +222,19 @@ def test_a_bus_that_is_cut_off_is_no_part_of_the_power_flow(tmp_path: Path) -> N
         ac.solve(source_of(CASE9), moment(CASE9)),
     )
     assert one is not None and other is not None and one.losses == pytest.approx(other.losses)
+
+
+def test_reactive_load_goes_with_the_loads_where_feed_ins_come_near_them(tmp_path: Path) -> None:
+    """By the net load, 1 MW of 101, reactive load at a bus without active one was times 11 where loads grew by 10 %."""
+    case = load_case("case9")
+    bus = [list(row) for row in case.bus.rows]
+    for row, active, reactive in ((4, 101.0, 0.0), (6, -100.0, 0.0), (8, 0.0, 20.0)):
+        bus[row][2:4] = active, reactive
+    path = tmp_path / "near.m"
+    path.write_text(matpower_text(replace(case, bus=replace(case.bus, rows=tuple(map(tuple, bus)))), "near"))
+    config = Config.model_validate({"network": str(path), "commitment": "relaxed"})
+    source = ac.read_source(config, build(config).network)
+    load = source.network.load.copy()
+    load[4] *= 1.1
+    posed = ac._posed(source, ac.Moment(load, np.zeros(source.network.num_units), -1))
+    assert posed["bus"][8, 3] == pytest.approx(1.1 * 20) and posed["bus"][4, 2] == pytest.approx(1.1 * 101)
