@@ -43,12 +43,15 @@ def _jobs(header: Header) -> str:
 
 
 def _machines(header: Header) -> str:
-    pods = {"num_gpu", "creation_time"} & set(header)  # a pod list that lacks a column is no table of machines
+    pods = {"num_gpu", "creation_time"} & set(
+        map(str.lower, header)
+    )  # a pod list that lacks a column is no table of machines
     return _named(header, MACHINES) or (PLAIN if is_plain_machines(map(str.lower, header)) and not pods else "")
 
 
 def _named(header: Header, formats: Mapping[str, Header]) -> str:
-    return next((name for name, columns in formats.items() if set(header).issuperset(columns)), "")
+    names = {*header, *map(str.lower, header)}
+    return next((name for name, columns in formats.items() if names.issuperset(columns)), "")
 
 
 def _unknown(path: Path, header: Header, formats: Mapping[str, Header], others: str) -> DataError:

@@ -91,4 +91,4 @@ def _table(raw: Raw, memory_mib_per_vcpu: float, units: JobUnits) -> tuple[Raw, 
     """Return the rows of a table with a header, and what reads them."""
     if job_format(raw.path, raw.header, _OTHERS) == PLAIN:
         return raw.lower(), lambda rows: plain_jobs(rows, units, memory_mib_per_vcpu)
-    return raw, openb_jobs
+    return raw.lower(), openb_jobs

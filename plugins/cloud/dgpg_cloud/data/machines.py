@@ -62,4 +62,4 @@ def load_machines(
 def _table(raw: Raw, units: Units) -> tuple[Raw, Reader]:
     """Return the rows of a table with a header, and what reads them."""
     name = machine_format(raw.path, raw.header)
-    return (raw.lower(), lambda rows: plain_machines(rows, units)) if name == PLAIN else (raw, _LOADERS[name])
+    return raw.lower(), (lambda rows: plain_machines(rows, units)) if name == PLAIN else _LOADERS[name]

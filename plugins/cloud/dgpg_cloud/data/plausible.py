@@ -74,18 +74,7 @@ def job_units(path: Path, jobs: JobTable) -> JobTable:
             f"{path}: vCPU: the largest job asks for {largest}/1000 vCPU, expected one of {LARGEST_JOB_MILLI}/1000 "
             "or more: these are probably vCPU where 1/1000 vCPU are meant: multiply by 1000"
         )
-    if (longest := float(jobs.duration_s.max())) < 1:
-        raise DataError(
-            f"{path}: run times: the longest is {longest:.3g} s, expected one of a second or more: these are probably "
-            "hours or minutes where seconds are meant: say so in the columns' names or in workload.units.time"
-        )
-    median = float(np.median(jobs.duration_s))
-    if median > MOST_S:
-        raise DataError(
-            f"{path}: run times: half of them are above {median / YEAR_S:,.0f} years, expected at most "
-            f"{MOST_S / YEAR_S:.0f}: these are probably milliseconds or microseconds: say so in the columns' names or "
-            "in workload.units.time"
-        )
+    jobs = run_times(path, jobs)
     asks = jobs.memory_mib > 0
     ratio = float(np.median(1000 * jobs.memory_mib[asks] / jobs.vcpu_milli[asks])) if asks.any() else np.inf
     if ratio < LEAST_MIB_PER_VCPU:
@@ -93,12 +82,6 @@ def job_units(path: Path, jobs: JobTable) -> JobTable:
             f"{path}: memory: the jobs ask for {ratio:.3g} MiB a vCPU (median), expected {LEAST_MIB_PER_VCPU} or more: "
             "these are probably GiB where MiB are meant: multiply by 1024"
         )
-    span = float(jobs.submit_s[-1])
-    if len(jobs) >= 2 * FEW and median > LONG * span > 0:
-        jobs = jobs.noted(
-            [f"half of the jobs run longer than {median:,.0f} s, and all come within {span:,.0f} s: if these are not "
-             "in one unit, name it in the columns, as in duration_ms"]
-        )  # fmt: skip
     if len(jobs) >= 2 * FEW and largest <= 1000 and 0 < jobs.memory_mib.max() <= 1024:
         jobs = jobs.noted(
             ["no job asks for more than 1 vCPU and 1 GiB: if these are shares of a machine, multiply by its size"]
@@ -111,6 +94,29 @@ def job_units(path: Path, jobs: JobTable) -> JobTable:
         [f"line {jobs.line[most]} alone brings {100 * work[most] / total:.0f} % of the vCPU work: it runs "
          f"{jobs.duration_s[most]:,.0f} s"]
     )  # fmt: skip
+
+
+def run_times(path: Path, jobs: JobTable) -> JobTable:
+    """Return the jobs, with a note if their run times may not be in the unit of submissions; DataError if not in s."""
+    if (longest := float(jobs.duration_s.max())) < 1:
+        raise DataError(
+            f"{path}: run times: the longest is {longest:.3g} s, expected one of a second or more: these are probably "
+            "hours or minutes where seconds are meant: say so in the columns' names or in workload.units.time"
+        )
+    median = float(np.median(jobs.duration_s))
+    if median > MOST_S:
+        raise DataError(
+            f"{path}: run times: half of them are above {median / YEAR_S:,.0f} years, expected at most "
+            f"{MOST_S / YEAR_S:.0f}: these are probably milliseconds or microseconds: say so in the columns' names or "
+            "in workload.units.time"
+        )
+    span = float(jobs.submit_s[-1])
+    if len(jobs) >= 2 * FEW and median > LONG * span > 0:
+        jobs = jobs.noted(
+            [f"half of the jobs run longer than {median:,.0f} s, and all come within {span:,.0f} s: if these are not "
+             "in one unit, name it in the columns, as in duration_ms"]
+        )  # fmt: skip
+    return jobs
 
 
 def seconds(rows: Rows, field: str, time: FloatArray) -> None:

@@ -32,8 +32,8 @@ class Raw:
     line: list[int]
 
     def lower(self) -> Raw:
-        """Return the same with the names of the header in lower case."""
-        return replace(self, header=tuple(name.lower() for name in self.header))
+        """Return the same with the names of the header in lower case; DataError where two are one then."""
+        return replace(self, header=_distinct(self.path, 1, tuple(name.lower() for name in self.header)))
 
     def without(self, rows: NDArray[np.intp]) -> Raw:
         """Return the others."""
@@ -48,10 +48,14 @@ def csv_raw(path: Path, text: str, delimiter: str = ",") -> Raw:
         DataError: it is no CSV, or a name stands twice in the header.
     """
     cells, line = csv_cells(path, text, delimiter)
-    header = tuple(name.strip() for name in cells[0])
-    if twice := sorted({name for name in header if name and header.count(name) > 1}):
-        raise DataError(f"{path}:{line[0]}: the header names {', '.join(twice)} twice: rename one of the columns")
+    header = _distinct(path, line[0], tuple(name.strip() for name in cells[0]))
     return Raw(path, header, cells[1:], line[1:])
+
+
+def _distinct(path: Path, line: int, header: tuple[str, ...]) -> tuple[str, ...]:
+    if twice := sorted({name for name in header if name and header.count(name) > 1}):
+        raise DataError(f"{path}:{line}: the header names {', '.join(twice)} twice: rename one of the columns")
+    return header
 
 
 def field_raw(path: Path, lines: Iterable[str], header: tuple[str, ...], comment: str) -> Raw:

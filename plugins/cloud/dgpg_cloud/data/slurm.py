@@ -19,8 +19,8 @@ COLUMNS = ("JobID", "Submit", "Start", "End")
 CPUS = ("AllocCPUS", "NCPUS", "ReqCPUS")
 TRES = ("AllocTRES", "ReqTRES")
 _PLAIN = ("id", "submit", "start", "end", "cpu", "memory_mib", "gpu", "gpu_model")
-_MIB = {"K": 2.0**-10, "M": 1.0, "G": 2.0**10, "T": 2.0**20}
-_MEMORY = re.compile(r"([\d.]+)([KMGT]?)([nc]?)")
+_MIB = {"K": 2.0**-10, "M": 1.0, "G": 2.0**10, "T": 2.0**20, "P": 2.0**30}
+_MEMORY = re.compile(r"([\d.]+)([KMGTP]?)([nc]?)")
 
 
 def is_slurm(text: str) -> bool:
@@ -66,7 +66,7 @@ def _plain(record: dict[str, str]) -> list[str]:
     cpus = next((record[name] for name in CPUS if record.get(name, "0") not in ("", "0")), tres.get("cpu", ""))
     models = [name.partition(":")[2] for name in tres if name.startswith("gres/gpu:")]
     gpus = tres.get("gres/gpu") or next((tres[f"gres/gpu:{model}"] for model in models), "")
-    times = [record[name] if record[name] not in ("Unknown", "None") else "" for name in COLUMNS[1:]]
+    times = [record[name] if record[name] not in ("Unknown", "None", "N/A") else "" for name in COLUMNS[1:]]
     memory = _mib(tres.get("mem") or record.get("ReqMem", ""), cpus, record.get("NNodes", "1"))
     return [record["JobID"], *times, cpus, memory, gpus, "|".join(models)]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from dgpg.files import Rows
 
-from .plausible import once, seconds
+from .plausible import once, run_times, seconds
 from .screen import Raw, field_raw
 from .tables import BoolArray, FloatArray, JobTable, ordered_jobs
 from .text import count
@@ -55,7 +55,7 @@ def swf_jobs(rows: Rows, memory_mib_per_vcpu: float) -> JobTable:
     if number := int((keep & assumed).sum()):
         notes.append(f"{count(number, 'job')} without memory: {memory_mib_per_vcpu:g} MiB per vCPU assumed")
     processors = np.where(keep, processors, 0.0)
-    return ordered_jobs(
+    jobs = ordered_jobs(
         rows.path,
         keep,
         submit_s=submit,
@@ -67,6 +67,7 @@ def swf_jobs(rows: Rows, memory_mib_per_vcpu: float) -> JobTable:
         line=rows.line,
         notes=notes,
     )
+    return run_times(rows.path, jobs)
 
 
 def _skipped(rows: Rows, run: FloatArray, processors: FloatArray) -> dict[str, BoolArray]:

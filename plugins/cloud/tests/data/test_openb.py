@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dgpg.errors import DataError
-from dgpg_cloud.data import load_jobs
+from dgpg_cloud.data import load_jobs, load_machines
 
 from ..files import refused, write
 
@@ -159,3 +159,13 @@ def test_a_file_that_cannot_be_a_trace_is_named(tmp_path: Path) -> None:
     path = tmp_path / "pods.bin"
     path.write_bytes(b"\x00\x01\x02")
     fails(path, "pods.bin", "not a text file")
+
+
+def test_names_of_columns_may_have_capitals(tmp_path: Path) -> None:
+    pods = "Name,CPU_milli,memory_MiB,num_gpu,gpu_milli,gpu_spec,pod_phase,creation_time,deletion_time,scheduled_time\n"
+    jobs = load_jobs(write(tmp_path, pods + "a,4000,8192,0,0,,Succeeded,0,100,5\n"))
+    assert jobs.duration_s.tolist() == [95] and jobs.memory_mib.tolist() == [8192]
+    nodes = load_machines(write(tmp_path, "SN,cpu_milli,memory_mib,GPU,model\nn1,64000,262144,0,\n", "nodes.csv"))
+    assert nodes.name == ("n1",) and nodes.vcpu_milli.tolist() == [64000]
+    twice = pods.replace("time\n", "time,name\n") + "a,4000,8192,0,0,,Succeeded,0,100,5,b\n"
+    refused(load_jobs, write(tmp_path, twice), "the header names name twice")

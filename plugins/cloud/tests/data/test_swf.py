@@ -112,3 +112,11 @@ def test_real_kth_log(data_file: Callable[[str], Path]) -> None:
     assert jobs.vcpu_milli.min() == 1000 and jobs.vcpu_milli.max() == 100_000
     # processor seconds over the time from the first job to the last one submitted
     assert (jobs.vcpu_milli / 1000 * jobs.duration_s).sum() / (100 * jobs.submit_s[-1]) == pytest.approx(0.70, abs=0.01)
+
+
+def test_run_times_in_another_unit_are_told(tmp_path: Path) -> None:
+    """3,000,000 of what should be seconds, where all jobs come within the hour."""
+    job = "{} {} 5 3000000 4 -1 -1 4 9 -1 1 1 1 1 1 1 -1 -1"
+    path = tmp_path / "log.swf"
+    path.write_text("\n".join(job.format(i, 100 * i) for i in range(1, 31)) + "\n")
+    assert any("if these are not in one unit" in note for note in load_jobs(path).notes)
