@@ -88,10 +88,26 @@ def _times(events: Iterable[dict[str, Any]]) -> tuple[str, str]:
     return next(iter(starts), ""), max(ends, default="")
 
 
-def nodes(path: Path, text: str) -> Raw:
-    """Return the nodes as rows of a plain table: what is allocatable, and the GPU model of a label."""
+def nodes(path: Path, text: str) -> tuple[Raw, tuple[str, ...]]:
+    """Return the nodes as rows of a plain table, and notes: what is allocatable, and the GPU model of a label.
+
+    Of several kinds of GPU of a node the first counts.
+    """
     found = items_of(path, text).of("Node")
-    return Raw(path, NODES, [_node(item) for _, item in found], [number for number, _ in found])
+    others = {name for _, item in found for name in _extended(_room(item))[1:]}
+    notes = (f"resources of nodes that are not simulated: {', '.join(sorted(others))}",) if others else ()
+    return Raw(path, NODES, [_node(item) for _, item in found], [number for number, _ in found]), notes
+
+
+def _room(item: dict[str, Any]) -> dict[str, Any]:
+    return mapped(item, "status", "allocatable") or mapped(item, "status", "capacity")
+
+
+def _extended(room: dict[str, Any]) -> list[str]:
+    """Names of extended resources that there are some of: first that of the GPUs that count, or "" for none."""
+    some = [name for name in room if "/" in name and str(room[name]) not in ("", "0")]
+    gpu = next((name for name in some if name.endswith("/gpu")), "")
+    return [gpu, *(name for name in some if name != gpu)]
 
 
 def _name(item: dict[str, Any]) -> str:
@@ -106,9 +122,9 @@ def _pod(item: dict[str, Any], start: str, end: str) -> list[str]:
 
 
 def _node(item: dict[str, Any]) -> list[str]:
-    room = mapped(item, "status", "allocatable") or mapped(item, "status", "capacity")
-    gpu = next((str(room[name]) for name in room if name.endswith("/gpu")), "")
-    vendor = next((name.removesuffix(".com/gpu") for name in room if name.endswith("/gpu")), "")
+    room = _room(item)
+    kind = _extended(room)[0]
+    gpu, vendor = str(room.get(kind, "")), kind.removesuffix(".com/gpu")
     model = next((str(value) for label in MODEL_LABELS if (value := at(item, "metadata", "labels", label))), vendor)
     return [
         str(at(item, "metadata", "name") or ""),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -55,7 +56,9 @@ def load_machines(
         return screened(*_table(parquet_raw(path), units), bad_rows, SETTING)
     text = read_text(path)
     if is_kubernetes(text):
-        return screened(kubernetes.nodes(path, text), lambda rows: plain_machines(rows, Units()), bad_rows, SETTING)
+        raw, notes = kubernetes.nodes(path, text)
+        table = screened(raw, lambda rows: plain_machines(rows, Units()), bad_rows, SETTING)
+        return replace(table, notes=table.notes + notes)
     return screened(*_table(csv_raw(path, text), units), bad_rows, SETTING)
 
 

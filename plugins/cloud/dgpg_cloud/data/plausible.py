@@ -13,6 +13,8 @@ from .tables import FloatArray, IntArray, JobTable
 
 LEAST_MACHINE_MILLI = 250
 """1/1000 vCPU. A machine of less is written in vCPU: the largest have some hundred."""
+MOST_MACHINE_MILLI = 8_192_000
+"""1/1000 vCPU. A machine of more is written in 1/1000 vCPU where vCPU are meant."""
 LEAST_MACHINE_MIB = 256
 """A machine of less is written in GiB (or TiB): the smallest sold have 512."""
 MOST_MIB_PER_VCPU = 1 << 20
@@ -55,6 +57,10 @@ def machine_units(rows: Rows, cpu: str, vcpu_milli: IntArray, memory: str, memor
     rows.check(
         vcpu_milli >= LEAST_MACHINE_MILLI, cpu, f"a machine of {LEAST_MACHINE_MILLI / 1000:g} vCPU or more",
         "these are probably vCPU where 1/1000 vCPU are meant: multiply by 1000",
+    )  # fmt: skip
+    rows.check(
+        vcpu_milli <= MOST_MACHINE_MILLI, cpu, f"a machine of {MOST_MACHINE_MILLI / 1000:g} vCPU or less",
+        "these are probably 1/1000 vCPU where vCPU are meant: divide by 1000, or name the column cpu_milli",
     )  # fmt: skip
     rows.check(
         memory_mib >= LEAST_MACHINE_MIB, memory, f"a machine of {LEAST_MACHINE_MIB} MiB or more",

@@ -209,3 +209,11 @@ def test_requests_that_are_not_simulated_are_told(tmp_path: Path) -> None:
     asks = {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "5Gi", "nvidia.com/mig-1g.5gb": "1"}
     notes = load_jobs(cluster(tmp_path, pod("a", "Succeeded", asks))).notes
     assert "requests that are not simulated: ephemeral-storage, nvidia.com/mig-1g.5gb" in notes
+
+
+def test_resources_of_nodes_that_are_not_simulated_are_told(tmp_path: Path) -> None:
+    room = {"cpu": "8", "memory": "32Gi", "nvidia.com/mig-1g.5gb": "7", "amd.com/gpu": "0", "nvidia.com/gpu": "2"}
+    machines = load_machines(cluster(tmp_path, NODE | {"status": {"allocatable": room | {"intel.com/gpu": "1"}}}))
+    assert machines.gpu_milli.tolist() == [2000]
+    told = "resources of nodes that are not simulated: intel.com/gpu, nvidia.com/mig-1g.5gb"
+    assert told in machines.notes

@@ -213,3 +213,11 @@ def test_a_job_that_starts_before_it_comes_is_told(tmp_path: Path) -> None:
 def test_jobs_in_a_unit_that_is_not_known_are_no_machines(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"unknown format: found the header 'submit_ns,duration_ns,cpu,memory_gib'"):
         load_jobs(lasting(tmp_path, "submit_ns,duration_ns,cpu,memory_gib", ["1,2,3,4"]))
+
+
+def test_machines_in_thousandths_of_a_vcpu_are_refused_as_vcpu(tmp_path: Path) -> None:
+    refused(
+        load_machines, write(tmp_path, "cpu,memory_gib\n16000,64\n"),
+        "cpu: found '16000', expected a machine of 8192 vCPU or less", "name the column cpu_milli",
+    )  # fmt: skip
+    assert load_machines(write(tmp_path, "cpu_milli,memory_gib\n16000,64\n")).vcpu_milli.tolist() == [16000]

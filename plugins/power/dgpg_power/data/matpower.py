@@ -16,7 +16,17 @@ from dgpg.files import read_text
 from dgpg_power.config import Flow
 
 from .case import Case, Matrix
-from .statements import QUOTED, code_lines, elements, fault, looks_like_number, masked, statement_end, value_of
+from .statements import (
+    QUOTED,
+    code_lines,
+    decimal_comma,
+    elements,
+    fault,
+    looks_like_number,
+    masked,
+    statement_end,
+    value_of,
+)
 
 _ASSIGNMENT = re.compile(r"([A-Za-z]\w*)\.([\w.]+)\s*=\s*(.*)", re.DOTALL)
 _FUNCTION = re.compile(r"function\s+(?:\[?\s*(\w+)\s*\]?\s*=\s*)?(\w+)\s*(?:\([\w\s,~]*\))?\s*")
@@ -194,6 +204,9 @@ def _matrix(where: str, fields: dict[str, _Field], name: str) -> Matrix:
         raise fault(where, field.line, f"mpc.{name}: expected rows of numbers in [ ]: correct it")
     rows, numbered = [], [line for line, _ in field.rows]
     for row, (line, text) in enumerate(field.rows, start=1):
+        if decimal_comma(text):
+            advice = "write points in numbers, or commas between all of them"
+            raise fault(where, line, f"mpc.{name} row {row}: commas within numbers and blanks between them: {advice}")
         values = [(part, value_of(part)) for part in elements(text)]
         for part, found in values:
             if found is None:

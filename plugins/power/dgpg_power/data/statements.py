@@ -133,6 +133,12 @@ def _evaluated(node: ast.expr) -> float:
     raise ValueError
 
 
+def decimal_comma(row: str) -> bool:
+    """Whether blanks divide the numbers of a row and all of its commas stand within digits, as in 0,5 for 0.5."""
+    commas = row.strip(" \t,").count(",")
+    return 0 < commas == len(re.findall(r"\d,(?=\d)", row)) < len(re.findall(r"\d[ \t]+(?=[-+.\d])", row))
+
+
 def elements(row: str) -> list[str]:
     """The elements of a row of a matrix; a sign with space before and none behind begins another, as in MATLAB."""
     plain = [part for part in _GAP.split(row.strip(" \t,")) if part]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dgpg.errors import DataError
 from dgpg_power.data import load_network
-from dgpg_power.data.statements import elements, masked, statement_end, value_of
+from dgpg_power.data.statements import decimal_comma, elements, masked, statement_end, value_of
 from dgpg_power.network import Network
 
 from .test_matpower import GRID
@@ -174,6 +174,15 @@ def test_an_island_whose_units_may_trade_is_no_dead_one(load: Callable[[str | by
         load(both)
     alone = both.replace("\t9 0 0 9 -9 1 100 1 80 0;", "\t9 0 0 9 -9 1 100 0 80 0;")
     assert load(alone).bus_number.tolist() == [1, 2, 7]
+
+
+def test_decimal_commas_are_no_further_columns(load: Callable[[str | bytes], Network]) -> None:
+    """In every row alike they were read as a matrix that is a column wider."""
+    start, end = PLAIN.index("mpc.gencost = ["), PLAIN.index("mpc.gen_name")
+    rows = "2 0 0 3 0,01 20 100;\n2 0 0 3 0,02 25 100;\n2 0 0 3 0,02 0 0;\n2 0 0 3 0,02 0 0;\n"
+    with pytest.raises(DataError, match=r"mpc.gencost row 1: commas within numbers and blanks between them: write"):
+        load(PLAIN[:start] + f"mpc.gencost = [\n{rows}];\n" + PLAIN[end:])
+    assert decimal_comma("1 3 0,5 0") and not any(map(decimal_comma, ("1, 3, 0", "1,3,0", "1, 3 0,5 0", "1 3 0.5")))
 
 
 def test_dispatchable_loads_alone_are_no_demand(load: Callable[[str | bytes], Network]) -> None:
