@@ -200,7 +200,9 @@ def csv_rows(
     for name in columns:
         if name not in header:
             wanted = ", ".join(columns[:6]) + (" ..." if len(columns) > 6 else "")
-            raise DataError(f"{path}:{line[0]}: the header has no column {name}, expected {wanted}: check the file")
+            divider = next((mark for mark in (";", "\t", "|") if len(header) == 1 and mark in header[0]), "")
+            advice = f"divide columns by commas, not by {divider!r}" if divider else "check the file"
+            raise DataError(f"{path}:{line[0]}: the header has no column {name}, expected {wanted}: {advice}")
     for name in (*columns, *optional):
         if header.count(name) > 1:
             raise DataError(f"{path}:{line[0]}: the header has the column {name} twice: rename or remove one")

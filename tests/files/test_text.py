@@ -2,6 +2,7 @@
 
 import gzip
 import math
+import re
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -199,3 +200,23 @@ def test_a_file_that_does_not_fit_into_memory_is_named(tmp_path: Path, monkeypat
     monkeypatch.setattr(text_module, "_bytes", full)
     with pytest.raises(DataError, match=r"t.csv: does not fit into this machine's memory"):
         read_text(written(tmp_path, b"a"))
+
+
+@pytest.mark.parametrize("divider", [";", "\t", "|"])
+def test_columns_divided_by_something_else_are_told(tmp_path: Path, divider: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(f"a{divider}b\n1{divider}2\n")
+    with pytest.raises(DataError, match=re.escape(f"divide columns by commas, not by {divider!r}")):
+        csv_rows(path, ("a", "b"))
+
+
+def test_a_column_that_is_read_may_stand_once(tmp_path: Path) -> None:
+    """The first of two was taken, whatever the second said."""
+    path = tmp_path / "table.csv"
+    path.write_text("a,b,c,c,A\n1,2,3,4,5\n")
+    assert csv_rows(path, ("a", "b")).column("b") == ["2"]  # nobody asks for c
+    for asked in ({"columns": ("a", "c")}, {"optional": ("c",)}, {"columns": ("a",), "any_case": True}):
+        with pytest.raises(
+            DataError, match=r"table\.csv:1: the header has the column [ac] twice: rename or remove one"
+        ):
+            csv_rows(path, **asked)  # type: ignore[arg-type]
