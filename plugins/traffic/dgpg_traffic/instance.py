@@ -36,6 +36,8 @@ TRUE = "standard_b=0.15 (b of the delay function at true capacities) for capacit
 """How to get true capacities, in messages."""
 SAME = ("network", "routes", "agents_per_pair")
 """Settings that an evaluation must share with the training."""
+CHOKED = 1000.0
+"""Flow over capacity of a link at which its capacity cannot be meant: who comes in a period waits for a month."""
 STEADY = 0.02
 """Least deviation of a route's time and marginal cost, share of their mean: where demand never varies they do not."""
 
@@ -213,19 +215,34 @@ def _moments(x: torch.Tensor) -> FloatArray:
 
 
 def _refuse_queues(system: System) -> None:
-    if system.config.queues and _meaningless(system):
-        raise ConfigError(f"queues = True: {explained(system.network)}: set queues=false, or {TRUE}")
+    if not system.config.queues:
+        return
+    network = system.network
+    if _meaningless(system):
+        raise ConfigError(f"queues = True: {explained(network)}: set queues=false, or {TRUE}")
+    if (network.capacity * CHOKED < network.demand.sum()).any():  # else no flow of a link is as large
+        flow = _usual_flow(system)
+        link = int((flow / network.capacity).argmax())
+        if flow[link] > CHOKED * network.capacity[link]:
+            wanted = f"{flow[link]:.3g} want to pass in a period and {network.capacity[link]:.3g} can"
+            raise ConfigError(
+                f"queues = True: {network.link_name(link)} has no capacity to speak of: {wanted}. Correct its "
+                "capacity, or set queues=false"
+            )
 
 
 def _meaningless(system: System) -> bool:
     """Are capacities arbitrary, at the equilibrium of the usual demand."""
-    if not suspicious(system.network):
-        return False
+    return suspicious(system.network) and arbitrary(system.network, _usual_flow(system))
+
+
+def _usual_flow(system: System) -> FloatArray:
+    """Flows of links in the equilibrium of the usual demand, `[L]`."""
     demand = torch.from_numpy(system.by_agent(system.network.demand.copy()))[None]
     roads = system.roads(torch.device("cpu"), torch.float64)
     splits = roads.assigned(USER_EQUILIBRIUM, demand, roads.links.capacity[None])
     flow: FloatArray = roads.flow(splits, demand)[0].numpy()
-    return arbitrary(system.network, flow)
+    return flow
 
 
 def _fit(system: System, beyond: Excess) -> str:

@@ -192,7 +192,7 @@ def test_queues_on_capacities_that_mean_nothing_are_refused(data_file: Callable[
     with pytest.raises(ConfigError, match=reason):
         built(network=braess)
     assert "flow over capacity means nothing" in built(network=braess, queues=False).notes[-1]
-    assert not built(network=braess, standard_b=0.15).meaningless
+    assert not built(network=braess, standard_b=0.15, queues=False).meaningless
 
 
 def evaluated(trained: dict[str, Any], wished: dict[str, Any]) -> Config:
@@ -248,3 +248,11 @@ def test_the_domain_makes_parts_that_fit() -> None:
     descent = domain.training("mirror-descent")["train"]  # a rate for a handful of numbers, the rest as for dg-pg
     assert descent == TUNED["train"] | {"actor_lr": 0.03}
     assert all(domain.training(name) == SAMPLED for name in ("mappo", "ippo", "ippo-local"))
+
+
+def test_a_link_that_lets_nobody_through_is_named() -> None:
+    """Of braess in travel two links have a free-flow time of 1e-8: waiting there cost 5e12."""
+    with pytest.raises(ConfigError, match=r"link 1 to 3 has no capacity to speak of: \S+ want to pass .* queues=false"):
+        built(standard_b=0.15)
+    assert built(standard_b=0.15, queues=False).network.num_links == 5
+    assert built(network="grid", demand={"scale": 5.0}).network.num_links > 5
