@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 import re
 import runpy
+import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from typer.main import get_command
+
+from dgpg.cli import app
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs/results").glob("*.md"))]
@@ -126,6 +132,15 @@ def test_the_picture_of_the_start_page_is_of_the_table(tmp_path: Path) -> None:
     assert set(script["curves"]()) == {"dg-pg", "mappo", "ippo", "ippo-local"}
 
 
+def test_every_figure_comes_from_a_script_and_is_on_a_page() -> None:
+    script = runpy.run_path(str(ROOT / "docs/scripts/figures.py"))
+    made = {script["figure"](name, one).name for name, run in script["RUNS"].items() for one in run.shown}
+    there = {path.name for path in (ROOT / "docs/figures").iterdir()}
+    assert there == made | {"start.svg", "signal_to_noise.png"}  # docs/scripts/start_figure.py, benchmarks/
+    shown = set(re.findall(r"figures/([\w.-]+)\)", "".join(page.read_text() for page in PAGES)))
+    assert shown == there
+
+
 def test_every_formula_can_be_drawn_and_none_is_left_as_text() -> None:
     typeset, found = runpy.run_path(str(ROOT / "docs/scripts/formulas.py"))["typeset"], 0
     for page in PAGES:
@@ -137,3 +152,32 @@ def test_every_formula_can_be_drawn_and_none_is_left_as_text() -> None:
     assert found > 30
     assert typeset("a $`x_i`$ b") == "a " + typeset("$`x_i`$") + " b" and "<msub>" in typeset("$`x_i`$")
     assert typeset("costs in $/MWh and `$x`") == "costs in $/MWh and `$x`"
+
+
+def test_every_page_says_of_which_version_it_is() -> None:
+    script = runpy.run_path(str(ROOT / "docs/scripts/version.py"))
+    config = script["on_config"](SimpleNamespace(copyright=None))
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert config.copyright.startswith(f"This documentation is of dgpg {version}")
+    if (ROOT / ".git").exists():
+        assert re.search(r", commit [0-9a-f]{7,} of \d{4}-\d\d-\d\d", config.copyright)
+
+
+def commands(page: Path) -> list[list[str]]:
+    """Words of each `dgpg` that a page shows as a line of a shell."""
+    text = re.sub(r"\\\n\s*", " ", page.read_text())
+    fenced = "\n".join(re.findall(r"^```(?:sh|bash)?\n(.*?)^```", text, re.M | re.S))
+    indented = "\n".join(re.findall(r"^ {4,}.+$", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S), re.M))
+    found = re.findall(r"(?:^|&&|;|\$\(|do)\s*dgpg ([^\n&|;>)]*)", f"{fenced}\n{indented}", re.M)
+    return [shlex.split(line, comments=True) for line in found]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
+def test_commands_of_pages_are_ones_that_the_program_takes(page: Path) -> None:
+    group = get_command(app)
+    for words in commands(page):
+        words = [re.sub(r"\$\w+", "1", word) for word in words]
+        command = group.commands.get(words[0])  # type: ignore[attr-defined]
+        assert command is not None or words[0].startswith("-"), f"{page.name}: dgpg {words[0]}"
+        if command is not None:
+            command.make_context(words[0], words[1:])  # an unknown option, or a value of the wrong kind, raises

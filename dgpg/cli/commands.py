@@ -44,8 +44,8 @@ def new(
 
 
 @app.command()
-@one_object
 @starting
+@one_object
 def check(
     domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="Name of a domain, or the folder of a run.")],
     model: Annotated[str | None, typer.Option(help="Analytical model; the domain's own by default.")] = None,
@@ -131,8 +131,8 @@ def train(
 
 
 @app.command()
-@one_object
 @starting
+@one_object
 def export(
     run: Annotated[Path, typer.Argument(parser=place, help="Folder of a run.")],
     out: Annotated[Path, typer.Option(**PLACE, help="Folder to write.")],
@@ -201,8 +201,8 @@ def serve(
 
 
 @app.command()
-@one_object
 @starting
+@one_object
 def calibrate(
     domain: DomainName,
     data: Annotated[Path, typer.Option(**PLACE, help="The log, in the domain's format.")],

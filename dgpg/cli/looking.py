@@ -27,8 +27,8 @@ from dgpg.cli.program import (
 
 
 @app.command()
-@one_object
 @starting
+@one_object
 def domains(
     name: Annotated[
         str | None, typer.Argument(help="Show this one: algorithms, models, settings.", autocompletion=domains_like)
@@ -53,8 +53,8 @@ def domains(
 
 
 @app.command()
-@one_object
 @starting
+@one_object
 def settings(
     domain: DomainName,
     word: Annotated[str | None, typer.Argument(help="Only those with this word in name or meaning.")] = None,
@@ -86,8 +86,8 @@ def watch(
 
 
 @app.command()
-@one_object
 @starting
+@one_object
 def evaluate(
     run: Annotated[Path, typer.Argument(parser=place, help="Folder of a run.")],
     episodes: Episodes = 32,
@@ -103,8 +103,8 @@ def evaluate(
 
 
 @app.command()
-@one_object
 @starting
+@one_object
 def compare(runs: Runs, episodes: Episodes = 32, seed: EvaluationSeed = 1, as_json: AsJson = False) -> None:
     """Measure several runs on the same arrivals, and average runs that differ in seed alone."""
     from dgpg.showing import evaluations

@@ -81,12 +81,14 @@ def evaluation(
     figure, (curve, bars, apart) = blank(15, 4.2, columns=3)
     figure.suptitle(f"cost = {unit}", fontsize=9, color="#555555")
     iteration = np.array([line["iteration"] for line in log])
+    shade = next((colour(r.name) for r in rows if r.kind == "policy"), COLOURS["policy"])
     cost = np.array([line["cost"] for line in log])
     oracle = min((r for r in rows if r.kind == "oracle"), key=lambda r: r.cost, default=None)
     if oracle and not elsewhere and oracle.cost > 0 and (smooth(cost) > oracle.cost).any():
-        _gap(curve, iteration, cost, oracle)
+        _gap(curve, iteration, cost, oracle, shade)
     else:
-        _cost(curve, iteration, cost, "in other settings than the evaluation" if elsewhere else "on other arrivals")
+        where = "in other settings than the evaluation" if elsewhere else "on other arrivals"
+        _cost(curve, iteration, cost, where, shade)
     shown = sorted(rows, key=lambda r: r.cost, reverse=True)
     _bars(bars, shown, oracle)
     _apart(apart, shown)
@@ -103,7 +105,9 @@ def smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return mean
 
 
-def _gap(axes: Axes, iteration: NDArray[np.float64], cost: NDArray[np.float64], oracle: Row) -> None:
+def _gap(
+    axes: Axes, iteration: NDArray[np.float64], cost: NDArray[np.float64], oracle: Row, shade: str
+) -> None:  # fmt: skip
     """Distance to the optimum on a log axis, where the plain curve is flat after its first tenth.
 
     Training meets other arrivals, so a gap smaller than the interval of the oracle's mean says nothing and may be
@@ -111,7 +115,7 @@ def _gap(axes: Axes, iteration: NDArray[np.float64], cost: NDArray[np.float64], 
     """
     gap, unsure = smooth(cost) / oracle.cost - 1, max(float(np.ptp(oracle.ci95 or 0.0)) / 2 / oracle.cost, 1e-3)
     axes.axhspan(-unsure, unsure, color="#eeeeee", zorder=0, label="95 % interval of the oracle's mean: not resolved")
-    axes.plot(iteration, gap, color=COLOURS["policy"], label="while training, moving mean")
+    axes.plot(iteration, gap, color=shade, label="while training, moving mean")
     axes.set_yscale("symlog", linthresh=unsure, linscale=0.5)
     round_ = [m * 10.0**k for k in range(-3, 4) for m in (1, 2, 5)]
     least = max(x for x in round_ if x <= 1.001 * unsure)
@@ -127,9 +131,11 @@ def _gap(axes: Axes, iteration: NDArray[np.float64], cost: NDArray[np.float64], 
     axes.legend(frameon=False, loc="upper right", fontsize="small")
 
 
-def _cost(axes: Axes, iteration: NDArray[np.float64], cost: NDArray[np.float64], where: str) -> None:
+def _cost(
+    axes: Axes, iteration: NDArray[np.float64], cost: NDArray[np.float64], where: str, shade: str
+) -> None:  # fmt: skip
     """Alone: a baseline was measured elsewhere, and its line would say what the bars may refute."""
-    axes.plot(iteration, cost, color=COLOURS["policy"])
+    axes.plot(iteration, cost, color=shade)
     axes.set(xlabel="iteration", ylabel=f"cost, {where}", title="while training", ylim=(0, None))
 
 

@@ -3,9 +3,13 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from dgpg.cli import ending
 
 from ..commands import TINY, checkpoint, dgpg, differing, metrics, ok, refused
 
@@ -157,3 +161,18 @@ def test_help_waits_for_nothing_that_takes_long(asked: list[str]) -> None:
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.splitlines()[-1] == "heavy:"
+
+
+def test_what_takes_long_to_import_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the import, not after: with --json too."""
+    said = list[str]()
+
+    @contextmanager
+    def waiting(what: str) -> Iterator[None]:
+        said.append(what)
+        yield
+
+    monkeypatch.setattr("dgpg.showing.waiting.waiting", waiting)
+    monkeypatch.setattr(ending, "import_module", lambda name: said.append(name))
+    ending.starting(ending.one_object(lambda as_json: said.append("done")))(as_json=True)
+    assert said == ["starting", "dgpg.measuring", "done"]

@@ -39,6 +39,29 @@ class Broken:
     def flush(self): ...
     def close(self): ...
 """
+FAILING = """
+class Failing:
+    def __init__(self, folder, config, iteration): ...
+    def log(self, metrics): ...
+    def evaluation(self, rows, figures): ...
+    def flush(self): ...
+    def close(self): ...
+
+def fail(self, *args):
+    raise {error}
+
+Failing.{where} = fail
+"""
+KEEPING = """
+class Keeping:
+    def __init__(self, folder, config, iteration):
+        self.folder = folder
+    def log(self, metrics): ...
+    def evaluation(self, rows, figures):
+        (self.folder / "heard.txt").write_text("\\n".join([str(len(rows)), *map(str, figures)]))
+    def flush(self): ...
+    def close(self): ...
+"""
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -104,15 +127,40 @@ def test_somebody_elses_logger_that_fails_is_told_of_once(
     assert len(rows(run.path / "metrics.csv")) == len(run.read_log()) == 5
 
 
-def test_a_training_logs_where_it_was_told_to_and_an_evaluation_follows(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", ["ConnectionError('no')", "SystemExit(3)"])
+@pytest.mark.parametrize("where", ["__init__", "log", "evaluation", "flush", "close"])
+def test_wherever_a_logger_fails_others_hear_all_and_nothing_stops(
+    where: str, error: str, plugin: Plugins, run: RunFolder
+) -> None:
+    """Libraries end the process where they find no account, which is SystemExit."""
+    plugin(FAILING.format(where=where, error=error), "dgpg.loggers", noisy="Failing")
+    keep(run.path, ["noisy", "csv"])
+    told: list[str] = []
+    loggers = Loggers(run.path, {}, 0, told.append)
+    loggers.log({"iteration": 1.0})
+    loggers.flush()
+    loggers.evaluation([ROW], [])
+    loggers.close()
+    assert len(told) == 1 and told[0].startswith("note: logger noisy is left out")
+    assert len(rows(run.path / "metrics.csv")) == len(rows(run.path / "evaluation.csv")) == 1
+
+
+def test_a_training_logs_where_it_was_told_to_and_an_evaluation_follows(plugin: Plugins, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    ok("train", "cloud", *TINY, "--out", run, "--log", "csv", "--stop-after", 2)
-    assert kept(run) == ["csv"] and not (run / "events").exists()
+    plugin(KEEPING, "dgpg.loggers", keeping="Keeping")
+    ok("train", "cloud", *TINY, "--out", run, "--log", "csv,keeping", "--stop-after", 2)
+    assert kept(run) == ["csv", "keeping"] and not (run / "events").exists()
     ok("train", "--resume", "--out", run)
     assert [row["iteration"] for row in rows(run / "metrics.csv")] == ["1", "2", "3"]
     found = ok("evaluate", run, "--episodes", 2, "--json").json["results"]
     table = rows(run / "evaluation.csv")
     assert [float(row["cost"]) for row in table] == [row["cost"] for row in found]
+    count, *figures = (run / "heard.txt").read_text().splitlines()
+    assert int(count) == len(found)
+    assert [Path(one).name for one in figures] == [
+        "evaluation.svg", "use.svg", "waiting.svg", "types.svg", "machines.svg",
+    ]  # fmt: skip
+    assert all(Path(one).is_file() for one in figures)
     assert "unknown logger" in refused("train", "cloud", *TINY, "--out", tmp_path / "x", "--log", "abc")
     assert not (tmp_path / "x").exists()
 

@@ -16,7 +16,7 @@ from dgpg import cli
 from dgpg.domain import Policy
 from dgpg.errors import ConfigError
 from dgpg.measuring import Difference, Row
-from dgpg.showing import figures
+from dgpg.showing import figures, style
 from dgpg_cloud.domain import CloudDomain
 
 RUN = ["train", "cloud", "--set", "num_agents=4", "--set", "horizon=8", "--num-envs", 2, "--iterations", 2]
@@ -90,6 +90,11 @@ def test_rows_that_may_cost_the_same_as_the_policy_are_hollow(tmp_path: Path) ->
 
     grey = f"stroke: {figures.UNSURE}"
     assert any(grey in part for part in against(False)) and not any(grey in part for part in against(True))
+
+
+def test_a_curve_has_the_colour_of_its_algorithm(tmp_path: Path) -> None:
+    drawn = figures.evaluation(tmp_path / "a.svg", LOG, "$", [replace(POLICY, name="mappo"), RULE]).read_text()
+    assert style.ALGORITHMS["mappo"] in drawn and style.ALGORITHMS["dg-pg"] not in drawn
 
 
 def test_an_empty_log_is_drawn(tmp_path: Path) -> None:

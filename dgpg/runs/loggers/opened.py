@@ -20,6 +20,8 @@ OWN = {"tensorboard": "TensorBoard", "csv": "Csv", "wandb": "Wandb", "mlflow": "
 """Loggers that come with dgpg: a module of this room each, and the class in it."""
 NEEDS = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"}
 """Packages that they need, which the extra of the same name installs."""
+FAILURES = (Exception, SystemExit)
+"""What may come of a logger and stops no run: some libraries end the process where they find no account."""
 FILE = "loggers.json"
 NONE = "none"
 
@@ -74,7 +76,7 @@ class Loggers:
         for name in kept(folder):
             try:
                 self._open[name] = _make(name)(folder, config, iteration)
-            except Exception as error:  # of others' code, and of networks
+            except FAILURES as error:  # of others' code, and of networks
                 told(_said(name, error))
 
     def log(self, metrics: Mapping[str, float]) -> None:
@@ -98,7 +100,7 @@ class Loggers:
         for name, one in list(self._open.items()):
             try:
                 tell(one)
-            except Exception as error:  # of others' code, and of networks
+            except FAILURES as error:  # of others' code, and of networks
                 del self._open[name]
                 self._told(_said(name, error))
 
@@ -114,7 +116,7 @@ def _make(name: str) -> Make:
     return other
 
 
-def _said(name: str, error: Exception) -> str:
+def _said(name: str, error: BaseException) -> str:
     why = (str(error) or repr(error)).splitlines()[0]
     return (
         f"note: logger {name} is left out from here on ({type(error).__name__}: {why}); the run itself is not touched"

@@ -15,6 +15,8 @@ from dgpg_power.network import FloatArray, IntArray, Network
 
 LOADED, MOST_LINES = 0.5, 40
 """Lines are shown that come above this share of their limit, and no more than so many."""
+FEWEST = 12
+"""Lines that there is room for where there are fewer, so that bars stay bars."""
 OVER = 1.01
 """Loading above which a line counts as overloaded, as in the measure `overload_share`."""
 TAILS = (5, 50, 95)
@@ -92,11 +94,12 @@ def overloads(path: Path, network: Network, replays: Mapping[str, Replay], lines
     for side, (name, shown) in zip((-0.2, 0.2), replays.items(), strict=True):
         mean, share = overload(network, shown)
         place, shade = np.arange(len(lines)) + side, shade_of(name)
-        beyond.bar(place, mean[lines], 0.36, color=shade, label=f"{name}: {mean.sum():.3g} MW over all lines")
+        beyond.bar(place, mean[lines], 0.36, color=shade, label=f"{name}: {mean.sum():.2f} MW over all lines")
         often.bar(place, 100 * share[lines], 0.36, color=shade)
     beyond.set_ylabel("mean MW beyond the limit")
     often.set(ylabel=f"% of steps above {100 * OVER:.0f} %", xlabel="line, from bus to bus")
     often.set_xticks(np.arange(len(lines)), _line_labels(network, lines), rotation=90)
+    often.set_xlim(-0.6, max(len(lines), FEWEST) - 0.4)
     steps = next(iter(replays.values())).demand.size
     beyond.set_title(f"overload by line over {steps} steps", loc="left")
     beyond.legend(frameon=False, loc="upper right")

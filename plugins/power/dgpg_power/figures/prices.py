@@ -20,20 +20,21 @@ from dgpg_power.judge.replay import Replay, moments
 from dgpg_power.network import FloatArray
 from dgpg_power.programs import opf
 
+TOLD = ("oracle_load", "demand", "low", "high", "oracle_outage")
+"""What an optimum depends on."""
 STEEP = 10.0
 """Times the median from which on a largest value would flatten the others: the axis is then logarithmic."""
 
 
 def nodal(config: Config, policy: Policy, episodes: int, seed: int) -> tuple[FloatArray, FloatArray]:
     """Prices of the optimum of each step at each bus, $ per MWh, and the load there, MW, `[T E, nb]` both."""
-    grid, prices, loads = Grids(build(config)).like(torch.zeros(())), [], []
-    for decision, _ in moments(config, policy, episodes, seed):
-        said = decision.context
-        load, outage = said["oracle_load"], said["oracle_outage"].long()
-        found = opf.optimum(grid, load, said["demand"], said["low"], said["high"], outage, opf.PRICED)
-        prices.append(opf.nodal_prices(grid, found, outage)[found.solved])
-        loads.append(load[found.solved])
-    return torch.cat(prices).double().numpy(), torch.cat(loads).double().numpy()
+    grid = Grids(build(config)).like(torch.zeros(()))
+    told = [[one.context[name] for name in TOLD] for one, _ in moments(config, policy, episodes, seed)]
+    load, demand, low, high, outage = (torch.cat(column) for column in zip(*told, strict=True))
+    found = opf.optimum(grid, load, demand, low, high, outage.long(), opf.PRICED)
+    parts = [torch.arange(first, first + episodes) for first in range(0, len(load), episodes)]  # a step each
+    prices = torch.cat([opf.nodal_prices(grid, found, outage.long(), part) for part in parts])
+    return prices[found.solved].numpy(), load[found.solved].double().numpy()
 
 
 def durations(path: Path, prices: FloatArray, loads: FloatArray, replays: Mapping[str, Replay]) -> Path:

@@ -36,7 +36,7 @@ def one_line(path: Path, network: Network, place: FloatArray, replays: Mapping[s
     loads = [spread(network, shown)[-1] for shown in replays.values()]
     most = max(*(float(flow.max()) for flow in flows), 1e-9)
     for axes, flow, load, name in zip(panels, flows, loads, replays, strict=False):
-        drawn = _lines(axes, network, where, load, flow / most, FULLNESS, (0.0, 1.0))
+        drawn = _lines(axes, network, where, load, flow / most, FULLNESS, (0.0, OVER))
         axes.set_title(f"{name}\n{int((load > OVER).sum())} lines above 101 % of their limit")
     label = "share of the limit that 5 % of the steps exceed"
     figure.colorbar(drawn, ax=panels[:2], location="bottom", shrink=0.5, aspect=40, label=label, extend="max")

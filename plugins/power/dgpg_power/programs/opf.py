@@ -72,10 +72,13 @@ def optimum(
     return Optimum(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Optimum)))
 
 
-def nodal_prices(grid: Grid, found: Optimum, outage: Tensor | None) -> Tensor:
-    """What a MW more of load at each bus costs in an optimum, losses left aside, $ per MWh, `[B, nb]`."""
-    buses = line_factors(grid, outage)[1]
-    return found.price.double().unsqueeze(-1) - (found.line_price.double().unsqueeze(-2) @ buses).squeeze(-2)
+def nodal_prices(grid: Grid, found: Optimum, outage: Tensor, which: Tensor) -> Tensor:
+    """What a MW more of load at each bus costs, losses left aside, $ per MWh, float64 `[b, nb]`.
+
+    Of b instances `which`, `[b]`, of an optimum in which lines `outage`, `[B]`, are out, -1 for none.
+    """
+    buses, line_price = line_factors(grid, outage[which])[1], found.line_price[which].double()
+    return found.price[which].double().unsqueeze(-1) - (line_price.unsqueeze(-2) @ buses).squeeze(-2)
 
 
 def _optimum(
