@@ -15,12 +15,18 @@ def gradient(loss: Tensor, module: nn.Module) -> Tensor:
     return torch.cat([part.flatten() for part in parts])
 
 
-def give(module: nn.Module, flat: Tensor) -> None:
-    """Let parameters have the gradients `[P]` that `gradient` returned, or a sum of such."""
+def give(module: nn.Module, flat: Tensor) -> Tensor:
+    """Let parameters have the gradients that `gradient` returned, or a sum of such, the last P of `[L + P]`.
+
+    Returns:
+        What stands before them, `[L]`.
+    """
     parameters = learned(module)
-    parts = torch.split(flat, [parameter.numel() for parameter in parameters])
+    sizes = [parameter.numel() for parameter in parameters]
+    before, *parts = torch.split(flat, [len(flat) - sum(sizes), *sizes])
     for parameter, part in zip(parameters, parts, strict=True):
         parameter.grad = part.view_as(parameter)
+    return before
 
 
 def learned(module: nn.Module) -> list[nn.Parameter]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -19,6 +20,9 @@ from dgpg.learning.rounds import MirrorDescent, Team
 from dgpg.learning.shards import WHOLE, Shard
 from dgpg.learning.trajectory import Rows, Trajectory
 
+CHOICES = 16_384
+"""Of a slice: two hidden layers of 32 units and their gradients are 8 MiB."""
+
 
 @dataclass(frozen=True)
 class PolicyBatch:
@@ -31,6 +35,11 @@ class PolicyBatch:
 
     def __len__(self) -> int:
         return self.mask.shape[self.rows.active.dim() - 1]
+
+    @property
+    def width(self) -> int:
+        """Choices of a row."""
+        return self.mask.shape[-1]
 
     def select(self, rows: Tensor) -> PolicyBatch:
         """The given rows `[R]` of M or S."""
@@ -54,6 +63,11 @@ class JointBatch:
 
     def __len__(self) -> int:
         return len(self.rows.active)
+
+    @property
+    def width(self) -> int:
+        """Choices of all agents of a moment."""
+        return self.decision.observation.mask[0].numel()
 
     def select(self, rows: Tensor) -> JointBatch:
         """The given moments `[R]`."""
@@ -101,6 +115,16 @@ def policy_batch(team: Team, trajectory: Trajectory, advantage: Tensor, u: Tenso
     return PolicyBatch(agent, choices, rows(observation.mask), map_tensors(rows, told))
 
 
+def slices(rows: Tensor, width: int) -> tuple[Tensor, ...]:
+    """Row numbers `[R]` in parts whose hidden layers stay in a processor's cache; all of them at once on a GPU.
+
+    Args:
+        rows: of one Adam step.
+        width: choices that are computed for each.
+    """
+    return torch.split(rows, max(CHOICES // width, 1)) if rows.device.type == "cpu" else (rows,)
+
+
 def minibatches(rows: int, config: TrainConfig, seed: torch.Generator) -> Iterator[Tensor]:
     """Row numbers `[R]` of each Adam step: a fresh permutation each epoch, cut in equal parts."""
     for _ in range(config.epochs):
@@ -120,24 +144,32 @@ def update_policy(
 ) -> dict[str, Tensor]:
     """Adam steps on the clipped policy loss, each on parts of all shards; returns means over the steps, each `[]`."""
     logged: list[Tensor] = []
-    kind, device = team.kind, batch.rows.actions.device
+    device = batch.rows.actions.device
     steps = [rows.to(device) for rows in minibatches(len(batch), config, seed)]
     counts = shard.total(torch.stack([batch.acting(team, rows) for rows in steps]))
     for chosen, count in zip(steps, counts, strict=True):
-        if not bool(count.any()):
-            continue
-        policy, part = batch.select(chosen).policy(team)
-        rows_loss = estimator.loss(policy, part, alpha, config.clip)
-        loss, entropy = (losses.mean_by_network(x, part.active, count) for x in (rows_loss, kind.entropy(policy)))
-        with torch.no_grad():
-            new, before = (kind.log_prob(x, part.actions) for x in (policy, part.policy))
-            clipped = ((new - before).exp() - 1).abs() > config.clip
-            kl, share = (
-                losses.mean_by_network(x, part.active, count) for x in (losses.approximate_kl(new, before), clipped)
-            )
-            seen = torch.stack([x.detach().mean() for x in (loss, entropy, kl, share)])
-        logged.append(_descend((loss - config.entropy * entropy).sum(), seen, team.actor, optimiser, config, shard))
+        if bool(count.any()):
+            parts = (batch.select(rows) for rows in slices(chosen, batch.width))
+            flat = reduce(torch.add, (_descent(team, part, estimator, alpha, count, config) for part in parts))
+            logged.append(_descend(flat, team.actor, optimiser, config, shard))
     return _means(("policy_loss", "entropy", "kl", "clip_fraction", "grad_norm"), logged)
+
+
+def _descent(
+    team: Team, part: PolicyBatch | JointBatch, estimator: Estimator, alpha: float, count: Tensor, config: TrainConfig
+) -> Tensor:
+    """Of rows that are a part of a step: their share in what is logged, then in the gradient, `[4 + P]`."""
+    policy, rows = part.policy(team)
+    rows_loss = estimator.loss(policy, rows, alpha, config.clip)
+    loss, entropy = (losses.mean_by_network(x, rows.active, count) for x in (rows_loss, team.kind.entropy(policy)))
+    with torch.no_grad():
+        new, before = (team.kind.log_prob(x, rows.actions) for x in (policy, rows.policy))
+        clipped = ((new - before).exp() - 1).abs() > config.clip
+        kl, share = (
+            losses.mean_by_network(x, rows.active, count) for x in (losses.approximate_kl(new, before), clipped)
+        )
+        seen = torch.stack([x.detach().mean() for x in (loss, entropy, kl, share)])
+    return torch.cat([seen, gradient((loss - config.entropy * entropy).sum(), team.actor)])
 
 
 def update_value(
@@ -160,27 +192,28 @@ def update_value(
         value = critic(part.features)
         rows_loss = losses.clipped_value(value, part.value, part.target, config.value_clip, config.huber)
         loss = rows_loss.sum(-1) / count
-        logged.append(_descend(loss.sum(), loss.detach().mean().unsqueeze(0), critic, optimiser, config, shard))
+        flat = torch.cat([loss.detach().mean().unsqueeze(0), gradient(loss.sum(), critic)])
+        logged.append(_descend(flat, critic, optimiser, config, shard))
     return _means(("value_loss", "value_grad_norm"), logged)
 
 
 def _descend(
-    loss: Tensor, seen: Tensor, network: Actor | MirrorDescent | Critic, optimiser: torch.optim.Optimizer,
-    config: TrainConfig, shard: Shard,
+    flat: Tensor, network: Actor | MirrorDescent | Critic, optimiser: torch.optim.Optimizer, config: TrainConfig,
+    shard: Shard,
 ) -> Tensor:  # fmt: skip
-    """One step on the sum of all shards' losses; the sums of what they have `seen` `[L]`, and the gradient's norm."""
-    flat = torch.cat([seen, gradient(loss, network)])
+    """One step on the sum of all shards' `flat` `[L + P]`: what is logged, and the gradient, whose norm is returned
+    with the former, `[L + 1]`."""
     whole = shard.total(flat)
-    return shard.once(lambda: _step(whole, len(seen), network, optimiser, config.max_grad_norm))
+    return shard.once(lambda: _step(whole, network, optimiser, config.max_grad_norm))
 
 
 def _step(
-    whole: Tensor, seen: int, network: Actor | MirrorDescent | Critic, optimiser: torch.optim.Optimizer, max_norm: float
+    whole: Tensor, network: Actor | MirrorDescent | Critic, optimiser: torch.optim.Optimizer, max_norm: float
 ) -> Tensor:
-    give(network, whole[seen:])
+    seen = give(network, whole)
     norm = network.sharing.clip(network, max_norm)
     optimiser.step()
-    return torch.cat([whole[:seen], norm.detach().unsqueeze(0)])
+    return torch.cat([seen, norm.detach().unsqueeze(0)])
 
 
 def _means(names: tuple[str, ...], logged: list[Tensor]) -> dict[str, Tensor]:

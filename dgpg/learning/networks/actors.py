@@ -55,7 +55,8 @@ class ScoringActor(nn.Module):
         return first
 
     def _last(self, first: Tensor) -> Tensor:
-        last: Tensor = self.middle(first.relu_()).relu_()
+        # A layer of more than two dimensions returns a view, which autograd copies before it is changed in place.
+        last: Tensor = self.middle(first.relu_()).relu()
         return last
 
     def outputs(self, observation: Observation) -> Tensor:
