@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import cached_property
 from typing import Any, TypeVar, cast
 
 import torch
@@ -39,7 +40,7 @@ class Observation:
     central: Tensor
     """Features of the whole system for a central critic, `[B, S]`; never given to an actor."""
 
-    @property
+    @cached_property
     def active(self) -> Tensor:
         """True for agents that have something to decide, `[B, N]`."""
         return self.mask.any(-1)

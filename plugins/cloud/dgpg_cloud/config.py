@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from os.path import expanduser
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -119,6 +119,8 @@ class Weights(Settings):
 class Config(Settings):
     """N dispatchers place jobs on M machines through K candidates each."""
 
+    DESCRIBED: ClassVar[bool] = True
+    """Whether candidates have features."""
     preset: Literal["default", "waiting"] = Field("default", description="a named set of load and weights")
     num_agents: int = Field(50, ge=1, le=100_000, description="dispatchers, N")
     num_machines: int | None = Field(
@@ -181,3 +183,13 @@ class Config(Settings):
     def candidate_count(self) -> int:
         """K, at most M."""
         return self.machine_count if self.everywhere else min(self.candidates, self.machine_count)
+
+    def of_all(self) -> Undescribed:
+        """The same, where every machine is a candidate, for rules that look at the cluster itself."""
+        return Undescribed.model_validate({**self.model_dump(), "everywhere": True})
+
+
+class Undescribed(Config):
+    """Candidates have no features: of N M of them these would take gigabytes."""
+
+    DESCRIBED: ClassVar[bool] = False

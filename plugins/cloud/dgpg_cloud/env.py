@@ -45,7 +45,7 @@ class CloudEnv:
         self.observation_space = spaces.Dict(
             {
                 "agent": _box(agents, agent),
-                "choices": _box(agents, choices, choice),
+                "choices": _box(agents, choices, choice if self.plant.described else 0),
                 "mask": spaces.MultiBinary([agents, choices]),
                 "central": _box(central),
             }

@@ -55,14 +55,18 @@ def sizes(resources: int) -> tuple[int, int, int]:
 
 def near(x: Tensor, plant: Plant) -> Tensor:
     """What belongs to each dispatcher's candidates: `[B, M, ...]` to `[B, N, K, ...]`."""
+    if plant.everywhere:
+        return x.unsqueeze(1).expand(-1, len(plant.candidates), *x.shape[1:])
     return x.index_select(1, plant.near).view(len(x), *plant.candidates.shape, *x.shape[2:])
 
 
 def choice_mask(cluster: Cluster, tape: Tape, plant: Plant, context: Context) -> Tensor:
     """True where a waiting job could ever run on the candidate and its queue has a place, `[B, N, K]`."""
     room = (cluster.length < plant.hardware.queue_places).view(-1, plant.hardware.count)
-    fits = (context["demand"].unsqueeze(-2) <= plant.near_capacity).all(-1)
-    mask: Tensor = fits & near(room, plant) & context["has_job"].unsqueeze(-1)
+    mask: Tensor = near(room, plant) & context["has_job"].unsqueeze(-1)
+    # A few resources one by one: to ask `all` of them takes many times as long.
+    for demand, capacity in zip(context["demand"].unbind(-1), plant.near_capacity.unbind(-1), strict=True):
+        mask &= demand.unsqueeze(-1) <= capacity
     if len(plant.allowed) > 1:
         kind = tape.kind[next_job(cluster, tape.length)]
         mask &= plant.allowed[kind.unsqueeze(-1), plant.candidates]
@@ -103,6 +107,8 @@ def _machines(context: Context, plant: Plant) -> Tensor:
 
 def _choices(machine: Tensor, context: Context, plant: Plant) -> Tensor:
     """Each candidate's state and type, then the job against it: share, fits now, excess, run time."""
+    if not plant.described:
+        return machine.new_empty(len(machine), *plant.candidates.shape, 0)
     resources = plant.capacity.shape[1]
     state = near(machine, plant)
     free, requested, queued = state[..., :resources], state[..., resources : 2 * resources], state[..., -2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -45,21 +45,12 @@ class Plant:
     """`[N, K]`."""
     near_type: Tensor
     """What a dispatcher sees of a candidate's type: price, speed, capacity / LARGE_MACHINE, `[N, K, R + 2]`."""
+    everywhere: bool
+    """Whether all machines, in their order, are candidates of every dispatcher."""
+    described: bool
+    """Whether candidates have features."""
     allowed: Tensor
     """By kind of job and dispatcher's candidate, `[kinds, M]`."""
-
-    def only(self, n: int) -> Plant:
-        """The same machines seen by dispatcher n alone."""
-        return replace(
-            self,
-            candidates=self.candidates[n : n + 1],
-            near=self.candidates[n],
-            near_inverse=self.near_inverse[n : n + 1],
-            near_capacity=self.near_capacity[n : n + 1],
-            near_speed=self.near_speed[n : n + 1],
-            near_price=self.near_price[n : n + 1],
-            near_type=self.near_type[n : n + 1],
-        )
 
 
 @lru_cache(maxsize=8)
@@ -92,5 +83,7 @@ def make(instance: Instance, device: torch.device) -> Plant:
         near_speed=(permille / 1000)[candidates],
         near_price=price[candidates],
         near_type=kind[candidates],
+        everywhere=instance.config.everywhere,
+        described=instance.config.DESCRIBED,
         allowed=torch.from_numpy(instance.allowed).to(device),
     )

@@ -11,38 +11,41 @@ from torch import Tensor
 from dgpg.domain import Decision
 from dgpg.measuring import episode_costs
 from dgpg_cloud import baselines as rules
+from dgpg_cloud import view as looks
 from dgpg_cloud.config import Config
 from dgpg_cloud.domain import domain
 from dgpg_cloud.env import CloudEnv
 from dgpg_cloud.instance import build
+from dgpg_cloud.plant import make
+from dgpg_cloud.sequential import Sequential, turns
 
 CPU = torch.device("cpu")
 CONFIG = Config(num_agents=12, candidates=4, horizon=16, workload={"load": 0.6})
 
 
-def view(**values: list[float]) -> rules.View:
+def view(**values: list[float]) -> looks.View:
     """Two candidates as one dispatcher sees them."""
     usual = {"fits_now": [1, 1], "share": [0.5, 0.5], "queued": [0, 0], "drain": [0, 0], "steps": [3, 3]}
     fields = {name: torch.tensor([[row]], dtype=torch.float32) for name, row in {**usual, **values}.items()}
     switch_on = fields.pop("switch_on", torch.zeros(1, 1, 2))
     fits = fields.pop("fits_now").bool()
-    return rules.View(fits_now=fits, switch_on=switch_on, **fields)
+    return looks.View(fits_now=fits, switch_on=switch_on, **fields)
 
 
 @pytest.mark.parametrize(
     ("score", "seen", "choice"),
     [
-        (rules.shortest_queue, {"queued": [2, 1]}, 1),
-        (rules.shortest_queue, {"queued": [1, 1], "share": [0.9, 0.2]}, 1),
-        (rules.shortest_queue, {"queued": [0, 1], "share": [5.0, 0.1]}, 0),
-        (rules.expected_completion, {"fits_now": [0, 1], "drain": [4, 9], "steps": [1, 3]}, 1),
-        (rules.expected_completion, {"fits_now": [0, 0], "drain": [4, 9], "steps": [3, 1]}, 0),
-        (rules.best_fit, {"share": [0.9, 0.4]}, 0),
-        (rules.best_fit, {"fits_now": [0, 1], "share": [0.9, 0.4]}, 1),
-        (rules.least_requested, {"share": [0.9, 0.4]}, 1),
+        (looks.shortest_queue, {"queued": [2, 1]}, 1),
+        (looks.shortest_queue, {"queued": [1, 1], "share": [0.9, 0.2]}, 1),
+        (looks.shortest_queue, {"queued": [0, 1], "share": [5.0, 0.1]}, 0),
+        (looks.expected_completion, {"fits_now": [0, 1], "drain": [4, 9], "steps": [1, 3]}, 1),
+        (looks.expected_completion, {"fits_now": [0, 0], "drain": [4, 9], "steps": [3, 1]}, 0),
+        (looks.best_fit, {"share": [0.9, 0.4]}, 0),
+        (looks.best_fit, {"fits_now": [0, 1], "share": [0.9, 0.4]}, 1),
+        (looks.least_requested, {"share": [0.9, 0.4]}, 1),
     ],
 )
-def test_scores_by_hand(score: rules.Score, seen: dict[str, list[float]], choice: int) -> None:
+def test_scores_by_hand(score: looks.Score, seen: dict[str, list[float]], choice: int) -> None:
     assert score(view(**seen)).argmin(-1).item() == choice
 
 
@@ -90,7 +93,7 @@ def test_random_choice_is_uniform_over_what_is_allowed() -> None:
 def test_power_of_two_takes_the_better_of_two_different_candidates() -> None:
     rule = next(r for r in domain.baselines(CONFIG) if r.name == "power-of-two")
     decision = reset()
-    share = rules.shortest_queue(rules.View.of(decision.context, rules.make(build(CONFIG), CPU)))
+    share = looks.shortest_queue(looks.View.of(decision.context, make(build(CONFIG), CPU)))
     mask = decision.observation.mask
     worst = share.masked_fill(~mask, -torch.inf).argmax(-1)
     many = mask.sum(-1) > 1
@@ -120,3 +123,63 @@ def test_seeing_more_helps_and_knowing_nothing_hurts() -> None:
             own = getattr(rule, "config", CONFIG)
             cost[rule.name] = episode_costs(domain, own, rule, 8, 3, CPU).mean()
     assert cost["global-best-fit with price"] < cost["least-expected-completion"] < cost["random"]
+
+
+def one_by_one(rule: Sequential, decision: Decision) -> Tensor:
+    """What the rule says, dispatcher after dispatcher: each looks at the whole cluster anew."""
+    mask, plant = decision.observation.mask, make(rule.instance, CPU)
+    context = {name: x.clone() for name, x in decision.context.items()}
+    actions = torch.zeros(mask.shape[:2], dtype=torch.int64)
+    for n in range(mask.shape[1]):
+        seen = looks.View.of(context, plant)
+        score = looks.with_price(rule.score, seen, rule.price).masked_fill(~mask, torch.inf)[:, n]
+        for b, k in enumerate(score.argmin(-1).tolist()):
+            if mask[b, n].any():
+                actions[b, n], machine = k, int(plant.candidates[n, k])
+                demand = context["demand"][b, n]
+                context["requested"][b, machine] += demand
+                context["work"][b, machine] += demand * context["steps"][b, n]
+                if seen.fits_now[b, n, k]:
+                    context["used"][b, machine] += demand
+                else:
+                    context["queued"][b, machine] += 1
+    return actions
+
+
+@pytest.mark.parametrize("agents", [12, 40])
+def test_who_shares_no_machine_decides_in_the_same_turn_as_if_one_by_one(agents: int) -> None:
+    config = CONFIG.model_copy(update={"num_agents": agents})
+    for rule in rules.baselines(config):
+        if not isinstance(rule, Sequential):
+            continue
+        env = CloudEnv(build(rule.config), 3, CPU, 1)
+        decision = env.reset()
+        for _ in range(4):
+            expected = one_by_one(rule, decision)
+            found = rule.act(decision, torch.zeros(3, agents))
+            active = decision.observation.active
+            assert torch.equal(found[active], expected[active]), rule.name
+            decision = env.step(found).decision
+
+
+def test_turns_hold_everyone_once_and_later_ones_of_a_machine_later() -> None:
+    instance = build(CONFIG)
+    found = turns(instance)
+    assert sorted(n for turn in found for n in turn) == list(range(12))
+    when = {int(n): t for t, turn in enumerate(found) for n in turn}
+    for one in range(12):
+        for other in range(one + 1, 12):
+            if set(instance.candidates[one]) & set(instance.candidates[other]):
+                assert when[one] < when[other]
+    assert len(turns(build(CONFIG.of_all()))) == 12
+
+
+def test_rules_that_look_at_the_cluster_itself_need_no_features() -> None:
+    config = CONFIG.of_all()
+    env = CloudEnv(build(config), 3, CPU, 1)
+    decision = env.reset()
+    described = CloudEnv(build(CONFIG.model_copy(update={"everywhere": True})), 3, CPU, 1).reset()
+    assert decision.observation.choices.shape == (3, 12, 12, 0)
+    assert env.observation_space["choices"].shape == (12, 12, 0)
+    assert torch.equal(decision.observation.mask, described.observation.mask)
+    assert described.observation.choices.shape[-1] > 0
