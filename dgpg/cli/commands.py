@@ -133,6 +133,27 @@ def train(
 @app.command()
 @starting
 @one_object
+def sweep(
+    file: Annotated[
+        Path, typer.Argument(parser=place, metavar="FILE", help="Settings, with a table sweep; TOML or JSON.")
+    ],
+    out: Annotated[Path | None, typer.Option(**PLACE, help="Folder of its runs; sweeps/NAME by default.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Runs at a time; as many as processors.", show_default=False)
+    ] = None,
+    search: Annotated[int | None, typer.Option(min=1, help="Draw so many of sweep.search in each combination.")] = None,
+    engine: Annotated[str, typer.Option(help="local, or ray: over a Ray cluster.")] = "local",
+    as_json: AsJson = False,
+) -> None:
+    """Train and measure many runs side by side: a grid of settings, or a search, with several seeds each."""
+    from dgpg.cli import sweeping
+
+    sweeping.swept(file, out, jobs, search, engine, as_json)
+
+
+@app.command()
+@starting
+@one_object
 def export(
     run: Annotated[Path, typer.Argument(parser=place, help="Folder of a run.")],
     out: Annotated[Path, typer.Option(**PLACE, help="Folder to write.")],

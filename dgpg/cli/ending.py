@@ -16,7 +16,7 @@ from dgpg.errors import DgpgError, Elsewhere
 
 P = ParamSpec("P")
 ORDER = (
-    "domains", "settings", "train", "watch", "evaluate", "compare", "report",
+    "domains", "settings", "train", "watch", "sweep", "evaluate", "compare", "report",
     "new", "check", "calibrate", "export", "serve",
 )  # fmt: skip
 """Of the commands in the program's help."""

@@ -83,29 +83,31 @@ def _nest(keys: Sequence[str], value: Any) -> Any:
     return {keys[0]: _nest(keys[1:], value)} if keys else value
 
 
-def read_file(path: Path) -> dict[str, Any]:
+def read_file(path: Path, said: str = "--config ") -> dict[str, Any]:
     """A configuration file, JSON or TOML, shaped like `RunConfig` (a run's config.json is one).
+
+    `said` stands before its name in messages.
 
     Raises:
         ConfigError: the file cannot be read, or is not a table.
     """
     if path.suffix not in READ:
-        raise ConfigError(f"--config {path}: expected JSON or TOML, a file that ends in .json or .toml")
+        raise ConfigError(f"{said}{path}: expected JSON or TOML, a file that ends in .json or .toml")
     try:
         with path.open(encoding="utf-8-sig") as file:  # some editors begin a file with a mark
             text = file.read(LONGEST + 1)
     except OSError as error:
-        raise ConfigError(f"--config {path}: cannot be read ({error.strerror}); name a file of settings") from None
+        raise ConfigError(f"{said}{path}: cannot be read ({error.strerror}); name a file of settings") from None
     except ValueError as error:  # bytes that are no text, a name that no file can have
-        raise ConfigError(f"--config {path}: cannot be read ({error})") from None
+        raise ConfigError(f"{said}{path}: cannot be read ({error})") from None
     if len(text) > LONGEST:
-        raise ConfigError(f"--config {path}: longer than {LONGEST:,} characters, so it is no file of settings")
+        raise ConfigError(f"{said}{path}: longer than {LONGEST:,} characters, so it is no file of settings")
     try:
         values = tomllib.loads(text) if path.suffix == ".toml" else parse_json(text)
     except ConfigError as error:
-        raise ConfigError(f"--config {path}: {error}") from None
+        raise ConfigError(f"{said}{path}: {error}") from None
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"--config {path}: not valid {path.suffix or '.json'}: {error}") from None
+        raise ConfigError(f"{said}{path}: not valid {path.suffix or '.json'}: {error}") from None
     if not isinstance(values, dict):
-        raise ConfigError(f"--config {path}: expected a table of settings, got {type(values).__name__}")
+        raise ConfigError(f"{said}{path}: expected a table of settings, got {type(values).__name__}")
     return values
