@@ -18,6 +18,7 @@ PAGES = {
     "learning": "The algorithm",
     "runs": "Runs",
     "measuring": "Measuring",
+    "sweeps": "Sweeps",
     "checks": "Checks",
     "testing": "The kit for pytest",
     "showing": "Tables and figures",
