@@ -41,7 +41,7 @@ class Fleet(Settings):
 class Humans(Settings):
     """How people chose their routes before there was a fleet: `dgpg_traffic.sumo.humans`."""
 
-    days: int = Field(40, ge=1, le=365, description="on which they learned; played once and kept")
+    days: int = Field(40, ge=1, le=100, description="on which they learned; played once and kept")
     memory: float = Field(0.2, gt=0, le=1, description="least weight of the newest experience of a route")
     share: float = Field(0.5, gt=0, le=1, description="of them that reconsider on a day")
 
@@ -75,7 +75,7 @@ class Config(Settings):
     demand: FileName | None = Field(
         None, description="agents.csv, .trips.xml or .rou.xml; none: the only one in the folder"
     )
-    scale: float = Field(1.0, gt=0, le=100, description="drivers for each one of the demand")
+    scale: float = Field(1.0, gt=0, le=5, description="drivers for each one of the demand")
     objective: Literal["fleet", "all"] = Field("fleet", description="whose minutes are the cost")
     seed: int = Field(0, ge=0, lt=2**31, description="of routes, copies of drivers and people's days")
     routes: Routes = Routes()
