@@ -2,8 +2,9 @@
 
     python benchmarks/sumo.py runs/town runs/town-ippo-local --days 10
 
-Runs are those of `dgpg train sumo`, of one town. Each row is measured on the same fresh SUMO seeds, and its difference
-to the row `human`, the same cars on people's routes, is taken day by day, with a 95 % interval (Student's t over days).
+Runs are those of `dgpg train sumo`, of one town and of any draws of the fleet. Each row is measured on the same fresh
+SUMO seeds, and its difference to the row `human` of its fleet, the same cars on people's routes, is taken day by day,
+with a 95 % interval (Student's t over days); rows of several runs are of the mean difference on each day.
 Of a run also days to human level (the first of five training days in a row whose mean is not above the mean of people)
 and, as URB has it, the cost of learning: mean minutes of training days above people's.
 """
@@ -13,7 +14,8 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,18 @@ from dgpg.runs.trained import Trained, open_trained
 CPU = torch.device("cpu")
 ROW = 5
 """Days in a row that a fleet must keep to people's level."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a policy did on the fresh days."""
+
+    fleet: Any
+    """Mean minutes of the fleet, of each day, `[D]`."""
+    means: Mapping[str, float]
+    """Of other measures."""
+    spent: float
+    """Seconds of processor that SUMO took for a day."""
 
 
 def interval(difference: Any) -> dict[str, float]:
@@ -56,15 +70,41 @@ def training(path: Path, human: float) -> dict[str, Any]:
     }
 
 
-def measure(trained: Trained, policies: Mapping[str, Policy], days: int) -> dict[str, Any]:
-    """What each policy did on the same days, and seconds of processor that SUMO took for a day."""
-    found = {}
-    for name, policy in policies.items():
-        used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-        played = play(trained.domain, trained.config, policy, days, ARRIVALS, CPU)
-        spent = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - used
-        found[name] = (played, spent / days)
-    return found
+def measure(trained: Trained, policy: Policy, days: int) -> Found:
+    """What a policy did on the fresh days."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    played = play(trained.domain, trained.config, policy, days, ARRIVALS, CPU)
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - used
+    fleet = np.asarray(played.measures["fleet, minutes"], float).ravel()
+    means = {m: float(played.measures[m].mean()) for m in ("everybody, minutes", "people, minutes", "not arrived")}
+    return Found(fleet, means, spent / days)
+
+
+def row(title: str, found: Found, human: Found) -> dict[str, Any]:
+    """What one policy took, and against people on the same days."""
+    difference = found.fleet - human.fleet
+    return {
+        "row": title,
+        "days": len(difference),
+        "fleet, minutes": float(found.fleet.mean()),
+        "above human": interval(difference) if found is not human else None,
+        "above human, %": 100 * float(difference.mean() / human.fleet.mean()),
+        "days below human": int((difference < 0).sum()),
+        **found.means,
+        "SUMO, CPU s a day": found.spent,
+    }
+
+
+def together(title: str, difference: Sequence[Any], human: float) -> dict[str, Any]:
+    """Differences `[D]` of several runs on the same days: their mean, and its interval over days."""
+    mean = np.mean(difference, 0)
+    return {
+        "row": f"{title}, {len(difference)} runs",
+        "days": len(mean),
+        "above human": interval(mean),
+        "above human, %": 100 * float(mean.mean()) / human,
+        "days below human": int((mean < 0).sum()),
+    }
 
 
 def main() -> None:
@@ -72,39 +112,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, help="folders of runs of one town")
     parser.add_argument("--days", type=int, default=10, help="fresh SUMO seeds")
-    parser.add_argument("--rules", nargs="*", default=["aon"], help="rows beside human: aon, random")
+    parser.add_argument("--rules", nargs="*", default=["aon"], help="rows beside human of the first fleet: aon, random")
     args = parser.parse_args()
     # In this process, so that SUMO's seconds are its own children's.
     runs = {path: open_trained(path, {"workers": {"count": 0}}) for path in args.runs}
-    first = next(iter(runs.values()))
-    rules = {rule.name: rule for rule in first.domain.baselines(first.config)}  # type: ignore[attr-defined]
-    wanted = {name: rules[name] for name in ("human", *args.rules)}
-    found = measure(first, wanted, args.days)
+    human: dict[int, Found] = {}
+    differences: dict[str, list[Any]] = {}
     for path, run in runs.items():
-        own = found | measure(run, {"greedy": NetworkPolicy(run.team, "greedy")}, args.days)
-        if path == args.runs[0]:
-            for name in wanted:
-                emit(row(name, own, name))
-        human = float(own["human"][0].measures["fleet, minutes"].mean())
-        emit(row(f"{run.run.algorithm}, seed {run.run.seed}", own, "greedy") | training(path, human))
-
-
-def row(title: str, found: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """What one policy took, and against people on the same days."""
-    played, spent = found[name]
-    fleet = {n: np.asarray(found[n][0].measures["fleet, minutes"], float).ravel() for n in (name, "human")}
-    difference = fleet[name] - fleet["human"]
-    measures = {m: float(played.measures[m].mean()) for m in ("everybody, minutes", "people, minutes", "not arrived")}
-    return {
-        "row": title,
-        "days": len(difference),
-        "fleet, minutes": float(fleet[name].mean()),
-        "above human": interval(difference) if name != "human" else None,
-        "above human, %": 100 * float(difference.mean() / fleet["human"].mean()),
-        "days below human": int((difference < 0).sum()),
-        **measures,
-        "SUMO, CPU s a day": spent,
-    }
+        fleet = run.config.fleet.seed  # type: ignore[attr-defined]
+        if fleet not in human:
+            rules = {rule.name: rule for rule in run.domain.baselines(run.config)}  # type: ignore[attr-defined]
+            human[fleet] = measure(run, rules["human"], args.days)
+            emit({"fleet": fleet} | row("human", human[fleet], human[fleet]))
+            for name in args.rules if len(human) == 1 else ():
+                emit({"fleet": fleet} | row(name, measure(run, rules[name], args.days), human[fleet]))
+        found, algorithm = measure(run, NetworkPolicy(run.team, "greedy"), args.days), run.run.algorithm
+        differences.setdefault(algorithm, []).append(found.fleet - human[fleet].fleet)
+        learned = training(path, float(human[fleet].fleet.mean()))
+        emit({"fleet": fleet} | row(f"{algorithm}, seed {run.run.seed}", found, human[fleet]) | learned)
+    mean = float(np.mean([one.fleet.mean() for one in human.values()]))
+    if len(runs) > len(differences):
+        for algorithm, found_differences in differences.items():
+            emit({"fleet": "all"} | together(algorithm, found_differences, mean))
 
 
 if __name__ == "__main__":

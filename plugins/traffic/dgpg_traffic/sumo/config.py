@@ -61,7 +61,7 @@ class Day(Settings):
 class Fit(Settings):
     """The analytical model, fitted to the days seen: `dgpg_traffic.sumo.model`."""
 
-    window_s: float = Field(120, gt=0, le=3600, description="seconds in which cars on an edge count as together")
+    window_s: float = Field(120, ge=1, le=3600, description="seconds in which cars on an edge count as together")
     decay: float = Field(0.97, gt=0, le=1, description="weight of all that was seen before, a day")
     ridge: float = Field(30, gt=0, description="cars for which an edge's own slopes are worth as much as all edges'")
     own: float = Field(0.9, ge=0, lt=1, description="weight of what a driver knew of its routes, a day; 0: no bias")

@@ -22,20 +22,21 @@ from dgpg_traffic.sumo.model import FittedTimes, fitted_times
 from dgpg_traffic.sumo.network import Floats
 from dgpg_traffic.sumo.simulator import Plan, Town, read
 
+ALIKE: dict[str, Any] = {
+    "parameters": "independent", "horizon": 1, "epochs": 16, "minibatches": 1, "actor_hidden": 16, "lr_end": 0.5,
+    "entropy": 0.0, "max_grad_norm": 10.0, "gamma": 0.0, "lambda_": 0.0, "threads": 1, "checkpoint_every": 10,
+}  # fmt: skip
+"""An iteration is a day; each driver has a network of its own, as nothing that it sees says what it met."""
 TUNED: dict[str, Any] = {
     "iterations": 40,
     "num_envs": 1,
-    "train": {
-        "parameters": "independent", "horizon": 1, "epochs": 16, "minibatches": 1, "actor_hidden": 16, "actor_lr": 1e-2,
-        "lr_end": 0.5, "clip": 1.0, "entropy": 0.0, "max_grad_norm": 10.0, "gamma": 0.0, "lambda_": 0.0, "threads": 1,
-        "alpha": {"start": 1.0, "end": 1.0}, "blocks": {"use": False}, "checkpoint_every": 10,
+    "train": ALIKE | {
+        "estimator": "mirror", "actor_lr": 3e-3, "clip": 0.5, "alpha": {"start": 1.0, "end": 1.0},
+        "blocks": {"use": False},
     },
 }  # fmt: skip
-"""dg-pg: an iteration is a day; each driver has a network of its own, as nothing that it sees says what it met."""
-SAMPLED: dict[str, Any] = {
-    "iterations": 300, "num_envs": 1,
-    "train": {k: v for k, v in TUNED["train"].items() if k not in ("alpha", "blocks")} | {"clip": 0.5},
-}  # fmt: skip
+"""dg-pg: benchmarks/sumo_tune.py, as of `SAMPLED`."""
+SAMPLED: dict[str, Any] = {"iterations": 300, "num_envs": 1, "train": ALIKE | {"actor_lr": 1e-2, "clip": 0.5}}
 OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType({"mappo": SAMPLED, "ippo": SAMPLED, "ippo-local": SAMPLED})
 
 

@@ -41,7 +41,7 @@ def read(network: Network, path: Path | None, ends: Path | None, scale: float, s
         seed: of all that is drawn.
 
     Raises:
-        DataError: naming file, line or vehicle, and what is wrong.
+        DataError: naming file, line or vehicle, and what is wrong; or a scale that leaves no trip.
     """
     generator = np.random.default_rng([seed, 1])
     if path is None:
@@ -81,6 +81,8 @@ def _scaled(rows: list[Row], scale: float, generator: np.random.Generator) -> li
             shift = round(generator.uniform(-60, 60)) if copy else 0
             name = f"{row[0]}.{copy}" if copy else row[0]
             found.append((name, max(row[1] + shift, 0.0), row[2], row[3]))
+    if not found:
+        raise DataError(f"scale = {scale:g}: of {len(rows)} trips none is left; raise it")
     return found
 
 

@@ -87,3 +87,5 @@ def test_scale_copies_drivers_near_their_time_or_leaves_some_out(net: Network, t
     at = {name: when for name, when, *_ in twice}
     assert all(abs(at[f"{i}.1"] - at[str(i)]) <= 60 for i in range(200))
     assert 70 <= len(rows(net, path, scale=0.5)) <= 130  # of 200, four standard deviations and more
+    with pytest.raises(DataError, match=r"scale = 0\.0001: of 200 trips none is left"):
+        rows(net, path, scale=1e-4)
