@@ -29,11 +29,13 @@ def test_there_is_a_path_for_each_reader() -> None:
 
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_path_leads_to_a_page(which: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With fewer iterations and episodes than a reader has."""
+    """With fewer iterations, episodes and steps than a reader has."""
     monkeypatch.chdir(tmp_path)
     for program, command, *words in lines(PATHS[which]):
         assert program == "dgpg"
-        short = ["--device", "cpu", "--iterations", 2] if command == "train" else ["--episodes", 1]
+        short = (
+            ["--device", "cpu", "--iterations", 2, "--set", "horizon=2"] if command == "train" else ["--episodes", 1]
+        )
         last = ok(command, *words, *short)
     (page,) = re.findall(r"^page: (.+)$", last.out, re.M)
     assert "<html" in (tmp_path / page).read_text()
