@@ -36,7 +36,7 @@ TUNED: dict[str, Any] = {
     },
 }  # fmt: skip
 """dg-pg: benchmarks/sumo_tune.py, as of `SAMPLED`."""
-SAMPLED: dict[str, Any] = {"iterations": 300, "num_envs": 1, "train": ALIKE | {"actor_lr": 1e-2, "clip": 0.5}}
+SAMPLED: dict[str, Any] = {"iterations": 300, "num_envs": 1, "train": ALIKE | {"actor_lr": 3e-3, "clip": 0.2}}
 OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType({"mappo": SAMPLED, "ippo": SAMPLED, "ippo-local": SAMPLED})
 
 
