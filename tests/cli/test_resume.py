@@ -213,8 +213,12 @@ def test_a_limit_on_files_is_one_message() -> None:
 
 
 def test_memory_that_is_not_there_is_one_message() -> None:
-    limit = "import resource; resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))"
-    huge = ("--set", "horizon=100000", "--num-envs", 65536, "--out", "r")
+    """Half a GiB more than torch takes: the less there is, the sooner it is gone."""
+    limit = (
+        "import resource, torch; used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize(); "
+        "resource.setrlimit(resource.RLIMIT_AS, 2 * (used + (1 << 29),))"
+    )
+    huge = ("--set", "horizon=100000", "--num-envs", 1024, "--out", "r")
     ended = subprocess.run(command("train", "cloud", *TINY, *huge, before=limit), capture_output=True, text=True)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "error: not enough memory" in ended.stderr and "Traceback" not in ended.stderr

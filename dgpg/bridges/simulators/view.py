@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,9 @@ Array = NDArray[Any]
 Layout = list[tuple[str, str, tuple[int, ...]]]
 """Name, type and shape of each array of a view."""
 CONTEXT, MEASURES = "context.", "measures."
+OPTIONAL = {"state": (2, "[G, m]"), "block_cost": (1, "[G]"), "local_reward": (1, "[N]")}
+"""Axes of parts that may be left out, and what they mean."""
+MOST = float(np.finfo(np.float32).max)
 
 
 @dataclass
@@ -89,6 +92,8 @@ def arrays_of(view: object, sizes: Sizes) -> dict[str, Array]:
         "central": fitting("View.central", central, (sizes.central,), "[S], S as in `central`"),
         "cost": fitting("View.cost", numbers("View.cost", view.cost, np.float64), (), "a number"),
     }
+    if abs(found["cost"]) > MOST:
+        raise Misfit(f"View.cost is {found['cost']}; expected a number that float32 holds")
     if c:
         given = numbers("View.choices", view.choices, np.float32)
         found["choices"] = fitting("View.choices", given, (n, k, c), "[N, K, C], C as in names.choices")
@@ -96,12 +101,14 @@ def arrays_of(view: object, sizes: Sizes) -> dict[str, Array]:
     found["mask"] = fitting("View.mask", mask, (n, k), "[N, K]")
     for name in ("terminated", "truncated"):
         found[name] = fitting(f"View.{name}", flags(f"View.{name}", getattr(view, name)), (), "True or False")
-    for name, value in view.context.items():
+    for name, value in named("View.context", view.context):
         found[CONTEXT + name] = of_context(f"View.context['{name}']", value)
-    for name in ("state", "block_cost", "local_reward"):
+    for name, (axes, meaning) in OPTIONAL.items():
         if getattr(view, name) is not None:
             found[name] = numbers(f"View.{name}", getattr(view, name), np.float32)
-    for name, value in view.measures.items():
+            if found[name].ndim != axes:
+                raise Misfit(f"View.{name} has shape {list(found[name].shape)}; expected {meaning}")
+    for name, value in named("View.measures", view.measures):
         found[MEASURES + name] = fitting(f"View.measures['{name}']", numbers(name, value, np.float32), (), "a number")
     return found
 
@@ -166,6 +173,17 @@ class Board:
         self.records[digest][place] = zlib.crc32(self.records[part][place].tobytes())
 
 
+def named(name: str, value: Any) -> Iterable[tuple[str, Any]]:
+    """Parts by name.
+
+    Raises:
+        Misfit: there are no names, or something else than text.
+    """
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise Misfit(f"{name}: expected a dict with names as keys, got {value!r:.80}")
+    return value.items()
+
+
 def numbers(name: str, value: Any, dtype: Any) -> Array:
     """An array of finite numbers.
 
@@ -174,8 +192,13 @@ def numbers(name: str, value: Any, dtype: Any) -> Array:
     """
     if value is None:
         raise Misfit(f"{name} is missing")
+    if getattr(getattr(value, "dtype", None), "kind", "f") == "c":
+        raise Misfit(f"{name} holds complex numbers")
     try:
-        array = np.asarray(value, dtype)
+        with np.errstate(over="ignore"):
+            array = np.asarray(value, dtype)
+    except RuntimeError as error:  # a tensor of torch that keeps its gradient, or is on a device
+        raise Misfit(f"{name}: {error}") from None
     except (TypeError, ValueError):
         raise Misfit(f"{name} holds no numbers: {value!r:.80}") from None
     if not np.isfinite(array).all():
