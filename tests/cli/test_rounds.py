@@ -4,9 +4,17 @@ from pathlib import Path
 
 import pytest
 
+from dgpg.showing import evaluations
+
 from ..commands import TINY, ok, refused
 
-pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
+pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own", "without_figures")
+
+
+@pytest.fixture
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests look at them, and drawing takes two thirds of an evaluation this small."""
+    monkeypatch.setattr(evaluations, "_draw", lambda *parts: None)
 
 
 @pytest.fixture(scope="module")
