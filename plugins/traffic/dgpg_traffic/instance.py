@@ -227,7 +227,7 @@ def _refuse_queues(system: System) -> None:
             wanted = f"{flow[link]:.3g} want to pass in a period and {network.capacity[link]:.3g} can"
             raise ConfigError(
                 f"queues = True: {network.link_name(link)} has no capacity to speak of: {wanted}. Correct its "
-                "capacity, or set queues=false"
+                "capacity in the file (or standard_b, demand.scale, if you set them), or set queues=false"
             )
 
 
