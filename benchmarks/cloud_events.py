@@ -27,11 +27,12 @@ from common import emit
 from publishing import published
 
 from dgpg.domain import validate
-from dgpg_cloud.baselines import Sequential, least_requested
 from dgpg_cloud.config import Config
 from dgpg_cloud.domain import domain
 from dgpg_cloud.instance import Instance, build
 from dgpg_cloud.measures import waits
+from dgpg_cloud.sequential import Sequential
+from dgpg_cloud.view import least_requested
 
 DATA = Path(os.environ.get("DGPG_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")) / "cloud"
 CATALOGUE = "ec2/ec2_catalogue_us-east-1_2026-07-20.csv"

@@ -31,9 +31,10 @@ from dgpg.learning.algorithms import find, make_team
 from dgpg.learning.rounds import Channel, Team
 from dgpg.measuring import BiggestFirst, NetworkPolicy, episode_costs
 from dgpg.runs import launch
-from dgpg_cloud.baselines import SCORES, Sequential
 from dgpg_cloud.config import Config
 from dgpg_cloud.instance import build
+from dgpg_cloud.sequential import Sequential
+from dgpg_cloud.view import SCORES
 
 CPU = torch.device("cpu")
 CELLS: Mapping[str, tuple[str, int, Mapping[str, Any]]] = {
