@@ -90,7 +90,7 @@ def test_every_variant_works_from_wheels_before_any_edit(tmp_path: Path) -> None
         name, run = f"made_{actions}", tmp_path / "runs" / actions
         checked = fresh.run("dgpg", "check", name).stdout
         assert " 0 failed" in checked and "it may be trusted with a large alpha" in checked
-        fresh.run("python", "-m", "pytest", "-q", source / "tests")
+        fresh.run("python", "-m", "pytest", "-q", source / "tests", "-k", "not beats")  # as is done below
         fresh.run("dgpg", "train", name, "--device", "cpu", "--out", run)
         rows = json.loads(fresh.run("dgpg", "evaluate", run, "--json").stdout)["results"]
         policy = next(row for row in rows if row["kind"] == "policy")
