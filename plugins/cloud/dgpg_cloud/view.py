@@ -63,7 +63,8 @@ class Machines:
         else:
             seen = self.seen.index_select(2, reach.flatten()).view(-1, envs, *reach.shape)
         used, requested, (drain, queued, off) = torch.split(seen, [self.resources, self.resources, 3])
-        share = (demand.unsqueeze(-2) * plant.near_inverse[at]).movedim(-1, 0)
+        # Resources first: with these last every sum over candidates strides over memory.
+        share = demand.movedim(-1, 0).unsqueeze(-1) * self.inverse[:, reach].unsqueeze(1)
         return View(
             fits_now=(most(used + share) <= 1 + 1e-6) & (queued == 0),
             share=most(requested + share),
