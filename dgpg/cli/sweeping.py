@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from dgpg.cli.ending import Ended
 from dgpg.errors import ConfigError
 from dgpg.runs.interruption import heeded
+from dgpg.runs.launch import cores
 from dgpg.runs.places import refuse_folder
 from dgpg.showing import report, sweeps
 from dgpg.sweeps import Engine, Grid, Local, Ray, Search, SweepFolder, outcomes, read, run
@@ -47,5 +47,4 @@ def swept(file: Path, out: Path | None, jobs: int | None, search: int | None, en
 def _engine(name: str, jobs: int | None) -> Engine:
     if name == "ray":
         return Ray(jobs)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Local(jobs or cores)
+    return Local(jobs or cores())

@@ -167,12 +167,17 @@ def _with_threads(train: TrainConfig, rows: int, said: int | None) -> TrainConfi
 
     Shards are for several processes, each of which has a core: numbers may depend on threads, so there is one.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if said is not None and train.threads is not None and train.threads > cores:
-        raise ConfigError(f"train.threads = {train.threads}: this machine lends {cores} cores; give at most that")
+    lent = cores()
+    if said is not None and train.threads is not None and train.threads > lent:
+        raise ConfigError(f"train.threads = {train.threads}: this machine lends {lent} cores; give at most that")
     if train.threads is not None:
         return train
-    return train.model_copy(update={"threads": 1 if rows < SMALL or train.shards > 1 else min(2, cores)})
+    return train.model_copy(update={"threads": 1 if rows < SMALL or train.shards > 1 else min(2, lent)})
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def probe(domain_name: str, values: Mapping[str, Any], rows: int, seed: int) -> Plan:

@@ -34,10 +34,11 @@ class Sequential:
     def act(self, decision: Decision, noise: Tensor) -> Tensor:
         """Joint action `[B, N]`. Turn after turn is what the rule is: no way around the loop."""
         mask, plant = decision.observation.mask, make(self.instance, noise.device)
-        steps, demand = decision.context["steps"], decision.context["demand"] * mask.any(-1, keepdim=True)
+        steps, demand = decision.context["steps"], decision.context["demand"]
         machines = Machines(decision.context, plant)
         actions = torch.zeros(mask.shape[:2], dtype=torch.int64, device=mask.device)
-        acts = mask.any(-1).any(0).cpu().numpy()
+        sends = decision.observation.active
+        acts = sends.any(0).cpu().numpy()
         for turn in turns(self.instance):
             rows = turn[acts[turn]]  # the others have nothing to place
             if not len(rows):
@@ -46,7 +47,7 @@ class Sequential:
             view, allowed = machines.view(at, demand[:, at], steps[:, at]), mask[:, at]
             choice = with_price(self.score, view, self.price).masked_fill(~allowed, torch.inf).argmin(-1)
             actions[:, at] = choice
-            machines.book(at, choice, view.fits_now, demand[:, at], steps[:, at])
+            machines.book(at, choice, view, demand[:, at], steps[:, at], sends[:, at])
         return actions
 
 

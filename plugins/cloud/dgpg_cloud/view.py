@@ -74,13 +74,15 @@ class Machines:
             switch_on=off * plant.near_price[at],
         )
 
-    def book(self, at: Tensor, choice: Tensor, fits: Tensor, demand: Tensor, steps: Tensor) -> None:
-        """Let the next ones see jobs of `demand` `[B, L, R]`, zero where there is none, and `steps` `[B, L]`."""
+    def book(
+        self, at: Tensor, choice: Tensor, view: View, demand: Tensor, steps: Tensor, sends: Tensor
+    ) -> None:  # fmt: skip
+        """Let the next ones see the jobs of those that `sends` `[B, L]` says, arguments as of `view`."""
         envs, machines = len(choice), self.held.shape[-1]
         machine = self.plant.candidates[at].expand(envs, -1, -1).gather(-1, choice.unsqueeze(-1)).squeeze(-1)
         cell = (machine + machines * torch.arange(envs, device=machine.device).unsqueeze(-1)).flatten()
-        fits = fits.gather(-1, choice.unsqueeze(-1))
-        waits = (demand.amax(-1, keepdim=True) > 0) & ~fits
+        fits, sends = view.fits_now.gather(-1, choice.unsqueeze(-1)), sends.unsqueeze(-1)
+        demand, waits = demand * sends, sends & ~fits  # a job may ask for nothing, and wait all the same
         added = torch.cat([demand * fits, demand, demand * steps.unsqueeze(-1), waits], -1).flatten(0, 1).T
         held = self.held.flatten(1).index_select(1, cell) + added
         self.held.flatten(1).index_copy_(1, cell, held)
@@ -127,5 +129,5 @@ SCORES: dict[str, Score] = {
 
 
 def most(x: Tensor) -> Tensor:
-    """Largest of a few resources, `[R, ...]` to `[...]`: a maximum of whole tensors takes a tenth of `amax`'s time."""
+    """Largest of a few resources, `[R, ...]` to `[...]`, by whole tensors, which is faster than by a few numbers."""
     return reduce(torch.maximum, x.unbind())

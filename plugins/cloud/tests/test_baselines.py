@@ -183,3 +183,13 @@ def test_rules_that_look_at_the_cluster_itself_need_no_features() -> None:
     assert env.observation_space["choices"].shape == (12, 12, 0)
     assert torch.equal(decision.observation.mask, described.observation.mask)
     assert described.observation.choices.shape[-1] > 0
+
+
+def test_a_job_that_asks_for_nothing_waits_where_others_do() -> None:
+    decision, plant = reset(), make(build(CONFIG), CPU)
+    context = {**decision.context, "queued": 1 + 0 * decision.context["queued"]}
+    machines, at, choice = looks.Machines(context, plant), torch.tensor([0]), torch.zeros(3, 1, dtype=torch.int64)
+    nothing, steps = torch.zeros(3, 1, plant.capacity.shape[1]), torch.ones(3, 1)
+    sends = torch.tensor([[True], [False], [True]])
+    machines.book(at, choice, machines.view(at, nothing, steps), nothing, steps, sends)
+    assert machines.view(at, nothing, steps).queued[:, 0, 0].tolist() == [2, 1, 2]
