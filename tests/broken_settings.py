@@ -132,6 +132,11 @@ def batched_space(env: Any) -> None:
     env.observation_space = spaces.Dict(inner)
 
 
+def nothing_of_choices(env: Any) -> None:
+    inner = {**env.observation_space.spaces, "choices": spaces.Box(-np.inf, np.inf, (4, 3, 0))}
+    env.observation_space = spaces.Dict(inner)
+
+
 def narrow_space(env: Any) -> None:
     env.observation_space = spaces.Dict({**env.observation_space.spaces, "central": spaces.Box(-1, 0.25, (4,))})
 
@@ -139,6 +144,8 @@ def narrow_space(env: Any) -> None:
 broken("attributes", "no unit", "cost_unit", "text", env=declaring(lambda env: setattr(env, "cost_unit", "")))
 broken("attributes", "a fixed batch", "num_envs", "ignores", env=declaring(lambda env: setattr(env, "num_envs", 1)))
 broken("declared_spaces", "a space of the batch", "'mask'", "[N, K]", "batch", env=declaring(batched_space))
+broken("declared_spaces", "choices alike", "'choices'", "3 choices apart", "torch.eye(3)",
+       env=declaring(nothing_of_choices))  # fmt: skip
 broken(
     "declared_spaces", "another action space", "MultiDiscrete",
     env=declaring(lambda env: setattr(env, "action_space", spaces.Discrete(3))),

@@ -59,6 +59,14 @@ def declared_spaces(subject: Subject) -> None:
             raise _space(f"observation_space['{name}']", f"shape {[*start, 'features']}", space[name])
     if isinstance(actions, spaces.Box) and shapes["choices"] != (agents, 1, 0):
         raise _space("observation_space['choices']", f"shape [{agents}, 1, 0]: continuous", space["choices"])
+    if isinstance(actions, spaces.MultiDiscrete) and choices > 1 and not shapes["choices"][-1]:
+        raise CheckFailed(
+            "Environment.observation_space['choices']",
+            expected=f"something that tells {choices} choices apart, [{agents}, {choices}, C]",
+            got=str(space["choices"]),
+            cause="a policy scores each choice by its features, so without any all stay equally probable",
+            fix=f"give what is known of each choice, or its number: torch.eye({choices})",
+        )
 
 
 def named(subject: Subject) -> None:
@@ -77,11 +85,19 @@ def named(subject: Subject) -> None:
     wanted = {name: (env.observation_space[name].shape or (0,))[-1] for name in ("agent", "choices")}
     for part, count in {**wanted, "action": numbers}.items():
         given = [one.name for one in getattr(found, part, ())] if isinstance(found, Names) else []
+        if part == "choices" and not given and _by_number(subject.episode[0].decision.observation.choices):
+            continue
         _each_once(
             f"names(config).{part}", given, count,
             cause="a feature that was added, taken out or split without its name",
             fix="let names(config) return dgpg.domain.Names with a Feature for each, in their order",
         )  # fmt: skip
+
+
+def _by_number(choices: Tensor) -> bool:
+    """Whether choices `[B, N, K, C]` are told apart by their numbers alone, as a simulator's without features are."""
+    here, apart = choices.shape[-2:]
+    return here == apart and bool((choices == torch.eye(here).to(choices)).all())
 
 
 def _each_once(member: str, given: list[str], count: int, cause: str, fix: str) -> None:

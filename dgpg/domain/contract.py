@@ -64,6 +64,17 @@ def look_at_decision(decision: Decision, env: Environment) -> None:
             raise PluginError(f"context['{name}']: expected a tensor [B, ...] with B = {envs}, got {got}; {ADVICE}")
 
 
+def look_at_choices(env: Environment) -> None:
+    """Raise PluginError where agents choose among several things without features: a policy scores them all alike."""
+    agents, choices, features = env.observation_space["choices"].shape or (0, 0, 0)
+    if choices > 1 and not features:
+        raise PluginError(
+            f"observation_space['choices']: {agents} agents have {choices} choices without features, expected some that"
+            " tell them apart, as a policy scores each by its features: give what is known of each, or its "
+            f"number, torch.eye({choices}); {ADVICE}"
+        )
+
+
 def look_at_agents(found: int, expected: int) -> None:
     """Raise ConfigError where a policy of as many agents as `expected` is asked for `found`: bounds would broadcast."""
     if found != expected:

@@ -13,9 +13,10 @@ import torch
 
 from dgpg.bridges.simulators import Simulators, Workers
 from dgpg.checks.nested import difference
+from dgpg.domain import observations
 from dgpg.domain.random import derive, generator
-from dgpg.errors import SimulatorError
-from dgpg.learning.actions import kind_of
+from dgpg.errors import PluginError, SimulatorError
+from dgpg.learning.actions import CATEGORICAL, kind_of, make_actor
 
 from . import toys
 
@@ -187,3 +188,21 @@ def test_processes_are_reused_and_end_with_python():
     second = made(toys.simulation(toys.Global))
     second.reset()
     assert set(second.pids) == set(pids)
+
+
+def test_choices_without_features_are_told_apart_by_their_numbers():
+    """A policy scores each choice by its features: without any it could never prefer one."""
+    env = made(count=0, envs=2)
+    seen = env.reset().observation
+    assert seen.choices.shape[1:] == env.observation_space["choices"].shape == (toys.AGENTS, toys.CHOICES, toys.CHOICES)
+    assert torch.equal(seen.choices, torch.eye(toys.CHOICES).expand_as(seen.choices))
+    actor = make_actor(env, CATEGORICAL, "shared", 16, 0)
+    logits = actor.outputs(seen)
+    assert (logits[..., 0] != logits[..., 1])[seen.active].all()
+
+
+def test_a_policy_of_choices_that_nothing_tells_apart_is_refused():
+    env = made(count=0, envs=1)
+    env.observation_space = observations(toys.AGENTS, toys.CHOICES, 1, 0, toys.AGENTS)
+    with pytest.raises(PluginError, match=r"3 agents have 2 choices without features.*torch.eye\(2\)"):
+        make_actor(env, CATEGORICAL, "shared", 16, 0)

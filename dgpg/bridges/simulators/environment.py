@@ -49,8 +49,11 @@ class Simulators:
         sizes = simulation.sizes
         self.num_agents, self.horizon, self.cost_unit = sizes.agents, sizes.horizon, simulation.cost_unit
         self.action_space = simulation.action_space
+        chosen = sizes.choices if isinstance(self.action_space, spaces.MultiDiscrete) else 0
+        self._numbered = torch.eye(sizes.choices, chosen, device=device)
+        """`[K, C]`, of choices that views tell nothing of: their numbers, or a policy could not tell them apart."""
         self.observation_space = observations(
-            sizes.agents, sizes.choices, sizes.features, sizes.of_choices, sizes.central
+            sizes.agents, sizes.choices, sizes.features, sizes.of_choices or chosen, sizes.central
         )
         if simulation.num_blocks is not None:
             self.num_blocks = simulation.num_blocks
@@ -142,10 +145,10 @@ class Simulators:
 
     def _decision(self, now: dict[str, Array]) -> Decision:
         mask = self._tensor(now["mask"])
-        none = torch.zeros(*mask.shape, 0, device=self.device)
+        numbered = self._numbered.repeat(*mask.shape[:2], 1, 1)
         seen = Observation(
             agent=self._tensor(now["agent"]),
-            choices=self._tensor(now["choices"]) if "choices" in now else none,
+            choices=self._tensor(now["choices"]) if "choices" in now else numbered,
             mask=mask,
             central=self._tensor(now["central"]),
         )

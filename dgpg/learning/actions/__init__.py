@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from dgpg.domain import Environment, random
+from dgpg.domain import Environment, contract, random
 from dgpg.domain import Simplex as SimplexSpace
 from dgpg.errors import ConfigError, PluginError, unknown
 from dgpg.learning.actions.box import Box
@@ -62,7 +62,12 @@ def make_actor(
         hidden: units of a layer.
         seed: of the weights.
         messages: numbers in a message, M of `dgpg.learning.rounds.intents`; 0 where nobody speaks.
+
+    Raises:
+        PluginError: agents choose, and nothing tells their choices apart.
     """
     init = random.generator(random.derive(seed, "actor"))
     inputs = {**sizes(env), "messages": messages}
+    if isinstance(kind, Categorical) and not (inputs["choices"] or messages):
+        contract.look_at_choices(env)
     return kind.make_actor(inputs, hidden, sharing_of(env, parameters), init).to(env.device)

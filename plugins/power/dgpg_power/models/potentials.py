@@ -13,6 +13,7 @@ from dgpg_power.instance import Instance, build
 from dgpg_power.programs import opf
 from dgpg_power.programs.program import TOLD
 from dgpg_power.reward import generation
+from dgpg_power.system import System
 
 
 class CostPotential(nn.Module):
@@ -24,9 +25,9 @@ class CostPotential(nn.Module):
 
     floor: Tensor
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, system: System) -> None:
         super().__init__()
-        self.grids = Grids(instance)
+        self.grids = Grids(system)
         grid = self.grids.like(torch.zeros(()))
         curves, low, high = grid.curves, grid.unit_min.clamp(max=0), grid.unit_max
         # Least cost of a convex curve between its ends; negative prices would make phi negative.
