@@ -99,7 +99,8 @@ def train(
         str | None, typer.Argument(help="Name of a domain, see `dgpg domains`.", autocompletion=domains_like)
     ] = None,
     algorithm: Annotated[
-        str | None, typer.Option(help="dg-pg (default), mappo, ippo, ippo-local, ippo-blocks, mirror-descent.")
+        str | None,
+        typer.Option(help="dg-pg (default), mappo, mappo-blocks, ippo, ippo-local, ippo-blocks, mirror-descent."),
     ] = None,
     iterations: Annotated[int | None, typer.Option(help="Total that schedules are laid over; 40.")] = None,
     num_envs: Annotated[int | None, typer.Option(help="Parallel environments; 8 (1000 agents: 2).")] = None,

@@ -40,8 +40,9 @@ class Algorithm:
     """Which critic, which reward, whether guided; and the settings it was tuned to."""
 
     name: str
-    critic: Literal["central", "local"]
-    """`central` sees the whole system (MAPPO), `local` what an agent sees (IPPO)."""
+    critic: Literal["central", "blocks", "local"]
+    """`central` sees the whole system (MAPPO), `blocks` is a sum over its blocks, `local` sees what an agent sees
+    (IPPO)."""
     reward: Literal["shared", "local", "blocks"] = "shared"
     """`local` pays each agent its own cost, `blocks` what followed in the blocks that its choice touched, where the
     domain says."""
@@ -97,6 +98,11 @@ ALGORITHMS = {
             critic="central",
             tuned={"actor_lr": 6e-3, "gamma": 0.9},
             independent={"gamma": 0.95, "lambda_": 0.5},
+        ),
+        Algorithm(
+            "mappo-blocks",
+            critic="blocks",
+            tuned={"actor_lr": 6e-3, "gamma": 0.9},  # as mappo; no search has been run
         ),
         Algorithm("ippo", critic="local", tuned={"actor_lr": 1e-2}, independent={"actor_lr": 3e-3}),
         Algorithm(

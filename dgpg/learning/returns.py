@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from dgpg.domain import Observation, contract
+from dgpg.domain import AgentMapping, Decision, contract
 from dgpg.errors import ConfigError
 from dgpg.learning import advantage as adv
 from dgpg.learning.algorithms import Algorithm, Task, attributes
 from dgpg.learning.blocks import of_choices
 from dgpg.learning.config import RunConfig
 from dgpg.learning.losses import explained_variance
-from dgpg.learning.networks import ValueNormaliser, make_critic, values
+from dgpg.learning.networks import Critic, ValueNormaliser, make_block_critic, make_critic, values
 from dgpg.learning.shards import WHOLE, Shard
 from dgpg.learning.trajectory import Trajectory
 from dgpg.learning.update import ValueBatch, update_value
@@ -34,12 +34,18 @@ class Estimate:
 class Returns:
     """Owns the critic, its optimiser and the normaliser of values.
 
+    Args:
+        run: its settings.
+        algorithm: which critic, and what it is paid.
+        task: environment, model and mapping.
+        decision: any moment, to see how many numbers describe a block.
+
     Raises:
         ConfigError: the algorithm pays agents what blocks cost, and agents do not choose, the domain does not say,
-            or nothing is discounted.
+            or nothing is discounted; or it values blocks, and agents do not choose.
     """
 
-    def __init__(self, run: RunConfig, algorithm: Algorithm, task: Task) -> None:
+    def __init__(self, run: RunConfig, algorithm: Algorithm, task: Task, decision: Decision) -> None:
         train, env = run.train, task.env
         self.run, self.algorithm, self.task = run, algorithm, task
         if algorithm.reward == "blocks" and not attributes(env):
@@ -51,7 +57,7 @@ class Returns:
             raise ConfigError(
                 f"train.gamma = 1: {algorithm.name} is paid all that follows in a block, which has no end; give less"
             )
-        self.critic = make_critic(env, algorithm.critic, train.parameters, train.critic_hidden, run.seed)
+        self.critic = _critic(run, algorithm, task, decision)
         self.optimiser = torch.optim.Adam(self.critic.parameters(), train.critic_lr, eps=1e-5)
         self.normaliser = ValueNormaliser().to(env.device)
 
@@ -64,7 +70,7 @@ class Returns:
         """
         local = self.algorithm.critic == "local"
         seen = trajectory.decision.observation
-        normal_t = values(self.critic, seen)
+        normal_t = values(self.critic, trajectory.decision)
         value_t = self.normaliser.denormalise(normal_t)
         value_tp1 = self._ahead(trajectory, value_t)
         done, end = (x.unsqueeze(-1) if local else x for x in (trajectory.done, trajectory.terminated))
@@ -74,7 +80,7 @@ class Returns:
         target = advantage + value_t
         self.normaliser.update(target, shard)
         every = torch.ones_like(target, dtype=torch.bool)
-        columns = (self.critic.features(seen), normal_t, self.normaliser.normalise(target))
+        columns = (self.critic.features(trajectory.decision), normal_t, self.normaliser.normalise(target))
         batch = ValueBatch(*(self.critic.sharing.rows(x, every) for x in columns))
         of_agents = (advantage if local else advantage.unsqueeze(-1)).expand(seen.active.shape)
         return Estimate(of_agents, batch, {"explained_variance": explained_variance(value_t, target, shard)})
@@ -85,15 +91,15 @@ class Returns:
 
     def _ahead(self, trajectory: Trajectory, value_t: Tensor) -> Tensor:
         """V_{t+1}: of the final moment where an episode ended, shaped like `value_t`."""
-        value_tp1 = torch.cat([value_t[1:], self._value(trajectory.last.observation).unsqueeze(0)])
+        value_tp1 = torch.cat([value_t[1:], self._value(trajectory.last).unsqueeze(0)])
         local = self.algorithm.critic == "local"
         for t, final in trajectory.finals.items():
             done = trajectory.done[t].unsqueeze(-1) if local else trajectory.done[t]
-            value_tp1[t] = torch.where(done, self._value(final.observation), value_tp1[t])
+            value_tp1[t] = torch.where(done, self._value(final), value_tp1[t])
         return value_tp1
 
-    def _value(self, observation: Observation) -> Tensor:
-        return self.normaliser.denormalise(values(self.critic, observation))
+    def _value(self, decision: Decision) -> Tensor:
+        return self.normaliser.denormalise(values(self.critic, decision))
 
     def _paid(self, trajectory: Trajectory, shard: Shard) -> tuple[Tensor, float, float]:
         """Reward `[T, B]` or `[T, B, N]`, and the gamma and lambda with which more of it follows."""
@@ -111,6 +117,18 @@ class Returns:
                 f"which domain {self.run.domain} does not offer; use ippo"
             )
         return trajectory.local_reward
+
+
+def _critic(run: RunConfig, algorithm: Algorithm, task: Task, decision: Decision) -> Critic:
+    hidden = run.train.critic_hidden
+    if algorithm.critic != "blocks":
+        return make_critic(task.env, algorithm.critic, run.train.parameters, hidden, run.seed)
+    if not isinstance(task.mapping, AgentMapping):
+        raise ConfigError(
+            f"algorithm {algorithm.name} needs agents that choose, and so a state before they act, "
+            f"which domain {run.domain} does not offer; use mappo"
+        )
+    return make_block_critic(task.mapping, decision, hidden, run.seed)
 
 
 class Unasked(Returns):

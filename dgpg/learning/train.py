@@ -89,7 +89,7 @@ class Trainer:
         self.estimator, self.unguided = make_estimator(config, algorithm, kind)
         alone = self.estimator.ALONE and train.alpha.guidance_alone
         self.blocks = make_blocks(config, algorithm, task, self.estimator, decisions[0])
-        self.returns = (Unasked if alone else Returns)(config, algorithm, task)
+        self.returns = (Unasked if alone else Returns)(config, algorithm, task, decisions[0])
         self.critic = self.returns.critic
         self.parts = [self._part(*one) for one in zip(self.shards.mine, task.envs, decisions, strict=True)]
         self.iteration, self.episodes, self.wall_s = 0, 0, 0.0

@@ -1,7 +1,7 @@
 """How pictures look, on pages and in files: one colour for one algorithm everywhere, that all eyes can tell apart.
 
-Colours are those of M. Okabe and K. Ito, Color Universal Design (2008). Lines have an olive and a wine of P. Tol's
-in the place of their yellow, which paper swallows; areas have the yellow.
+Colours are those of M. Okabe and K. Ito, Color Universal Design (2008). Lines have an olive, a wine and an
+indigo of P. Tol's in the place of their yellow, which paper swallows; areas have the yellow.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 BLUE, ORANGE, GREEN, VERMILION = "#0072b2", "#e69f00", "#009e73", "#d55e00"
-PURPLE, SKY, OLIVE, YELLOW, WINE = "#cc79a7", "#56b4e9", "#999933", "#f0e442", "#882255"
+PURPLE, SKY, OLIVE, YELLOW, WINE, INDIGO = "#cc79a7", "#56b4e9", "#999933", "#f0e442", "#882255", "#332288"
 
 ALGORITHMS: Mapping[str, str] = {
     "dg-pg": BLUE,
     "mappo": ORANGE,
+    "mappo-blocks": INDIGO,
     "ippo": PURPLE,
     "ippo-local": SKY,
     "ippo-blocks": WINE,

@@ -18,6 +18,7 @@ def test_the_table() -> None:
     assert parts == {
         "dg-pg": ("central", "shared", True),
         "mappo": ("central", "shared", False),
+        "mappo-blocks": ("blocks", "shared", False),
         "ippo": ("local", "shared", False),
         "ippo-local": ("local", "local", False),
         "ippo-blocks": ("local", "blocks", False),

@@ -2,15 +2,24 @@
 
 import math
 from dataclasses import replace
+from types import ModuleType
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dgpg.domain import Observation
+from dgpg.domain import Decision, Observation
 from dgpg.domain.random import generator
-from dgpg.learning.networks import CentralCritic, LocalCritic, MlpActor, ScoringActor, Shared, mlp
+from dgpg.learning.networks import (
+    CentralCritic,
+    LocalCritic,
+    MlpActor,
+    ScoringActor,
+    Shared,
+    make_block_critic,
+    mlp,
+)
 
 
 def normal(seed: int, *shape: int) -> torch.Tensor:
@@ -114,17 +123,30 @@ def observation(batch: int = 2) -> Observation:
 
 
 def test_central_critic_gives_one_value_an_environment() -> None:
-    critic, seen = CentralCritic(7, 8, generator(0)), observation()
-    assert critic(critic.features(seen)).shape == (2,)
-    assert critic.features(seen) is seen.central
+    critic, moment = CentralCritic(7, 8, generator(0)), Decision(observation(), {})
+    assert critic(critic.features(moment)).shape == (2,)
+    assert critic.features(moment) is moment.observation.central
 
 
 def test_local_critic_sees_the_agent_and_the_mean_of_its_choices() -> None:
     critic, seen = LocalCritic(4, 5, 8, Shared(), generator(0)), observation()
-    features = critic.features(seen)
+    features = critic.features(Decision(seen, {}))
     assert features.shape == (2, 3, 9) and critic(features).shape == (2, 3)
     assert torch.equal(features[..., :4], seen.agent)
     torch.testing.assert_close(features[..., 4:], sum(seen.choices.unbind(2)) / 6)
+
+
+def test_the_critic_of_blocks_is_a_sum_over_them(toy: ModuleType) -> None:
+    """Of the toy's routes by hand: whatever their order, and each heard once."""
+    trainer = toy.trainer("mappo-blocks")
+    mapping, decision = trainer.task.mapping, trainer.decision
+    critic = make_block_critic(mapping, decision, 8, 0)
+    features = critic.features(decision)
+    prior, slopes = decision.context["prior"], torch.tensor(toy.SLOPES)
+    torch.testing.assert_close(features, torch.stack([prior, slopes.expand_as(prior), slopes * prior], -1))
+    alone = sum(critic(features[:, g : g + 1]) for g in range(features.shape[1]))
+    torch.testing.assert_close(critic(features), alone / features.shape[1] ** 0.5)
+    torch.testing.assert_close(critic(features.flip(1)), critic(features))
 
 
 def test_gain_of_hidden_layers_keeps_the_scale() -> None:

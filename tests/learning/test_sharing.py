@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dgpg.domain import Observation
+from dgpg.domain import Decision, Observation
 from dgpg.domain.random import generator
 from dgpg.domain.types import map_tensors
 from dgpg.learning import TrainConfig
@@ -141,9 +141,9 @@ def test_values_have_the_shape_of_what_is_valued() -> None:
         normal(1, 4, 2, AGENTS, 3), normal(2, 4, 2, AGENTS, 6, 4), torch.ones(4, 2, AGENTS, 6) > 0, normal(3, 4, 2, 7)
     )
     critic = LocalCritic(3, 4, 8, Independent(AGENTS), generator(0))
-    got = values(critic, seen)
+    got = values(critic, Decision(seen, {}))
     assert got.shape == (4, 2, AGENTS)
-    features = critic.features(seen)
+    features = critic.features(Decision(seen, {}))
     for i in range(AGENTS):
         alone = LocalCritic(3, 4, 8, Shared(), generator(9))
         copy_of(i, critic, alone)

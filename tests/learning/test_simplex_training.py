@@ -27,7 +27,7 @@ def last_cost(trainer: Trainer, iterations: int) -> float:
 
 
 @pytest.mark.parametrize("parameters", ["shared", "independent"])
-@pytest.mark.parametrize("name", [name for name in ALGORITHMS if name != "ippo-blocks"])
+@pytest.mark.parametrize("name", [name for name in ALGORITHMS if not name.endswith("-blocks")])
 def test_two_iterations_run(toy_simplex: ModuleType, name: str, parameters: str) -> None:
     trainer = toy_simplex.trainer(name, parameters=parameters)
     before = [x.detach().clone() for x in trainer.actor.parameters()]

@@ -102,6 +102,8 @@ def test_own_rewards_need_a_domain_that_offers_them(toy: ModuleType) -> None:
 def test_costs_of_blocks_need_choices_and_a_domain_that_says_them(toy: ModuleType, toy_box: ModuleType) -> None:
     with pytest.raises(ConfigError, match=r"ippo-blocks needs agents that choose.*toy"):
         toy_box.trainer("ippo-blocks")
+    with pytest.raises(ConfigError, match=r"mappo-blocks needs agents that choose.*toy.*use mappo"):
+        toy_box.trainer("mappo-blocks")
     with pytest.raises(ConfigError, match=r"train\.gamma = 1: ippo-blocks.*give less"):
         toy.trainer("ippo-blocks", gamma=1.0)
 

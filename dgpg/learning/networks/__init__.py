@@ -1,13 +1,22 @@
 """Function approximators: actors, critics, and who shares weights with whom."""
 
 from dgpg.learning.networks.actors import Actor, MlpActor, ScoringActor
-from dgpg.learning.networks.critics import CentralCritic, Critic, LocalCritic, make_critic, values
+from dgpg.learning.networks.critics import (
+    BlockCritic,
+    CentralCritic,
+    Critic,
+    LocalCritic,
+    make_block_critic,
+    make_critic,
+    values,
+)
 from dgpg.learning.networks.layers import input_norm, mlp, sharing_of, sizes
 from dgpg.learning.networks.normalise import ValueNormaliser
 from dgpg.learning.networks.sharing import Independent, Parameters, Shared, Sharing
 
 __all__ = [
     "Actor",
+    "BlockCritic",
     "CentralCritic",
     "Critic",
     "Independent",
@@ -19,6 +28,7 @@ __all__ = [
     "Sharing",
     "ValueNormaliser",
     "input_norm",
+    "make_block_critic",
     "make_critic",
     "mlp",
     "sharing_of",

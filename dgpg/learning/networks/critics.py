@@ -1,4 +1,5 @@
-"""Values of the return: of the whole system from one network, or of each agent from what it sees."""
+"""Values of the return: of the whole system from one network or as a sum over its blocks, or of each agent from what it
+sees."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from dgpg.domain import Environment, Observation, random
+from dgpg.domain import AgentMapping, Decision, Environment, SupportsBlockFeatures, random
+from dgpg.domain.types import flatten
 from dgpg.learning.networks.layers import mlp, sharing_of, sizes
 from dgpg.learning.networks.sharing import Parameters, Shared, Sharing
 
@@ -21,9 +23,9 @@ class CentralCritic(nn.Module):
         self.net = mlp([central, hidden, hidden, 1], 1.0, self.sharing, seed)
 
     @staticmethod
-    def features(observation: Observation) -> Tensor:
+    def features(decision: Decision) -> Tensor:
         """`[..., S]`: one value an environment."""
-        return observation.central
+        return decision.observation.central
 
     def forward(self, rows: Tensor) -> Tensor:
         """Normalised value `[...]` of each row of features `[..., F]`."""
@@ -40,9 +42,10 @@ class LocalCritic(nn.Module):
         self.net = mlp([agent + choice, hidden, hidden, 1], 1.0, sharing, seed)
 
     @staticmethod
-    def features(observation: Observation) -> Tensor:
+    def features(decision: Decision) -> Tensor:
         """`[..., N, F + C]`: one value an agent."""
-        return torch.cat([observation.agent, observation.choices.mean(-2)], -1)
+        seen = decision.observation
+        return torch.cat([seen.agent, seen.choices.mean(-2)], -1)
 
     def forward(self, rows: Tensor) -> Tensor:
         """Normalised value `[...]` of each row of features `[..., F]`."""
@@ -50,22 +53,64 @@ class LocalCritic(nn.Module):
         return value
 
 
-Critic = CentralCritic | LocalCritic
+class BlockCritic(nn.Module):
+    """V(s) = sum_g v(x_g) of the shared return, from how each block stands before agents act: one network for all.
+
+    The baseline that knows what blocks are and no analytical model.
+    """
+
+    def __init__(self, mapping: AgentMapping, inputs: int, hidden: int, seed: torch.Generator) -> None:
+        super().__init__()
+        self.sharing: Sharing = Shared()
+        self.mapping = mapping
+        self.net = mlp([inputs, hidden, hidden, 1], 1.0, self.sharing, seed)
+
+    def features(self, decision: Decision) -> Tensor:
+        """`[..., G, F]`: one value an environment."""
+        moments = decision.observation.central.shape[:-1]
+        shown = standing(self.mapping, flatten(decision) if len(moments) > 1 else decision)
+        return shown.view(*moments, *shown.shape[1:])
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Normalised value `[...]` of each row of blocks `[..., G, F]`; the sum over sqrt(G), so that it starts of
+        order one whatever their number."""
+        value: Tensor = self.net(rows).squeeze(-1).sum(-1) / rows.shape[-2] ** 0.5
+        return value
 
 
-def values(critic: Critic, observation: Observation) -> Tensor:
-    """Normalised values, `[..., B]` of a central critic and `[..., B, N]` of a local one."""
-    features = critic.features(observation)
-    every = torch.ones(features.shape[:-1], dtype=torch.bool, device=features.device)
+def standing(mapping: AgentMapping, decision: Decision) -> Tensor:
+    """How blocks look before agents act, `[B, G, F]`: their features, or coordinates where the mapping has none."""
+    state = mapping.base_state(decision.context)
+    if not isinstance(mapping, SupportsBlockFeatures):
+        return state
+    index = torch.arange(state.shape[1], device=state.device).expand(state.shape[:2])
+    return mapping.block_features(state, index, decision.context)
+
+
+Critic = CentralCritic | LocalCritic | BlockCritic
+
+
+def values(critic: Critic, decision: Decision) -> Tensor:
+    """Normalised values, `[..., B]` of a central critic or one of blocks, and `[..., B, N]` of a local one."""
+    features, seen = critic.features(decision), decision.observation
+    shape = seen.active.shape if isinstance(critic, LocalCritic) else seen.active.shape[:-1]
+    every = torch.ones(shape, dtype=torch.bool, device=features.device)
     return critic.sharing.spread(critic(critic.sharing.rows(features, every)), every)
 
 
 def make_critic(
     env: Environment, kind: Literal["central", "local"], parameters: Parameters, hidden: int, seed: int
-) -> Critic:
+) -> CentralCritic | LocalCritic:
     """The value network; the shared return has one value, so a central critic is one network either way."""
     init = random.generator(random.derive(seed, "critic"))
     size = sizes(env)
     if kind == "central":
         return CentralCritic(size["central"], hidden, init).to(env.device)
     return LocalCritic(size["agent"], size["choices"], hidden, sharing_of(env, parameters), init).to(env.device)
+
+
+def make_block_critic(mapping: AgentMapping, decision: Decision, hidden: int, seed: int) -> BlockCritic:
+    """The value network of blocks; any moment shows how many numbers describe one."""
+    inputs = standing(mapping, decision)
+    init = random.generator(random.derive(seed, "critic"))
+    return BlockCritic(mapping, inputs.shape[-1], hidden, init).to(inputs.device)
