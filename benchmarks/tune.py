@@ -1,6 +1,6 @@
 """The search behind the settings in dgpg/learning/algorithms.py: the same candidates for every algorithm.
 
-    python benchmarks/tune.py --algorithms mappo ippo ippo-local > tune.jsonl
+    python benchmarks/tune.py --threads 1 --publish tuning
     python benchmarks/tune.py --parameters independent --presets waiting --algorithms dg-pg mappo > independent.jsonl
 
 Cloud domain, one seed, cost of the stochastic policy on an instance and on arrivals that no published figure uses.
@@ -20,6 +20,7 @@ from publishing import published
 
 from dgpg.learning.algorithms import find
 
+ALGORITHMS = ("dg-pg", "mappo", "mappo-blocks", "ippo", "ippo-local", "ippo-blocks")
 INSTANCE = 1
 """Seed of machines and graph; tables are of others."""
 
@@ -32,7 +33,7 @@ SPACE: dict[str, tuple[Any, ...]] = {
     "actor_hidden": (32, 48),
 }
 """What a candidate of shared networks is drawn from."""
-DRAWS = 24
+DRAWS = 16
 STEPS = ((3e-3, 0.95, 0.9), (6e-3, 0.95, 0.5), (6e-3, 0.9, 0.9), (1e-2, 0.95, 0.9), (1e-2, 0.9, 0.5), (3e-2, 0.9, 0.0))
 INDEPENDENT = [
     {"actor_lr": lr, "gamma": gamma, "lambda_": lambda_, "entropy": entropy}
@@ -58,7 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parameters", choices=("shared", "independent"), default="shared")
     parser.add_argument("--presets", nargs="+", default=["default", "waiting"])
-    parser.add_argument("--algorithms", nargs="+", default=["mappo", "ippo", "ippo-local"])
+    parser.add_argument("--algorithms", nargs="+", default=ALGORITHMS)
     parser.add_argument("--agents", type=int, default=20)
     parser.add_argument("--marks", type=int, nargs="+", default=[10, 20])
     parser.add_argument("--threads", type=int, default=None, help="torch threads; chosen by size by default")
@@ -67,7 +68,8 @@ def main() -> None:
         train = {**candidate, "parameters": args.parameters, "threads": args.threads}
         for algorithm, preset in itertools.product(args.algorithms, args.presets):
             settings = {"num_agents": args.agents, "preset": preset, "seed": INSTANCE}
-            found = train_and_measure(settings, args.marks, TUNING_ARRIVALS, algorithm=algorithm, train=train)
+            heard = {name: x for name, x in train.items() if name != "lambda_" or find(algorithm).reward != "blocks"}
+            found = train_and_measure(settings, args.marks, TUNING_ARRIVALS, algorithm=algorithm, train=heard)
             emit({"algorithm": algorithm, "preset": preset, **train, "cost": found["curve"]})
 
 
