@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import stats
 
 from dgpg.domain import Policy, SupportsOwnConfig
 from dgpg.learning import Trainer
@@ -122,6 +123,21 @@ def mean_over(results: Sequence[Mapping[str, Any]]) -> dict[int, float]:
     """Mean over seeds of the cost at each mark."""
     marks = results[0]["curve"]
     return {mark: float(np.mean([r["curve"][mark] for r in results])) for mark in marks}
+
+
+def interval(difference: Any) -> dict[str, float]:
+    """Mean and 95 % interval (Student's t) of paired differences `[D]`; of a single one there is none."""
+    mean = float(difference.mean())
+    half = (
+        float(stats.t.ppf(0.975, len(difference) - 1) * stats.sem(difference)) if len(difference) > 1 else float("nan")
+    )
+    return {"mean": mean, "low": mean - half, "high": mean + half}
+
+
+def percent_above(costs: Sequence[float], others: Sequence[float]) -> dict[str, float]:
+    """How far costs are above others of the same place and seed, in percent: mean of logarithms, and its interval."""
+    found = interval(np.log(np.asarray(costs) / np.asarray(others)))
+    return {name: 100 * float(np.expm1(value)) for name, value in found.items()}
 
 
 EMITTED: list[Mapping[str, Any]] = []

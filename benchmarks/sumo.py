@@ -21,9 +21,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import ARRIVALS, emit
+from common import ARRIVALS, emit, interval
 from publishing import published
-from scipy import stats
 
 from dgpg.domain import Policy
 from dgpg.measuring import NetworkPolicy, play
@@ -44,15 +43,6 @@ class Found:
     """Of other measures."""
     spent: float
     """Seconds of processor that SUMO took for a day."""
-
-
-def interval(difference: Any) -> dict[str, float]:
-    """Mean and 95 % interval of paired differences `[D]`."""
-    mean = float(difference.mean())
-    half = (
-        float(stats.t.ppf(0.975, len(difference) - 1) * stats.sem(difference)) if len(difference) > 1 else float("nan")
-    )
-    return {"mean": mean, "low": mean - half, "high": mean + half}
 
 
 def training(path: Path, human: float) -> dict[str, Any]:

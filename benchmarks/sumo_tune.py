@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import TUNING_ARRIVALS, emit
+from common import TUNING_ARRIVALS, emit, interval
 from publishing import published
-from sumo import CPU, interval
+from sumo import CPU
 
 from dgpg.domain import Policy
 from dgpg.learning import Trainer

@@ -14,6 +14,9 @@ from dgpg.learning.networks import Shared
 LARGEST = 10.0
 """Deviations from its mean at which an input ends: what is far outside what was seen says no more than that."""
 
+SLICE = 8192
+"""Blocks that the network is asked about at a time on a processor: its hidden layers then stay in the cache."""
+
 
 class Correction(nn.Module):
     """What was learned: r, one network for all blocks; the scale a of the model's potential; and how far r is heard."""
@@ -74,7 +77,9 @@ class BlockValue:
         learned = self.correction
         if learned.share == 0:
             return learned.scale * phi
-        r: Tensor = learned.unit * learned(learned.standard(looks(self.mapping, block, index, context, phi)))
+        raw = looks(self.mapping, block, index, context, phi)
+        rows = raw.flatten(0, -2).split(SLICE if raw.device.type == "cpu" else len(raw) * raw.shape[1])
+        r = learned.unit * torch.cat([learned(learned.standard(part)) for part in rows]).view(phi.shape)
         return learned.scale * phi + learned.share * r
 
     def potential(self, state: Tensor, context: Context) -> Tensor:
