@@ -187,6 +187,15 @@ def test_the_potential_is_the_sum_of_what_guidance_asks_for(toy: ModuleType) -> 
         torch.testing.assert_close(rise[:, 0, k], more, rtol=1e-4, atol=1e-4)
 
 
+def test_slices_of_many_blocks_change_no_value(toy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    learner, _ = trained(toy, Wrong(), 4)
+    block, index = drawn((7, 30, 1), 0).float(), torch.arange(30).remainder(3).expand(7, -1)
+    whole = learner.blocks.model.block_potential(block, index, learner.decision.context)
+    monkeypatch.setattr("dgpg.learning.blocks.value.SLICE", 11)
+    torch.testing.assert_close(learner.blocks.model.block_potential(block, index, learner.decision.context), whole)
+    assert learner.blocks.correction.share > 0 and whole.shape == (7, 30)
+
+
 def test_units_of_the_model_mean_nothing(toy: ModuleType) -> None:
     class Cents(Wrong):
         def block_potential(self, block: Tensor, index: Tensor, context: Context) -> Tensor:

@@ -78,8 +78,9 @@ class BlockValue:
         if learned.share == 0:
             return learned.scale * phi
         raw = looks(self.mapping, block, index, context, phi)
-        rows = raw.flatten(0, -2).split(SLICE if raw.device.type == "cpu" else len(raw) * raw.shape[1])
-        r = learned.unit * torch.cat([learned(learned.standard(part)) for part in rows]).view(phi.shape)
+        rows = raw.flatten(0, -2)
+        parts = torch.split(rows, SLICE if raw.device.type == "cpu" else max(len(rows), 1))
+        r = learned.unit * torch.cat([learned(learned.standard(part)) for part in parts]).view(phi.shape)
         return learned.scale * phi + learned.share * r
 
     def potential(self, state: Tensor, context: Context) -> Tensor:
