@@ -4,12 +4,15 @@ r"""What a wrong model does to who follows it, and to who learns what blocks cos
 
 Each way of being wrong is climbed by shares of 0 to 50 %, at random over machines (the same for all rows); `none` has
 no analytical model at all. Costs are over h, as in learning.py, of the stochastic policy after `--iterations`: `dg-pg`
-with values of blocks, the same settings without them (`followed`), and `greedy-potential`, which learns nothing.
+with values of blocks, the same settings without them (`followed`), and `greedy-potential`, which learns nothing. Beside
+them is what the alignment check says of the model, and whether it is right: a model is to be trusted where who follows
+it ends below the best learner without one, `alone`.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,9 +25,11 @@ from torch import Tensor
 from dgpg.domain import Context, CostModel, random
 from dgpg.learning import Trainer
 from dgpg.learning.algorithms import find
-from dgpg.measuring import GreedyPotential, NetworkPolicy, episode_costs
+from dgpg.measuring import GreedyPotential, NetworkPolicy, alignment, episode_costs
 from dgpg.runs import launch
 
+ALONE = ("ippo-local", "ippo-blocks", "mappo")
+"""Learners without an analytical model."""
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.5)
 WAYS = ("capacity", "waiting", "units", "none")
 CPU = torch.device("cpu")
@@ -86,25 +91,36 @@ def spoilt(model: Any, way: str, share: float, machines: int, coordinates: int) 
     return Spoilt(model, factor)
 
 
-def reached(settings: dict[str, Any], way: str, share: float, use: bool, iterations: int, seed: int) -> float:
-    """Cost after training."""
-    train = {"threads": 1, "blocks": {"use": use}}
-    if not use:  # the settings that block values brought, so that only these differ
-        train |= dict(find("dg-pg").blocks)
-    run = {"iterations": iterations, "settings": settings, "device": "cpu", "algorithm": "dg-pg", "seed": seed}
-    plan = launch.resolve("cloud", {**run, "train": train})
+def reached(
+    settings: Mapping[str, Any], algorithm: str, args: argparse.Namespace, train: Mapping[str, Any] | None = None,
+    way: str = "capacity", share: float = 0.0,
+) -> float:  # fmt: skip
+    """Cost after training, the mean over seeds."""
+    run = {"iterations": args.iterations, "settings": settings, "device": "cpu", "algorithm": algorithm}
+    run["train"] = {"threads": 1, **(train or {})}
+    return float(np.mean([_trained({**run, "seed": seed}, way, share) for seed in range(args.seeds)]))
+
+
+def _trained(run: Mapping[str, Any], way: str, share: float) -> float:
+    plan = launch.resolve("cloud", run)
     torch.set_num_threads(1)
     launch.keep_memory()
-    model = _of(plan, way, share)
-    trainer = Trainer(plan.run, find("dg-pg"), replace(plan.task, model=model))
-    for _ in range(iterations):
+    trainer = Trainer(plan.run, find(plan.run.algorithm), replace(plan.task, model=_of(plan, way, share)))
+    for _ in range(plan.run.iterations):
         trainer.iterate()
     policy = NetworkPolicy(trainer.team, "stochastic")
     agents = plan.task.env.num_agents
     return float(episode_costs(plan.domain, plan.config, policy, episodes_for(agents), ARRIVALS, CPU).mean())
 
 
-def followed(settings: dict[str, Any], way: str, share: float) -> float:
+def trusted(settings: Mapping[str, Any], way: str, share: float) -> tuple[bool, str]:
+    """What the alignment check says: whether the model may be trusted, and its verdict in a few words."""
+    plan = launch.probe("cloud", {"settings": settings, "device": "cpu"}, alignment.ROWS, 0)
+    found = alignment.checked(replace(plan, task=replace(plan.task, model=_of(plan, way, share))), alignment.Plan(), 0)
+    return found.trusted, found.verdict.partition(":")[0]
+
+
+def followed(settings: Mapping[str, Any], way: str, share: float) -> float:
     """Cost of the rule that follows the model."""
     plan = launch.resolve("cloud", {"settings": settings, "device": "cpu"})
     rule = GreedyPotential(_of(plan, way, share), plan.task.mapping)  # type: ignore[arg-type]
@@ -130,17 +146,32 @@ def main() -> None:
     for preset in args.preset:
         settings = {"num_agents": args.agents, "preset": preset}
         h = heuristics(settings).h
+        without = {name: reached(settings, name, args) / h for name in ALONE}
+        emit({"preset": preset, "agents": args.agents, "way": "learners without a model", **_round(without)})
         for way in args.ways:
             for share in args.shares if way != "none" else (1.0,):
-                values, model = (
-                    np.mean([reached(settings, way, share, use, args.iterations, seed) for seed in range(args.seeds)])
-                    for use in (True, False)
-                )
-                emit({
-                    "preset": preset, "agents": args.agents, "way": way, "share": share,
-                    "block_values": round(float(values) / h, 3), "followed": round(float(model) / h, 3),
-                    "greedy_potential": round(followed(settings, way, share) / h, 3),
-                })  # fmt: skip
+                _cell(settings, way, share, args, h, min(without.values()))
+
+
+def _cell(
+    settings: Mapping[str, Any], way: str, share: float, args: argparse.Namespace, h: float, alone: float
+) -> None:
+    """One JSON line: what came out, and what the check said before."""
+    follow = {**find("dg-pg").blocks, "blocks": {"use": False}}  # the settings that block values brought
+    costs = {
+        "block_values": reached(settings, "dg-pg", args, way=way, share=share) / h,
+        "followed": reached(settings, "dg-pg", args, follow, way, share) / h,
+        "greedy_potential": followed(settings, way, share) / h,
+    }
+    said, verdict = trusted(settings, way, share)
+    emit({
+        "preset": settings["preset"], "agents": args.agents, "way": way, "share": share, **_round(costs),
+        "alone": round(alone, 3), "verdict": verdict, "right": said == (costs["followed"] <= alone),
+    })  # fmt: skip
+
+
+def _round(costs: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(cost, 3) for name, cost in costs.items()}
 
 
 if __name__ == "__main__":
