@@ -1,22 +1,25 @@
 """The search behind the settings in dgpg/learning/algorithms.py: the same candidates for every algorithm.
 
     python benchmarks/tune.py --threads 1 --publish tuning
+    python benchmarks/tune.py --threads 1 --again tuning --seed 1 --publish tuning-again
     python benchmarks/tune.py --parameters independent --presets waiting --algorithms dg-pg mappo > independent.jsonl
 
 Cloud domain, one seed, cost of the stochastic policy on an instance and on arrivals that no published figure uses.
 Candidates of shared networks are drawn once, the same for every algorithm, from all that a trust region, a step, an
-entropy bonus, a discount and a width may be; those that each algorithm has now are among them.
+entropy bonus, a discount and a width may be; those that each algorithm has now are among them. `--again` takes the best
+of each algorithm in a table once more, with another seed: of so many, the first is the luckiest as well.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import random
 from typing import Any
 
 from common import TUNING_ARRIVALS, emit, train_and_measure
-from publishing import published
+from publishing import FOLDER, published
 
 from dgpg.learning.algorithms import find
 
@@ -34,6 +37,8 @@ SPACE: dict[str, tuple[Any, ...]] = {
 }
 """What a candidate of shared networks is drawn from."""
 DRAWS = 16
+FINALISTS = 3
+"""Of each algorithm, that are trained again."""
 STEPS = ((3e-3, 0.95, 0.9), (6e-3, 0.95, 0.5), (6e-3, 0.9, 0.9), (1e-2, 0.95, 0.9), (1e-2, 0.9, 0.5), (3e-2, 0.9, 0.0))
 INDEPENDENT = [
     {"actor_lr": lr, "gamma": gamma, "lambda_": lambda_, "entropy": entropy}
@@ -54,6 +59,21 @@ def drawn() -> list[dict[str, Any]]:
     return found
 
 
+def finalists(table: str) -> dict[str, list[dict[str, Any]]]:
+    """The best of each algorithm in a table of this script, by the product over presets of the last cost."""
+    found = json.loads((FOLDER / f"{table}.json").read_text())
+    rows = [dict(zip(found["columns"], row, strict=True)) for row in found["rows"]]
+    last = max((name for name in found["columns"] if name.startswith("cost ")), key=lambda name: int(name.split()[1]))
+    costs: dict[str, dict[str, float]] = {}
+    for row in rows:
+        said = json.dumps({name: row[name] for name in SPACE if row[name] != ""})
+        of = costs.setdefault(row["algorithm"], {})
+        of[said] = of.get(said, 1.0) * row[last]
+    return {
+        name: [json.loads(said) for said in sorted(of, key=of.__getitem__)[:FINALISTS]] for name, of in costs.items()
+    }
+
+
 def main() -> None:
     """One JSON line a candidate, algorithm and preset."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -62,15 +82,23 @@ def main() -> None:
     parser.add_argument("--algorithms", nargs="+", default=ALGORITHMS)
     parser.add_argument("--agents", type=int, default=20)
     parser.add_argument("--marks", type=int, nargs="+", default=[10, 20])
+    parser.add_argument("--seed", type=int, default=0, help="of training")
+    parser.add_argument("--again", metavar="TABLE", help="only the best of each algorithm in this table of results")
     parser.add_argument("--threads", type=int, default=None, help="torch threads; chosen by size by default")
     args = parser.parse_args()
-    for candidate in INDEPENDENT if args.parameters == "independent" else drawn():
-        train = {**candidate, "parameters": args.parameters, "threads": args.threads}
-        for algorithm, preset in itertools.product(args.algorithms, args.presets):
-            settings = {"num_agents": args.agents, "preset": preset, "seed": INSTANCE}
-            heard = {name: x for name, x in train.items() if name != "lambda_" or find(algorithm).reward != "blocks"}
-            found = train_and_measure(settings, args.marks, TUNING_ARRIVALS, algorithm=algorithm, train=heard)
-            emit({"algorithm": algorithm, "preset": preset, **train, "cost": found["curve"]})
+    every = INDEPENDENT if args.parameters == "independent" else drawn()
+    candidates = finalists(args.again) if args.again else dict.fromkeys(args.algorithms, every)
+    for algorithm, preset in itertools.product(args.algorithms, args.presets):
+        for candidate in candidates[algorithm]:
+            _try(algorithm, preset, candidate, args)
+
+
+def _try(algorithm: str, preset: str, candidate: dict[str, Any], args: argparse.Namespace) -> None:
+    settings = {"num_agents": args.agents, "preset": preset, "seed": INSTANCE}
+    heard = {name: x for name, x in candidate.items() if name != "lambda_" or find(algorithm).reward != "blocks"}
+    train = {**heard, "parameters": args.parameters, "threads": args.threads}
+    found = train_and_measure(settings, args.marks, TUNING_ARRIVALS, algorithm=algorithm, seed=args.seed, train=train)
+    emit({"algorithm": algorithm, "preset": preset, **candidate, "cost": found["curve"]})
 
 
 if __name__ == "__main__":
