@@ -69,9 +69,10 @@ def finalists(table: str) -> dict[str, list[dict[str, Any]]]:
         said = json.dumps({name: row[name] for name in SPACE if row[name] != ""})
         of = costs.setdefault(row["algorithm"], {})
         of[said] = of.get(said, 1.0) * row[last]
-    return {
-        name: [json.loads(said) for said in sorted(of, key=of.__getitem__)[:FINALISTS]] for name, of in costs.items()
-    }
+    best = {
+        name: {cost: said for said, cost in of.items()} for name, of in costs.items()
+    }  # equal costs: equal settings
+    return {name: [json.loads(of[cost]) for cost in sorted(of)[:FINALISTS]] for name, of in best.items()}
 
 
 def main() -> None:
