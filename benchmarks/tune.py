@@ -36,7 +36,6 @@ SPACE: dict[str, tuple[Any, ...]] = {
     "actor_hidden": (32, 48),
 }
 """What a candidate of shared networks is drawn from."""
-DRAWS = 16
 FINALISTS = 3
 """Of each algorithm, that are trained again."""
 STEPS = ((3e-3, 0.95, 0.9), (6e-3, 0.95, 0.5), (6e-3, 0.9, 0.9), (1e-2, 0.95, 0.9), (1e-2, 0.9, 0.5), (3e-2, 0.9, 0.0))
@@ -47,16 +46,16 @@ INDEPENDENT = [
 """Of networks of each agent's own, which see the data of one agent only: steeper steps."""
 
 
-def drawn() -> list[dict[str, Any]]:
+def drawn(count: int) -> list[dict[str, Any]]:
     """Those of shared networks: what each sampled algorithm has now, then draws that differ from one another."""
     chance = random.Random(0)
     now = [dict(find(name).tuned) for name in ("mappo", "ippo", "ippo-local")]
     found = [{}, *now, {**now[-1], "clip": 0.5, "entropy": 0.0}]
-    while len(found) < DRAWS:
+    while len(found) < count:
         candidate = {name: chance.choice(values) for name, values in SPACE.items()}
         if candidate not in found:
             found.append(candidate)
-    return found
+    return found[:count]
 
 
 def finalists(table: str) -> dict[str, list[dict[str, Any]]]:
@@ -82,12 +81,13 @@ def main() -> None:
     parser.add_argument("--presets", nargs="+", default=["default", "waiting"])
     parser.add_argument("--algorithms", nargs="+", default=ALGORITHMS)
     parser.add_argument("--agents", type=int, default=20)
+    parser.add_argument("--draws", type=int, default=16, help="candidates of shared networks")
     parser.add_argument("--marks", type=int, nargs="+", default=[10, 20])
     parser.add_argument("--seed", type=int, default=0, help="of training")
     parser.add_argument("--again", metavar="TABLE", help="only the best of each algorithm in this table of results")
     parser.add_argument("--threads", type=int, default=None, help="torch threads; chosen by size by default")
     args = parser.parse_args()
-    every = INDEPENDENT if args.parameters == "independent" else drawn()
+    every = INDEPENDENT if args.parameters == "independent" else drawn(args.draws)
     candidates = finalists(args.again) if args.again else dict.fromkeys(args.algorithms, every)
     for algorithm, preset in itertools.product(args.algorithms, args.presets):
         for candidate in candidates[algorithm]:
