@@ -8,7 +8,8 @@ r"""How fast and how far each algorithm learns on the cloud domain, against h, t
 One iteration is 8 parallel episodes of 64 steps (2 from 1000 agents) and 16 Adam steps. Figures are costs of the
 stochastic policy over h of the instance on the same arrivals, means over instances (machines and graph; 1 is for
 tuning) and seeds of training. `above dg-pg %` is of costs of the same instance and seed at each mark, the mean of runs
-with a 95 % interval (Student's t over runs, of logarithms).
+with a 95 % interval (Student's t over runs, of logarithms). `followed` is dg-pg without values of blocks; rules learn
+nothing, and are rows of the same table.
 """
 
 from __future__ import annotations
@@ -24,9 +25,13 @@ from publishing import published
 from dgpg.learning.algorithms import find
 from dgpg.runs.overrides import parse_overrides
 
-ALGORITHMS = ("dg-pg", "mappo", "mappo-blocks", "ippo", "ippo-local", "ippo-blocks")
+ALGORITHMS = ("dg-pg", "followed", "mappo", "mappo-blocks", "ippo", "ippo-local", "ippo-blocks")
 FIRST = "dg-pg"
 """What the others are compared with, where it is among them."""
+FOLLOWED = {"blocks": {"use": False}}
+RULES = {"greedy_potential": "greedy-potential", "more": "best rule that sees more", "random": "random"}
+"""Of `Heuristics`, as rows are called."""
+Run = Mapping[str, Any]
 
 
 def main() -> None:
@@ -55,30 +60,31 @@ def main() -> None:
 def _table(settings: Mapping[str, Any], args: argparse.Namespace, train: Mapping[str, Any]) -> list[str]:
     """Of one preset and one N."""
     rules = {seed: heuristics({**settings, "seed": seed}) for seed in args.instances}
-    for seed, found in rules.items():
-        emit({**settings, "instance": seed, **vars(found)})
-    h, named = (np.mean([r.h for r in rules.values()]), ", ".join(sorted({r.best for r in rules.values()})))
-    others = [np.mean([getattr(r, name) / r.h for r in rules.values()]) for name in ("greedy_potential", "more")]
-    lines = [
-        f"{settings['preset']}, N = {settings['num_agents']}: h = {h:.4f} ({named}); over h: "
-        f"greedy-potential {others[0]:.2f}, more {others[1]:.2f}"
-    ]
-    first = None
+    h, named = float(np.mean([r.h for r in rules.values()])), ", ".join(sorted({r.best for r in rules.values()}))
+    emit({**settings, "algorithm": "h", "cost": h, "rule": named})
+    lines, first = [f"{settings['preset']}, N = {settings['num_agents']}: h = {h:.4f} ({named})"], None
     for algorithm in sorted(args.algorithms, key=lambda name: name != FIRST):
         results = _runs(settings, algorithm, args, train, rules)
         first = results if algorithm == FIRST else first
         lines.append(_row(settings, algorithm, results, first))
+    for field, name in RULES.items():
+        costs = [
+            {mark: getattr(r, field) / r.h for mark in args.marks} for r in rules.values() for _ in range(args.seeds)
+        ]
+        if not np.isnan(costs[0][args.marks[0]]):
+            lines.append(_row(settings, name, [{"curve": curve} for curve in costs], first))
     return lines
 
 
 def _runs(
     settings: Mapping[str, Any], algorithm: str, args: argparse.Namespace, train: Mapping[str, Any],
     rules: Mapping[int, Heuristics],
-) -> list[dict[str, Any]]:  # fmt: skip
+) -> list[Run]:  # fmt: skip
     """A training for each instance and seed, its costs over h of the instance."""
+    algorithm, train = (FIRST, {**train, **FOLLOWED}) if algorithm == "followed" else (algorithm, train)
     if not find(algorithm).guided:
         train = {name: value for name, value in train.items() if name != "blocks"}
-    found = []
+    found: list[Run] = []
     for instance, rule in rules.items():
         for seed in range(args.seeds):
             where = {**settings, "seed": instance}
@@ -88,29 +94,26 @@ def _runs(
     return found
 
 
-def _row(
-    settings: Mapping[str, Any], algorithm: str, results: Sequence[Mapping[str, Any]],
-    first: Sequence[Mapping[str, Any]] | None,
-) -> str:  # fmt: skip
+def _row(settings: Mapping[str, Any], name: str, results: Sequence[Run], first: Sequence[Run] | None) -> str:
     """One JSON line, and a line of the table."""
-    curve = mean_over(results)
-    last = max(curve)
-    final = [r["curve"][last] for r in results]
-    wall = float(np.mean([r["wall_s"] for r in results]))
-    above = {}
+    curve, above = mean_over(results), {}
     if first is not None and first is not results:
-        above = {
-            mark: percent_above(*([r["curve"][mark] for r in rows] for rows in (results, first))) for mark in curve
-        }
+        above = {mark: percent_above(*([r["curve"][mark] for r in of] for of in (results, first))) for mark in curve}
     over = {mark: round(value, 3) for mark, value in curve.items()}
-    told = {**settings, "algorithm": algorithm, "over_h": over, "above dg-pg %": above or None}
-    emit({**told, "final_by_run": [round(x, 3) for x in final], "wall_s": wall})
+    emit({**settings, "algorithm": name, "over_h": over, "above dg-pg %": above or None, **_trained(results)})
     cells = "  ".join(f"{mark}: {value:.3f}" for mark, value in curve.items())
-    spread = f"{min(final):.3f} to {max(final):.3f}"
-    greedy = float(np.mean([r["greedy"] for r in results]))
-    reached = [next((mark for mark, cost in r["curve"].items() if cost <= 2), "-") for r in results]
+    last = max(curve)
     gap = f"   above dg-pg {above[last]['low']:+.1f} to {above[last]['high']:+.1f} %" if above else ""
-    return f"  {algorithm:<12} {cells}   runs {spread}   greedy {greedy:.3f}   2 h at {reached}   {wall:.0f} s{gap}"
+    return f"  {name:<12} {cells}{gap}"
+
+
+def _trained(results: Sequence[Run]) -> dict[str, Any]:
+    """Of those that learned: the spread of runs at the end, the greedy policy, and seconds a training."""
+    if "greedy" not in results[0]:
+        return {}
+    final = [round(r["curve"][max(r["curve"])], 3) for r in results]
+    greedy, wall = (float(np.mean([r[name] for r in results])) for name in ("greedy", "wall_s"))
+    return {"final_by_run": final, "greedy": round(greedy, 3), "wall_s": round(wall, 1)}
 
 
 if __name__ == "__main__":
