@@ -1,13 +1,29 @@
 """What a plugin author touches: the contract, the records that flow through it, and bases that fill it in.
 
-`protocols` says what a domain supplies, `types` what flows, `models` and `episodes` are the bases that save work,
-`random` has streams that do not depend on the batch. `registry` finds what is installed.
+`protocols` says what a domain supplies, `optional` what it may, `types` what flows, `models` and `episodes` are the
+bases that save work, `random` has streams that do not depend on the batch. `registry` finds what is installed.
 """
 
 from dgpg.domain.blocks import SupportsBlockCost, SupportsBlockFeatures, SupportsBlockWork
 from dgpg.domain.episodes import Episodes, Memory, Outcome, observations
 from dgpg.domain.models import CostModel, DistanceModel
 from dgpg.domain.names import Feature, Names, numbered
+from dgpg.domain.optional import (
+    SupportsAgentNames,
+    SupportsBaselines,
+    SupportsCalibration,
+    SupportsDescription,
+    SupportsDeterminism,
+    SupportsEpisodes,
+    SupportsFigures,
+    SupportsJudge,
+    SupportsNames,
+    SupportsPlain,
+    SupportsSmall,
+    SupportsTraining,
+    SupportsTransfer,
+    SupportsViews,
+)
 from dgpg.domain.protocols import (
     API_VERSION,
     AgentMapping,
@@ -19,26 +35,12 @@ from dgpg.domain.protocols import (
     JointMapping,
     Policy,
     Role,
-    SupportsAgentNames,
-    SupportsBaselines,
     SupportsBlockPotential,
-    SupportsCalibration,
     SupportsConservation,
-    SupportsDescription,
-    SupportsDeterminism,
-    SupportsEpisodes,
-    SupportsFigures,
     SupportsFit,
-    SupportsJudge,
-    SupportsNames,
     SupportsOwnConfig,
-    SupportsPlain,
     SupportsReference,
     SupportsRole,
-    SupportsSmall,
-    SupportsTraining,
-    SupportsTransfer,
-    SupportsViews,
 )
 from dgpg.domain.random import Streams
 from dgpg.domain.registry import load_domain
