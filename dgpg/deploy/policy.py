@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -12,14 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dgpg.deploy.entry import Entry
+from dgpg.deploy.entry import DRAWN, Entry
+from dgpg.deploy.files import beside, described, opened, unchanged
 from dgpg.deploy.plain import Rows
 from dgpg.deploy.rows import Given, Reader
 from dgpg.deploy.speaking import Words
 from dgpg.errors import DataError, DecisionError
-
-FORMAT = 1
-"""Of the description in a file."""
 
 
 class Policy:
@@ -32,10 +29,13 @@ class Policy:
     """
 
     def __init__(
-        self, session: Any, description: Mapping[str, Any], digest: str, more: Mapping[str, Any] = MappingProxyType({})
+        self,
+        entry: Entry,
+        description: Mapping[str, Any],
+        digest: str,
+        more: Mapping[str, Entry] = MappingProxyType({}),
     ) -> None:
-        self._entry, self.description, self.digest = Entry(session), description, digest
-        self._more = {name: Entry(one) for name, one in more.items()}
+        self._entry, self.description, self.digest, self._more = entry, description, digest, more
         self._reader = Reader(description)
         self._everyone = np.arange(description["agents"]) if "everyone" in self._more else None
         self.features = self._reader.features
@@ -56,10 +56,10 @@ class Policy:
         if not isinstance(threads, int) or threads < 1:
             raise DataError(f"threads: expected a whole number of at least 1, got {threads!r}")
         model = unchanged(path)
-        session = opened(path, model, threads)
-        told = described(path, session)
+        entry = opened(path, model, threads)
+        told = described(path, entry.metadata)
         more = {name: opened(at, one, threads) for name, at, one in beside(path, told)}
-        return cls(session, told, hashlib.sha256(model).hexdigest(), more)
+        return cls(entry, told, hashlib.sha256(model).hexdigest(), more)
 
     def act(
         self,
@@ -86,12 +86,9 @@ class Policy:
                 policy whose draws need SciPy.
         """
         self._alone()
-        _generator(rng)
-        drawn = "noise" in self._reader.arrays
-        if rng is not None and not drawn and self.description["chance"] == "elsewhere":
-            raise DecisionError("this policy's distribution (beta) is not drawn from here; leave rng out for its mean")
+        outputs = ("greedy",) if rng is None else (self._drawn(rng),)
         rows, one = self._reader.rows(agent, choices, mask, index)
-        (found,) = self.run(rows, ("sampled" if rng is not None and drawn else "greedy",), rng)
+        (found,) = self.run(rows, outputs, rng)
         return found[0] if one else found
 
     def log_probability(
@@ -178,6 +175,15 @@ class Policy:
         (found,) = self.run(rows, ("greedy" if rng is None else "sampled",), rng)
         return found[0] if one else found
 
+    def _drawn(self, rng: Any) -> str:
+        """The output that is drawn, by a generator."""
+        _generator(rng)
+        if "noise" in self._reader.arrays:
+            return DRAWN
+        if self.description["chance"] == "elsewhere":
+            raise DecisionError("this policy's distribution (beta) is not drawn from here; leave rng out for its mean")
+        return "greedy"
+
     def _alone(self) -> None:
         if self.description.get("rounds") is not None:
             raise DecisionError(
@@ -222,7 +228,8 @@ class Policy:
 
     def run(self, rows: Rows, outputs: Sequence[str], rng: np.random.Generator | None = None) -> list[NDArray[Any]]:
         """Outputs by name (`greedy`, `sampled`, `log_probability`) of what `rows` made, a row an agent each."""
-        if "noise" in self._reader.arrays:
+        outputs = tuple(outputs)
+        if DRAWN in outputs:
             rows = {**rows, "noise": self._noise(rows, rng)}
         if self._everyone is not None and np.array_equal(rows["index"], self._everyone):
             return self._more["everyone"].run({name: x for name, x in rows.items() if name != "index"}, outputs)
@@ -241,79 +248,3 @@ class Policy:
 def _generator(rng: Any) -> None:
     if rng is not None and not isinstance(rng, np.random.Generator):
         raise DecisionError(f"rng: expected a numpy Generator, as np.random.default_rng(seed) makes, got {rng!r}")
-
-
-def beside(path: Path, told: Mapping[str, Any]) -> Iterator[tuple[str, Path, bytes]]:
-    """Files of the same export that lie beside its policy, by name; a policy alone can do without `everyone`.
-
-    Raises:
-        DataError: one that is needed is missing, or is another.
-    """
-    for name, about in told.get("entries", {}).items():
-        at = path.with_name(f"{name}.onnx")
-        if name == "everyone" and not at.exists():
-            continue
-        try:
-            model = at.read_bytes()
-        except OSError:
-            raise DataError(
-                f"{at}: no such file, but {path.name} is of an export that has it; export it again"
-            ) from None
-        if hashlib.sha256(model).hexdigest() != about["sha256"]:
-            raise DataError(f"{at}: damaged, or of another export than {path.name} beside it; export it again")
-        yield name, at, model
-
-
-def unchanged(path: Path) -> bytes:
-    """A file, held against the digest that `policy.json` beside it has, where there is one.
-
-    Raises:
-        DataError: there is none, or it is another.
-    """
-    beside = path.with_name("policy.json")
-    try:
-        told = json.loads(beside.read_text(encoding="utf-8"))["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
-        told = None
-    try:
-        model = path.read_bytes()
-    except OSError:
-        raise DataError(f"{path}: no such file; expected the folder that `dgpg export RUN --out DIR` wrote") from None
-    if told not in (None, hashlib.sha256(model).hexdigest()):
-        raise DataError(f"{path}: not the file that {beside} is about: damaged, or of another export; export it again")
-    return model
-
-
-def opened(path: Path, model: bytes, threads: int) -> Any:
-    """A session of the runtime.
-
-    Raises:
-        DataError: the file is none of ONNX.
-    """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = threads
-    try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the runtime's own classes are no public names
-        said = str(error).splitlines()[0]
-        raise DataError(f"{path}: not a readable ONNX file ({said}); export it again") from None
-
-
-def described(path: Path, session: Any) -> Mapping[str, Any]:
-    """What the file says of itself.
-
-    Raises:
-        DataError: none that `dgpg export` wrote, or one of another version.
-    """
-    try:
-        told = json.loads(session.get_modelmeta().custom_metadata_map["dgpg"])
-        version, _ = told["format"], (told["arrays"], told["inputs"], told["action"]["kind"], told["chance"])
-    except (KeyError, TypeError, ValueError):
-        raise DataError(f"{path}: an ONNX file, but none that `dgpg export` wrote; export the run") from None
-    if version != FORMAT:
-        raise DataError(
-            f"{path}: format {version}, this dgpg reads {FORMAT}; export the run again, or install another dgpg"
-        )
-    return told  # type: ignore[no-any-return]

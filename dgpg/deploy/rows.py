@@ -17,6 +17,8 @@ Given: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
 
 PLACES = ("block", "here", "value")
 """What a choice does to the state of the system, where agents speak of it."""
+KEPT = 32
+"""Numbers of agents and of choices for which shapes are kept."""
 
 
 class Reader:
@@ -27,6 +29,7 @@ class Reader:
         self.features = {name: tuple(f["name"] for f in of) for name, of in description["inputs"].items()}
         self._sizes = {name: tuple(of[1:]) for name, of in self.arrays.items()}
         self._agents: int = description["agents"]
+        self._known: dict[tuple[int, int | None], Mapping[str, tuple[int | None, ...]]] = {}
 
     def rows(
         self, agent: Given, choices: Given | None, mask: ArrayLike | None, index: ArrayLike | None
@@ -78,6 +81,8 @@ class Reader:
             DecisionError: a name that is missing or unknown, a shape that does not fit, a value that is no number.
         """
         own = self._array("agent", agent)
+        if not own.ndim:
+            raise DecisionError(f"agent: expected {self._shape('agent')}, got one number")
         one = own.ndim == 1
         rows: dict[str, NDArray[Any]] = {"agent": own[None] if one else own}
         if "choices" in self.arrays:
@@ -96,17 +101,31 @@ class Reader:
             DecisionError: one does not fit, or holds what is no number.
         """
         choices = rows["choices"].shape[1] if "choices" in rows and rows["choices"].ndim == 3 else None
-        sizes = {"R": len(rows["agent"]), "K": choices}
+        shapes = self._shapes(len(rows["agent"]), choices)
         for name, x in rows.items():
-            self._fits(name, x, sizes)
+            if x.shape != shapes[name]:
+                self._fits(name, x, shapes[name])
+            if x.dtype.kind == "f" and not _certainly_finite(x):
+                self._finite(name, x)
         if choices == 0:
             raise DecisionError("choices: there are none, expected at least one choice")
 
+    def _shapes(self, agents: int, choices: int | None) -> Mapping[str, tuple[int | None, ...]]:
+        """Of each array for so many rows and choices; None is any number."""
+        found = self._known.get((agents, choices))
+        if found is None:
+            if len(self._known) > KEPT:
+                self._known.clear()
+            sizes = {"R": agents, "K": choices}
+            found = {name: tuple(sizes.get(size, size) for size in of) for name, of in self._sizes.items()}
+            self._known[agents, choices] = found
+        return found
+
     def _array(self, name: str, given: Given) -> NDArray[np.float32]:
         """Features in their order, float32."""
-        if isinstance(given, Mapping):
-            given = self._stacked(name, given)
-        return self._numbers(name, given)
+        if isinstance(given, np.ndarray) and given.dtype == np.float32:
+            return given
+        return self._numbers(name, self._stacked(name, given) if isinstance(given, Mapping) else given)
 
     def _stacked(self, name: str, given: Mapping[str, ArrayLike]) -> NDArray[np.float32]:
         """Values by name; each is of one shape, or one number for all."""
@@ -169,14 +188,12 @@ class Reader:
             )
         return which.astype(np.int64).reshape(1) if one and which.ndim == 0 else which.astype(np.int64)
 
-    def _fits(self, name: str, x: NDArray[Any], sizes: Mapping[str, int | None]) -> None:
-        if len(x.shape) != len(self._sizes[name]) or any(
-            sizes.get(size, size) not in (None, have) for size, have in zip(self._sizes[name], x.shape, strict=True)
-        ):
+    def _fits(self, name: str, x: NDArray[Any], shape: tuple[int | None, ...]) -> None:
+        if x.ndim != len(shape) or any(size not in (None, have) for size, have in zip(shape, x.shape, strict=True)):
             raise DecisionError(f"{name}: expected {self._shape(name)}, got {list(x.shape)} (with a row an agent)")
-        if x.dtype.kind != "f" or name == "last" or _certainly_finite(x):
-            return
-        if not np.isfinite(x).all():
+
+    def _finite(self, name: str, x: NDArray[Any]) -> None:
+        if name != "last" and not np.isfinite(x).all():
             bad = tuple(np.argwhere(~np.isfinite(x))[0])
             feature, value = (self.features.get(name) or [name] * x.shape[-1])[bad[-1]], float(x[bad])
             raise DecisionError(f"{name}: '{feature}' of row {bad[0]} is {value}, expected a finite number")
@@ -189,5 +206,5 @@ class Reader:
 
 def _certainly_finite(x: NDArray[Any]) -> bool:
     """Whether the sum of squares is a number: then all are, and of what is too large for that nobody has said so."""
-    flat = x.ravel()
-    return math.isfinite(flat @ flat)
+    flat = x.ravel("K")
+    return math.isfinite(np.dot(flat, flat))

@@ -65,6 +65,7 @@ def test_any_number_of_choices_and_what_is_allowed(policy: Policy) -> None:
     [
         ({"agent": [1.0, 2.0]}, r"agent: expected \[R, 5\]"),
         ({"agent": "much"}, "agent: not an array of numbers"),
+        ({"agent": 3.0}, r"agent: expected \[R, 5\].*, got one number"),
         ({"agent": {"job vCPU": 1.0}}, "agent: job memory, job steps, backlog, load missing"),
         ({"choices": None}, "choices: nothing is given"),
         ({"choices": np.ones((2, 4, 18))}, "choices: expected"),

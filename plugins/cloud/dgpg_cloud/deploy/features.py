@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypeAlias
+from operator import truediv
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dgpg_cloud.deploy.scales import LARGE_JOB, LARGE_MACHINE, Scales
-
-Floats: TypeAlias = NDArray[np.float32]
-_LARGE_JOB, _LARGE_MACHINE = (np.array(size, np.float32) for size in (LARGE_JOB, LARGE_MACHINE))
-ROUNDING = np.float32(1e-6)
-"""A share of a node that a sum of shares may be off by."""
+from dgpg_cloud.deploy.scales import LARGE_JOB, Scales
+from dgpg_cloud.deploy.sheet import sheet
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,10 @@ class Nodes:
 
 def load(used: ArrayLike, capacity: ArrayLike) -> float:
     """Mean over all M machines of the share of the resource most in use; `[M, R]` each."""
-    return float((_float(used) * _inverse(_float(capacity))).max(-1).mean())
+    room = np.asarray(capacity, np.float32)
+    inverse = np.zeros_like(room)
+    np.divide(np.float32(1), room, out=inverse, where=room > 0)
+    return float((np.asarray(used, np.float32) * inverse).max(-1).mean())
 
 
 def features(scales: Scales, job: Job, nodes: Nodes, load: float) -> dict[str, NDArray[np.generic]]:
@@ -65,76 +64,20 @@ def features(scales: Scales, job: Job, nodes: Nodes, load: float) -> dict[str, N
         nodes: that it may go to.
         load: of all machines, see `load`.
     """
-    r, demand = scales.resources, _float(job.demand)
-    agent = np.empty(r + 3, np.float32)
-    np.divide(demand, _LARGE_JOB[:r], out=agent[:r])
-    agent[r:] = math.log1p(job.steps), math.log1p(job.backlog), round(10 * load) / 10
-    capacity, queued = _float(nodes.capacity), _float(nodes.queued)
-    fits = _every(demand <= capacity)
-    fits &= queued < scales.queue_places
+    demand, speed = np.asarray(job.demand, np.float32), np.asarray(nodes.speed, np.float32)
+    sizes = map(truediv, demand.tolist(), LARGE_JOB)
+    agent = np.array([*sizes, math.log1p(job.steps), math.log1p(job.backlog), round(10 * load) / 10], np.float32)
+    capacity = np.asarray(nodes.capacity, np.float32)
+    page = sheet(scales.resources, len(capacity))
+    page.capacity[:], page.share[:] = capacity.T, demand[:, None]
+    page.queued[:], page.price[:], page.speed[:] = nodes.queued, nodes.price, speed
+    fits = page.fits()
+    fits &= page.queued < scales.places
     if nodes.able is not True:
         fits &= np.asarray(nodes.able, bool)
-    return {"agent": agent, "choices": _choices(demand, job.steps, nodes, capacity, queued), "mask": fits}
-
-
-def _choices(demand: Floats, steps: float, nodes: Nodes, capacity: Floats, queued: Floats) -> Floats:
-    """`[K, 5 R + 8]`, in the order of the names."""
-    r, inverse, speed = len(demand), _inverse(capacity), _float(nodes.speed)
-    found = np.empty((len(capacity), 5 * r + 8), np.float32)
-    free, requested, drain, share = (found[:, at * r + gap : (at + 1) * r + gap] for at, gap in PARTS)
-    np.multiply(_float(nodes.used), inverse, out=free)
-    np.subtract(_ONE, free, out=free)
-    np.multiply(_float(nodes.requested), inverse, out=requested)
-    at = 3 * r
-    found[:, at + 1] = _largest(requested) > 0
-    np.minimum(requested, _MOST, out=requested)
-    np.multiply(_float(nodes.work), inverse, out=drain)
-    if speed.ndim or speed != _ONE:
-        drain /= speed[..., None]
-    np.multiply(demand, inverse, out=share)
-    found[:, at] = queued
-    counts = found[:, 2 * r : at + 1]
-    np.log1p(counts, out=counts)
-    found[:, at + 2], found[:, at + 3] = nodes.price, speed
-    np.divide(capacity, _LARGE_MACHINE[:r], out=found[:, at + 4 : at + 4 + r])
-    excess, at = _largest(requested + share), 5 * r + 4
-    excess -= _ONE
-    now = _every(share <= free + ROUNDING)
-    now &= queued == 0
-    found[:, at] = now
-    np.minimum(excess, _TWO, out=found[:, at + 1])  # it is above -1: nothing asks for less than nothing
-    np.maximum(found[:, at + 1], _NONE, out=found[:, at + 2])
-    found[:, at + 3] = np.log1p(np.float32(steps) / speed)
-    return found
-
-
-_NONE, _ONE, _TWO, _MOST = (np.float32(x) for x in (0, 1, 2, 3))
-PARTS = ((0, 0), (1, 0), (2, 0), (4, 4))
-"""Where free, requested, drain and share lie: after so many blocks of R and so many single features."""
-
-
-def _float(x: ArrayLike) -> Floats:
-    return np.asarray(x, np.float32)
-
-
-def _largest(x: Floats) -> Floats:
-    """Of the R columns of `[K, R]`, a few columns at a time: reductions over so few numbers cost more than they do."""
-    found = np.maximum(x[:, 0], x[:, 1])
-    for r in range(2, x.shape[1]):
-        np.maximum(found, x[:, r], out=found)
-    return found
-
-
-def _every(x: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether all R columns of `[K, R]` are true."""
-    found = x[:, 0] & x[:, 1]
-    for r in range(2, x.shape[1]):
-        found &= x[:, r]
-    return found
-
-
-def _inverse(capacity: Floats) -> Floats:
-    """1 / capacity, zero where a node has none of a resource."""
-    found = np.zeros_like(capacity)
-    np.divide(np.float32(1), capacity, out=found, where=capacity > 0)
-    return found
+    page.free[:] = np.asarray(nodes.used, np.float32).T
+    page.requested[:] = np.asarray(nodes.requested, np.float32).T
+    page.drain[:] = np.asarray(nodes.work, np.float32).T
+    page.steps[:] = np.float32(job.steps) / speed
+    page.fill()
+    return {"agent": agent, "choices": page.all.T.copy(), "mask": fits}

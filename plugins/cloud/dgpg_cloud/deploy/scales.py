@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 RESOURCES = ("vcpu", "memory_gib", "gpu")
 """What a machine has, in an operator's units; the first R of them are of an instance."""
@@ -42,6 +44,11 @@ class Scales:
     def json(self) -> dict[str, Any]:
         """As plain values."""
         return asdict(self)
+
+    @cached_property
+    def places(self) -> NDArray[np.float32]:
+        """`queue_places` as features count."""
+        return np.array(self.queue_places, np.float32)
 
     def steps(self, seconds: float) -> float:
         """Whole steps of a run time at speed 1, rounded up as the clock of a trace does."""
