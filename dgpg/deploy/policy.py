@@ -231,7 +231,7 @@ class Policy:
         outputs = tuple(outputs)
         if DRAWN in outputs:
             rows = {**rows, "noise": self._noise(rows, rng)}
-        if self._everyone is not None and np.array_equal(rows["index"], self._everyone):
+        if self._everyone is not None and _same(rows["index"], self._everyone):
             return self._more["everyone"].run({name: x for name, x in rows.items() if name != "index"}, outputs)
         return self._entry.run(rows, outputs)
 
@@ -243,6 +243,10 @@ class Policy:
             return np.zeros(shape, np.float32)
         uniform = self.description["chance"] == "uniform"
         return rng.random(shape, np.float32) if uniform else rng.standard_normal(shape, np.float32)
+
+
+def _same(index: NDArray[Any], everyone: NDArray[Any]) -> bool:
+    return index.shape == everyone.shape and np.count_nonzero(index == everyone) == len(everyone)
 
 
 def _generator(rng: Any) -> None:

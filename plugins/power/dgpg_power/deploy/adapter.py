@@ -49,9 +49,8 @@ class Dispatch:
         unit = which(given, "plain", "unit", scales.units)
         told = {name: number(given, "plain", name) for name in ALWAYS[3:7]}
         output = number(given, "plain", "output")
-        low, high = self._bounds(
-            unit, output, number(given, "plain", "available", float(scales.unit_max[unit]), least=0)
-        )
+        available = number(given, "plain", "available", float(scales.unit_max[unit]), least=0)
+        low, high = bounds(scales, np.array([output], np.float32), np.array([available], np.float32), [unit])
         more: dict[str, Any] = {n: number(given, "plain", n, 0.0) for n in ("residual", "overload_price") if n in names}
         if "own_flow" in names:
             more["own_flow"] = numbers(given, "plain", "own_flow", scales.own_lines.shape[1])[None]
@@ -59,16 +58,11 @@ class Dispatch:
             more["base_flow"] = numbers(given, "plain", "base_flow", len(scales.broadcast))
         hour = number(given, "plain", "hour", least=0)
         signals = Signals(
-            unit=[unit], low=[low], high=[high], output=[output], local_load=[told["local_load"]],
+            unit=[unit], low=low, high=high, output=[output], local_load=[told["local_load"]],
             last_local_load=[told["last_local_load"]], total_load=told["total_load"],
             last_total_load=told["last_total_load"], hour=hour, **more,
         )  # fmt: skip
         return {name: x[0] for name, x in features(scales, signals).items()}
-
-    def _bounds(self, unit: int, output: float, available: float) -> tuple[float, float]:
-        every = np.full(len(self.scales.units), output, np.float32)
-        low, high = bounds(self.scales, every, np.full_like(every, available))
-        return float(low[unit]), float(high[unit])
 
 
 def make(description: Mapping[str, Any]) -> Dispatch:

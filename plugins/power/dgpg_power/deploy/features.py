@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,22 +47,24 @@ def features(scales: Scales, signals: Signals) -> dict[str, NDArray[np.generic]]
     """What units see: `agent` `[R, F]` and `index` `[R]`, arguments of `dgpg.deploy.Policy`."""
     unit = np.asarray(signals.unit, np.int64)
     gain, shift = scales.affine
+    if unit is not scales.everyone:
+        gain, shift = gain[unit], shift[unit]
     seen = measured(scales, signals, len(unit))
-    if len(unit) == len(gain) and (unit == np.arange(len(unit))).all():
-        seen *= gain
-        seen += shift
-    else:
-        seen *= gain[unit]
-        seen += shift[unit]
-    return {"agent": np.clip(seen, -BOUND, BOUND, out=seen), "index": unit}
+    seen *= gain
+    seen += shift
+    np.minimum(seen, _MOST, out=seen)
+    return {"agent": np.maximum(seen, _LEAST, out=seen), "index": unit}
+
+
+_MOST, _LEAST = (np.array(x, np.float32) for x in (BOUND, -BOUND))
 
 
 def measured(scales: Scales, signals: Signals, count: int) -> Floats:
     """Measurements `[R, F]` where the features that are affine in them lie; what never changes is left 0."""
-    angle = 2 * np.pi * signals.hour / 24
+    angle = 2 * math.pi * signals.hour / 24
     x = np.zeros((count, scales.affine[0].shape[1]), np.float32)
     x[:, 4], x[:, 5], x[:, 6], x[:, 7] = signals.low, signals.high, signals.output, signals.local_load
-    x[:, 8], x[:, 9], x[:, 10] = signals.total_load, np.sin(angle), np.cos(angle)
+    x[:, 8], x[:, 9], x[:, 10] = signals.total_load, math.sin(angle), math.cos(angle)
     x[:, 11] = np.subtract(signals.local_load, signals.last_local_load)
     x[:, 12] = signals.total_load - signals.last_total_load
     if scales.level in "BCP":

@@ -91,6 +91,11 @@ class Scales:
         return {name: x.tolist() if isinstance(x, np.ndarray) else x for name, x in asdict(self).items()}
 
     @cached_property
+    def everyone(self) -> NDArray[np.int64]:
+        """All units in order, `[N]`."""
+        return np.arange(len(self.units))
+
+    @cached_property
     def affine(self) -> tuple[Floats, Floats]:
         """Gain and shift that make features of measurements, `[N, F]` each, see `features.measured`."""
         agents, one = len(self.unit_min), np.ones(len(self.unit_min), np.float32)

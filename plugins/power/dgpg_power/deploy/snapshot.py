@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from dgpg_power.deploy.features import Signals
 from dgpg_power.deploy.scales import Floats, Scales
+
+_NONE, _ONE = (np.array(x, np.float32) for x in (0, 1))
 
 
 @dataclass(frozen=True)
@@ -37,33 +40,46 @@ class Snapshot:
         less that on lines under their least, so that a unit knows which way more output there moves them.
         """
         output, load, flow = _float(self.output), _float(self.load), _float(self.flow)
+        last = _float(self.last_load)
         most = scales.unit_max if self.available is None else _float(self.available)
         low, high = bounds(scales, output, most)
-        loading = (flow - scales.middle) * scales.within
-        over = np.sign(loading) * (np.abs(loading) > 1)
-        base = scales.base_flow - scales.base_factors @ load if scales.level == "P" else np.zeros(0)
+        base = scales.base_flow - scales.base_factors @ load if scales.level == "P" else ()
         return Signals(
-            unit=np.arange(len(output)),
+            unit=scales.everyone,
             low=low,
             high=high,
             output=output,
             local_load=load[scales.unit_bus],
-            last_local_load=_float(self.last_load)[scales.unit_bus],
+            last_local_load=last[scales.unit_bus],
             total_load=float(load.sum()),
-            last_total_load=float(_float(self.last_load).sum()),
+            last_total_load=float(last.sum()),
             hour=self.hour,
             residual=self.residual,
-            overload_price=(over @ scales.area_factors)[scales.area],
+            overload_price=_overload_price(scales, flow),
             own_flow=flow[scales.own_lines],
             base_flow=base,
         )
 
 
-def bounds(scales: Scales, output: Floats, most: Floats) -> tuple[Floats, Floats]:
-    """Outputs that limits, ramps and `most` allow next, low and high, `[N]` each; see `dynamics.next_range`."""
-    least = np.where(most > 0, scales.unit_min, np.float32(0))
-    high = np.minimum(np.maximum(output + scales.ramp, least), most)
-    return np.minimum(np.maximum(output - scales.ramp, least), high), high
+def _overload_price(scales: Scales, flow: Floats) -> Floats:
+    """Of each unit, `[N]`; in most moments no line is beyond its limits."""
+    loading = flow - scales.middle
+    loading *= scales.within
+    over = np.abs(loading) > _ONE
+    if not np.count_nonzero(over):
+        return np.zeros(len(scales.area), np.float32)
+    found: Floats = ((np.sign(loading) * over) @ scales.area_factors)[scales.area]
+    return found
+
+
+def bounds(scales: Scales, output: Floats, most: Floats, unit: Any = slice(None)) -> tuple[Floats, Floats]:
+    """Outputs that limits, ramps and `most` allow next, low and high, `[N]` each; see `dynamics.next_range`.
+
+    Of some units alone where `unit` says which, of which `output` and `most` are then.
+    """
+    least, ramp = scales.unit_min[unit] * (most > _NONE), scales.ramp[unit]
+    high = np.minimum(np.maximum(output + ramp, least), most)
+    return np.minimum(np.maximum(output - ramp, least), high), high
 
 
 def dispatch(scales: Scales, action: ArrayLike, low: ArrayLike, high: ArrayLike, demand: float) -> Floats:
