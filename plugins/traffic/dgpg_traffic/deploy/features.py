@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,24 +30,39 @@ class History:
 def features(scales: Scales, history: History) -> dict[str, NDArray[np.generic]]:
     """What agents see: `agent` `[R, F]`, `choices` `[R, K, 2]`, `mask` `[R, K]` and `index` `[R]`."""
     agent, time = np.asarray(history.agent, np.int64), np.asarray(history.link_time, np.float32)
-    day, now = len(scales.usual), int(history.period)
+    routes = scales.routes[agent // scales.per_pair]
+    return {
+        "index": agent, "agent": _bent(_own(scales, history, agent, time)),
+        "choices": _bent(_routes(scales, agent, time, routes)), "mask": routes[..., 0] >= 0,
+    }  # fmt: skip
+
+
+def _own(scales: Scales, history: History, agent: NDArray[np.int64], time: Floats) -> Floats:
+    """Demand, its change, and what all are told, `[R, 6]`."""
+    now = int(history.period)
     level, before = scales.usual[now], scales.usual[now - 1]
     usual, noise = scales.demand[agent], np.float32(scales.noise)
-    own = (np.asarray(history.demand, np.float32) / (usual * level) - 1) / noise
-    change = own - (np.asarray(history.last_demand, np.float32) / (usual * before) - 1) / noise
-    angle = 2 * np.pi * (now + 0.5) / day
-    slow = (slowness(time, scales.free_time) - scales.congestion[0]) / scales.congestion[1]
-    common = (slow, (level - 1) / np.float32(LEVEL), np.sin(angle), np.cos(angle))
-    seen = np.stack([own, change, *(np.broadcast_to(np.float32(x), agent.shape) for x in common)], -1)
+    angle = 2 * math.pi * (now + 0.5) / len(scales.usual)
+    seen = np.empty((len(agent), 6), np.float32)
+    seen[:, 0] = own = (np.asarray(history.demand, np.float32) / (usual * level) - 1) / noise
+    seen[:, 1] = own - (np.asarray(history.last_demand, np.float32) / (usual * before) - 1) / noise
+    seen[:, 2] = (slowness(time, scales.free_time) - scales.congestion[0]) / scales.congestion[1]
+    seen[:, 3] = (level - 1) / np.float32(LEVEL)
+    seen[:, 4], seen[:, 5] = math.sin(angle), math.cos(angle)
+    return seen
+
+
+def _routes(scales: Scales, agent: NDArray[np.int64], time: Floats, routes: NDArray[np.int64]) -> Floats:
+    """Times of routes, and what one more vehicle on them costs all, in deviations, `[R, K, 2]`."""
+    of_links = np.zeros((2, len(time) + 1), np.float32)  # the last is the link that fills routes up
+    of_links[0, :-1] = time
     # BPR: what one more vehicle costs all is t0 + (power + 1) (t - t0), whatever flow and capacity are.
-    marginal = scales.free_time + (scales.power + 1) * (time - scales.free_time)
-    routes = [
-        (scales.cost(cost, agent) - moments[0, agent]) / moments[1, agent]
-        for cost, moments in ((time, scales.route_time), (marginal, scales.route_marginal))
-    ]
-    return {
-        "index": agent, "agent": _bent(seen), "choices": _bent(np.stack(routes, -1)), "mask": scales.exists(agent),
-    }  # fmt: skip
+    of_links[1, :-1] = scales.free_time + scales.steepness * (time - scales.free_time)
+    mean, deviation = scales.moments
+    found = of_links[:, routes].sum(-1)
+    found -= mean[:, agent]
+    found /= deviation[:, agent]
+    return np.moveaxis(found, 0, -1)
 
 
 def slowness(time: Floats, free_time: Floats) -> np.float32:
@@ -57,5 +73,9 @@ def slowness(time: Floats, free_time: Floats) -> np.float32:
 
 
 def _bent(x: Floats) -> Floats:
-    found: Floats = np.float32(BOUND) * np.tanh(x / np.float32(BOUND))
+    found = np.tanh(x / _BOUND)
+    found *= _BOUND
     return found
+
+
+_BOUND = np.array(BOUND, np.float32)

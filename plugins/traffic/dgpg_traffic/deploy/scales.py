@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -66,12 +67,13 @@ class Scales:
         """As plain values; what a large network has thousands of is packed."""
         return {name: packed(x) if isinstance(x, np.ndarray) else x for name, x in asdict(self).items()}
 
-    def exists(self, agent: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which routes agents have, `[R, K]`."""
-        found: NDArray[np.bool_] = self.routes[agent // self.per_pair, :, 0] >= 0
-        return found
+    @cached_property
+    def steepness(self) -> Floats:
+        """power + 1, `[L]`."""
+        return self.power + 1
 
-    def cost(self, of_links: Floats, agent: NDArray[np.int64]) -> Floats:
-        """Sums over the links of agents' routes, `[R, K]`, of values `[L]`."""
-        found: Floats = np.append(of_links, np.float32(0))[self.routes[agent // self.per_pair]].sum(-1)
-        return found
+    @cached_property
+    def moments(self) -> tuple[Floats, Floats]:
+        """Mean and deviation of route times, and of what one more vehicle costs all, `[2, N, K]` each."""
+        both = np.stack([self.route_time, self.route_marginal], 1)
+        return both[0], both[1]
