@@ -1,7 +1,7 @@
 """What kube-scheduler sends to an extender and reads from it: `k8s.io/kube-scheduler/extender/v1`.
 
 Names are those of the Go types, large letters included. Nodes come whole, or by name where the extender is
-`nodeCacheCapable`; 1,200 whole nodes are megabytes, so only what is asked for is decoded. What there are thousands of
+`nodeCacheCapable`; 1,200 whole nodes are megabytes, so they are read once and only what is asked for is decoded. What there are thousands of
 in an answer is not the garbage collector's to look at (`gc=False`): it cannot refer to itself.
 """
 
@@ -18,7 +18,6 @@ from dgpg_cloud.kubernetes.amounts import Object
 
 MAX_PRIORITY = 10
 """`MaxExtenderPriority`."""
-NULL = msgspec.Raw(b"null")
 
 
 class Meta(msgspec.Struct, gc=False):
@@ -50,8 +49,14 @@ class ExtenderArgs(msgspec.Struct):
     """The pod to place and where it may go: `Nodes` or `NodeNames`, the other is null."""
 
     Pod: dict[str, Any]
-    Nodes: msgspec.Raw = NULL
+    Nodes: Names | None = None
     NodeNames: list[str] | None = None
+
+
+class Sent(msgspec.Struct):
+    """Of `ExtenderArgs` the nodes as they came, to be sent back."""
+
+    Nodes: msgspec.Raw
 
 
 class HostPriority(msgspec.Struct, gc=False):
@@ -72,7 +77,7 @@ class ExtenderFilterResult(msgspec.Struct):
 
 
 _ARGS = msgspec.json.Decoder(ExtenderArgs)
-_NAMES = msgspec.json.Decoder(Names)
+_SENT = msgspec.json.Decoder(Sent)
 _WHOLE = msgspec.json.Decoder(Whole)
 
 
@@ -92,28 +97,28 @@ class Call:
         """
         try:
             args = _ARGS.decode(body)
-            self.pod: Object = args.Pod
-            self._nodes = None if args.Nodes == NULL else args.Nodes
-            self.names = args.NodeNames or []
-            if self._nodes is not None:
-                self.names = [node.metadata.name for node in _NAMES.decode(self._nodes).items or ()]
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise DecisionError(
                 f"ExtenderArgs: {error}; expected the JSON that kube-scheduler sends, with Pod and Nodes or NodeNames"
             ) from None
+        self.pod: Object = args.Pod
+        self.names = args.NodeNames or []
+        self._whole = None if args.Nodes is None else body
+        if args.Nodes is not None:
+            self.names = [node.metadata.name for node in args.Nodes.items or ()]
 
     def filtered(self, impossible: dict[str, str]) -> bytes:
         """The `ExtenderFilterResult` that leaves out nodes on which the pod can never run, with the reasons."""
         kept = [name not in impossible for name in self.names]
         result = ExtenderFilterResult(FailedAndUnresolvableNodes=impossible)
-        if self._nodes is None:
+        if self._whole is None:
             result.NodeNames = [name for name, keep in zip(self.names, kept, strict=True) if keep]
-        elif all(kept):
-            result.Nodes = self._nodes
         else:
-            listed = _WHOLE.decode(self._nodes)
-            listed.items = [node for node, keep in zip(listed.items, kept, strict=True) if keep]
-            result.Nodes = msgspec.Raw(msgspec.json.encode(listed))
+            result.Nodes = _SENT.decode(self._whole).Nodes
+            if not all(kept):
+                listed = _WHOLE.decode(result.Nodes)
+                listed.items = [node for node, keep in zip(listed.items, kept, strict=True) if keep]
+                result.Nodes = msgspec.Raw(msgspec.json.encode(listed))
         return msgspec.json.encode(result)
 
     def prioritised(self, scores: NDArray[np.int64]) -> bytes:
