@@ -30,7 +30,7 @@ class View:
     capacity: Floats
     """What pods can have, `[K, 3]`."""
     requested: Floats
-    """By pods that are there or assumed to be, `[K, 3]`."""
+    """By pods that are there, assumed to be, or nominated with a claim before this one, `[K, 3]`."""
     work: Floats
     """Left of them: resource x seconds at speed 1, `[K, 3]`."""
     price: Floats
@@ -70,12 +70,14 @@ class Cluster:
             self.pods.reconsider(pod, now)
             nodes, at = self.nodes.table.columns, self.nodes.table.find(names)
             requested, capacity = nodes["held"][:, :3] / UNITS, nodes["amounts"][:, :3] / UNITS
+            work = self._work(now)
+            self._reserve(pod, requested, work)
             known, own = nodes["known"], asked(pod, self.settings.gpus)
             return View(
                 able=known[at] & (own <= nodes["amounts"][at]).all(-1),
                 capacity=capacity[at],
                 requested=requested[at],
-                work=self._work(now)[at],
+                work=work[at],
                 price=nodes["price"][at],
                 speed=nodes["speed"][at],
                 load=load(requested[known], capacity[known]) if known.any() else 0.0,
@@ -100,6 +102,15 @@ class Cluster:
         """Remember advice until the pod lands."""
         with self.lock:
             self.advice.give(uid_of(pod), given)
+
+    def _reserve(self, pod: Object, requested: Floats, work: Floats) -> None:
+        """Add what is kept for others before this pod, `[rows, 3]` each."""
+        for one in self.pods.reserved(pod):
+            row = self.nodes.table.rows.get(one.node)
+            if row is not None:
+                amounts = one.amounts[:3] / UNITS
+                requested[row] += amounts
+                work[row] += amounts * one.seconds
 
     def _work(self, now: float) -> Floats:
         """Left of the pods on every row of the nodes, `[rows, 3]`."""

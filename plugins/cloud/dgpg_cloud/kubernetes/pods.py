@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
 
-from dgpg_cloud.kubernetes.amounts import UNITS, Object, asked
+from dgpg_cloud.kubernetes.amounts import UNITS, Amounts, Object, asked
 from dgpg_cloud.kubernetes.nodes import Nodes
 from dgpg_cloud.kubernetes.settings import RUN_TIME, Settings, annotated
 from dgpg_cloud.kubernetes.tables import Table
@@ -15,6 +16,15 @@ from dgpg_cloud.kubernetes.tables import Table
 COLUMNS = ("vcpu", "memory", "gpu", "start", "seconds")
 """One by one, since sums over tens of thousands of pods are taken of each: vCPU, GiB, GPU, Unix time, seconds."""
 OVER = ("Succeeded", "Failed")
+
+
+class Nominated(NamedTuple):
+    """A pod without a node for which room is kept on one: others were evicted there for it, or it is being bound."""
+
+    node: str
+    amounts: Amounts
+    seconds: float
+    priority: int
 
 
 class Pods:
@@ -30,6 +40,7 @@ class Pods:
         self.table: Table[str] = Table(node=0, amounts=np.zeros(4, np.int64), **dict.fromkeys(COLUMNS, 0.0))
         self.waiting: set[str] = set()
         self.assumed: dict[str, float] = {}
+        self.nominated: dict[str, Nominated] = {}
 
     def put(self, pod: Object, now: float) -> None:
         """As the API server has it."""
@@ -42,8 +53,10 @@ class Pods:
             if uid not in self.table or uid in self.assumed:
                 self.landed(uid, node)
             self.waiting.discard(uid)
+            self.nominated.pop(uid, None)
             self._hold(pod, node, now)
             return
+        self._nominate(pod, uid, status.get("nominatedNodeName"))
         if uid not in self.assumed or _refused(status):
             self._free(uid)
         if self.settings.scheduler in (None, spec.get("schedulerName")) and not spec.get("schedulingGates"):
@@ -52,6 +65,7 @@ class Pods:
     def drop(self, pod: Object) -> None:
         """It is gone, or has ended: what it held is free."""
         self.waiting.discard(uid_of(pod))
+        self.nominated.pop(uid_of(pod), None)
         self._free(uid_of(pod))
 
     def forget_all_but(self, pods: Collection[Object]) -> None:
@@ -60,6 +74,7 @@ class Pods:
         for uid in [uid for uid in self.table.rows if uid not in there and uid not in self.assumed]:
             self._free(uid)
         self.waiting &= there
+        self.nominated = {uid: one for uid, one in self.nominated.items() if uid in there}
 
     def assume(self, pod: Object, node: str, now: float) -> None:
         """It was advised to go to a node, and will be seen there, or not."""
@@ -67,6 +82,14 @@ class Pods:
         if uid not in self.table or uid in self.assumed:
             self._hold(pod, node, now)
             self.assumed[uid] = now + self.settings.assumed_s
+
+    def reserved(self, pod: Object) -> list[Nominated]:
+        """Room that others have before a pod: of pods of its priority or a higher one, as kube-scheduler counts it."""
+        least, own = _priority(pod), uid_of(pod)
+        return [
+            one for uid, one in self.nominated.items()
+            if uid != own and uid not in self.table and one.priority >= least
+        ]  # fmt: skip
 
     def backlog(self, pod: Object) -> int:
         """Pods that wait for a node, the one that is being placed included."""
@@ -81,6 +104,12 @@ class Pods:
         """Free what was assumed for long enough, and what was of the pod that is to be placed (again)."""
         for uid in [uid for uid, until in self.assumed.items() if until <= now or uid == uid_of(pod)]:
             self._free(uid)
+
+    def _nominate(self, pod: Object, uid: str, node: str | None) -> None:
+        self.nominated.pop(uid, None)
+        if node:
+            amounts = asked(pod, self.settings.gpus)
+            self.nominated[uid] = Nominated(node, amounts, self.run_time(pod), _priority(pod))
 
     def _hold(self, pod: Object, node: str, now: float) -> None:
         uid, columns = uid_of(pod), self.table.columns
@@ -108,6 +137,11 @@ def uid_of(pod: Object) -> str:
     """What tells a pod from a later one of its name."""
     metadata = pod.get("metadata") or {}
     return str(metadata.get("uid") or f"{metadata.get('namespace', '')}/{metadata.get('name', '')}")
+
+
+def _priority(pod: Object) -> int:
+    """Which admission has written into it, by its class."""
+    return int((pod.get("spec") or {}).get("priority") or 0)
 
 
 def _refused(status: Object) -> bool:

@@ -148,6 +148,49 @@ def test_a_list_leaves_what_is_assumed(cluster: Cluster, pods: Written) -> None:
     assert requested(cluster, "a") == [[4, 2, 0]]
 
 
+def nominated(name: str, node: str = "a", priority: int | None = 10, **more: Any) -> Object:
+    """A pod for which kube-scheduler has evicted others."""
+    spec = {} if priority is None else {"priority": priority}
+    return pod(name, spec=spec, status={"nominatedNodeName": node} if node else {}, **more)
+
+
+def test_room_that_is_kept_for_a_pod_counts_for_those_of_no_higher_priority(
+    cluster: Cluster, nodes: Written, pods: Written
+) -> None:
+    """As kube-scheduler's addNominatedPods: of the same or a higher priority, itself left out."""
+    nodes.put(node("a", "8", "32Gi"))
+    pods.put(pod("there", "a", "1", "1Gi"))
+    first = nominated("p", cpu="2", memory="4Gi", annotations={RUN_TIME: "100"})
+    pods.put(first)
+    for priority, held in ((None, [3, 5, 0]), (10, [3, 5, 0]), (11, [1, 1, 0])):
+        assert requested(cluster, "a", of=nominated("new", "", priority)) == [held]
+    assert requested(cluster, "a", of=first) == [[1, 1, 0]]
+    seen = cluster.view(pod("new"), ["a"])
+    assert seen.work.tolist() == [[600 + 200, 600 + 400, 0]] and seen.load == pytest.approx(3 / 8)
+    pods.put(nominated("q", "nobody"))
+    assert requested(cluster, "a", "nobody") == [[3, 5, 0], [0, 0, 0]]
+
+
+def test_a_nomination_ends_with_a_node_another_one_or_the_pod(cluster: Cluster, pods: Written) -> None:
+    pods.put(pod("there", "a"))
+    pods.put(pod("there too", "b"))
+    pods.put(nominated("p", "a"))
+    pods.put(nominated("p", "b"))
+    assert requested(cluster, "a", "b") == [[1, 1, 0], [2, 2, 0]]
+    cluster.assume(nominated("p", "b"), "a")  # advice that kube-scheduler follows: it is not there twice
+    assert requested(cluster, "a", "b") == [[2, 2, 0], [1, 1, 0]]
+    pods.put(pod("p", "a"))
+    assert requested(cluster, "a", "b") == [[2, 2, 0], [1, 1, 0]]
+    pods.put(nominated("q", "a"))
+    pods.put(nominated("q", ""))
+    assert requested(cluster, "a") == [[2, 2, 0]]
+    for end in (pods.drop, lambda _: pods.keep([pod("there", "a"), pod("p", "a")])):
+        pods.put(nominated("q", "a"))
+        assert requested(cluster, "a") == [[3, 3, 0]]
+        end(nominated("q", "a"))
+        assert requested(cluster, "a") == [[2, 2, 0]]
+
+
 def test_the_backlog_is_of_those_who_wait(cluster: Cluster, pods: Written) -> None:
     for name in "abc":
         pods.put(pod(name))
