@@ -198,6 +198,10 @@ def serve(
     token_file: Annotated[
         Path | None, typer.Option(**PLACE, help="File with the bearer token; else DGPG_TOKEN, else none is asked for.")
     ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(**PLACE, help="Certificate to serve HTTPS with, PEM, those that signed it below it.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(**PLACE, help="Its private key, PEM, without a passphrase.")] = None,
     max_bytes: Annotated[int, typer.Option(min=1024, help="Largest request.")] = 1 << 20,
     max_rows: Annotated[int, typer.Option(min=1, help="Most decisions in a request.")] = 1000,
     kubernetes: Annotated[
@@ -219,7 +223,7 @@ def serve(
         max_bytes=max_bytes, max_rows=max_rows,
     )  # fmt: skip
     protocols = serving.protocols(("kubernetes",) if kubernetes else (), sets or [])
-    run(folder, settings, host, port, protocols)
+    run(folder, settings, host, port, protocols, serving.tls(tls_cert, tls_key))
 
 
 @app.command()

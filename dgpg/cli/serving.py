@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -53,3 +54,35 @@ def token(file: Path | None) -> str | None:
     if not said:
         raise ConfigError(f"--token-file {file}: it is empty; write a token into it")
     return said
+
+
+def tls(cert: Path | None, key: Path | None) -> tuple[Path, Path] | None:
+    """Certificate and key to serve HTTPS with; None for HTTP.
+
+    Raises:
+        ConfigError: one without the other, a file that cannot be read or is no PEM, or two that do not belong together.
+    """
+    if cert is None and key is None:
+        return None
+    if cert is None or key is None:
+        raise ConfigError("--tls-cert and --tls-key go together: name both files, or none to serve HTTP")
+    for option, file in (("--tls-cert", cert), ("--tls-key", key)):
+        try:
+            text = file.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{option} {file}: cannot be read ({error.strerror})") from None
+        if b"-----BEGIN " not in text:
+            raise ConfigError(f"{option} {file}: not PEM; expected text that begins with -----BEGIN")
+    try:
+        # An empty passphrase: without one OpenSSL would ask for it at the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
+    except (ssl.SSLError, ValueError) as error:
+        raise ConfigError(f"--tls-cert {cert} --tls-key {key}: {_trouble(error)}") from None
+    return cert, key
+
+
+def _trouble(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or str(error)
+    if reason == "KEY_VALUES_MISMATCH":
+        return "the key is not that of the certificate (of several in the file the first counts)"
+    return f"no certificate with its unencrypted private key ({reason})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 from ipaddress import ip_address
 from pathlib import Path
@@ -25,7 +25,14 @@ LAST_S = 10
 """Requests that were begun have so long to end when the process is told to, seconds."""
 
 
-def run(folder: Path, settings: Settings, host: str, port: int, protocols: Mapping[str, Mapping[str, str]]) -> None:
+def run(
+    folder: Path,
+    settings: Settings,
+    host: str,
+    port: int,
+    protocols: Mapping[str, Mapping[str, str]],
+    tls: tuple[Path, Path] | None = None,
+) -> None:
     """Serve the export in a folder until SIGTERM or SIGINT; what was asked by then is answered.
 
     Args:
@@ -34,6 +41,7 @@ def run(folder: Path, settings: Settings, host: str, port: int, protocols: Mappi
         host: name or address to listen at.
         port: 0 takes a free one, which the log says.
         protocols: settings of entry points of group `dgpg.serve`, by the name of each that is served.
+        tls: certificate and key that belong together, PEM, for HTTPS.
 
     Raises:
         ConfigError: nothing can listen there, or a protocol is not installed.
@@ -42,14 +50,19 @@ def run(folder: Path, settings: Settings, host: str, port: int, protocols: Mappi
     log = Log()
     service = Service(folder, settings, log)
     app = create(service, [router(name, service, told) for name, told in protocols.items()])
+    cert, key = tls or (None, None)
     server = uvicorn.Server(
-        uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=LAST_S, lifespan="on")
-    )
+        uvicorn.Config(
+            app, log_config=None, access_log=False, timeout_graceful_shutdown=LAST_S, lifespan="on",
+            ssl_certfile=cert, ssl_keyfile=key,
+        )
+    )  # fmt: skip
     logging.getLogger("uvicorn.error").addHandler(Lines(log))
     with _listening(host, port) as sock:
-        log.event("listening", host=host, port=sock.getsockname()[1], pages="/docs")
-        if settings.token is None and not _loopback(host):
-            log.event("warning", warning=f"everybody who reaches {host} may ask; a token or a network rule prevents it")
+        scheme = "http" if tls is None else "https"
+        log.event("listening", scheme=scheme, host=host, port=sock.getsockname()[1], pages="/docs")
+        for warning in () if _loopback(host) else _warnings(host, settings, tls is not None):
+            log.event("warning", warning=warning)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)  # uvicorn raises them once more when it has ended well
         server.run(sockets=[sock])
@@ -77,6 +90,14 @@ def _listening(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         said = getattr(error, "strerror", None) or error
         raise ConfigError(f"--host {host} --port {port}: nothing can listen there ({said}); name others") from None
+
+
+def _warnings(host: str, settings: Settings, secret: bool) -> Iterator[str]:
+    """Of what others than this machine reach."""
+    if settings.token is None:
+        yield f"everybody who reaches {host} may ask; a token or a network rule prevents it"
+    elif not secret:
+        yield f"the token travels to {host} readable; --tls-cert and --tls-key prevent it"
 
 
 def _loopback(host: str) -> bool:

@@ -1,8 +1,8 @@
 """What kube-scheduler sends to an extender and reads from it: `k8s.io/kube-scheduler/extender/v1`.
 
 Names are those of the Go types, large letters included. Nodes come whole, or by name where the extender is
-`nodeCacheCapable`; 1,200 whole nodes are megabytes, so they are read once and only what is asked for is decoded. What there are thousands of
-in an answer is not the garbage collector's to look at (`gc=False`): it cannot refer to itself.
+`nodeCacheCapable`; 1,200 whole nodes are megabytes, so they are read once, and only what is asked for is decoded. What
+there are thousands of in an answer is not the garbage collector's to look at (`gc=False`): it cannot refer to itself.
 """
 
 from __future__ import annotations

@@ -1,10 +1,14 @@
 """The manifests in plugins/cloud/deploy: they parse, fit each other, and allow what is asked for and no more."""
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
+
+from dgpg.cli import app
 
 yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
 client = pytest.importorskip("kubernetes.client", reason="the extra `kubernetes` is not installed")
@@ -146,3 +150,41 @@ def test_an_overlay_names_files_that_are_there_and_config_maps_that_are_mounted(
         assert all((FOLDER / mode / name).is_file() for name in generated["files"])
         volumes = of("Deployment", "dgpg-scheduler")["spec"]["template"]["spec"]["volumes"]
         assert [volume["configMap"]["name"] for volume in volumes] == [generated["name"]]
+
+
+def added(thing: dict[str, Any], patch: str) -> dict[str, Any]:
+    """An object after the additions of a JSON patch."""
+    found = copy.deepcopy(thing)
+    for one in yaml.safe_load(patch):
+        assert one["op"] == "add"
+        *path, last = one["path"].removeprefix("/").split("/")
+        at: Any = found
+        for step in path:
+            at = at[int(step) if isinstance(at, list) else step]
+        if isinstance(at, list):
+            assert last == "-"
+            at.append(one["value"])
+        else:
+            at[last] = one["value"]
+    return found
+
+
+def test_with_tls_the_service_and_kube_scheduler_have_the_files_that_they_are_told_of() -> None:
+    """Options are those of `dgpg serve`, probes speak HTTPS, and everything named is mounted from one secret."""
+    (told,) = documents(FOLDER / "tls" / "kustomization.yaml")
+    patched = {patch["target"]["name"]: added(of(**patch["target"]), patch["patch"]) for patch in told["patches"]}
+    pod_spec = patched["dgpg-extender"]["spec"]["template"]["spec"]
+    (container,) = pod_spec["containers"]
+    options = {option for one in get_command(app).commands["serve"].params for option in one.opts}
+    files = dict(argument.split("=") for argument in container["args"] if argument.startswith("--tls"))
+    assert files == {"--tls-cert": "/tls/tls.crt", "--tls-key": "/tls/tls.key"} and files.keys() <= options
+    assert all(container[f"{probe}Probe"]["httpGet"]["scheme"] == "HTTPS" for probe in ("readiness", "liveness"))
+    for name, place in (("dgpg-extender", "/tls"), ("dgpg-scheduler", "/etc/dgpg-tls")):
+        assert client.V1Deployment.from_dict(patched[name])
+        spec = patched[name]["spec"]["template"]["spec"]
+        (mount,) = [x for x in spec["containers"][0]["volumeMounts"] if x["mountPath"] == place]
+        (volume,) = [x for x in spec["volumes"] if x["name"] == mount["name"]]
+        assert mount["readOnly"] and volume["secret"]["secretName"] == "dgpg-extender-tls"
+    items = volume["secret"]["items"]
+    assert [f"{place}/{one['path']}" for one in items] == ["/etc/dgpg-tls/ca.crt"]
+    assert "caFile: /etc/dgpg-tls/ca.crt" in (FOLDER / "tls" / "kustomization.yaml").read_text()

@@ -73,7 +73,7 @@ def slowness(time: Floats, free_time: Floats) -> np.float32:
 
 
 def _bent(x: Floats) -> Floats:
-    found = np.tanh(x / _BOUND)
+    found: Floats = np.tanh(x / _BOUND)
     found *= _BOUND
     return found
 

@@ -98,7 +98,8 @@ class Router:
             link_time=np.mean(self._time, 0) / self.unit_s,
             period=period % day,
         )
-        found = np.where(scales.exists(agent), self.splits(features(scales, history)), 0.0)
+        rows = features(scales, history)
+        found = np.where(rows["mask"], self.splits(rows), 0.0)
         share = found.reshape(len(self._usual), scales.per_pair, -1).mean(1)
         self.share: NDArray[Any] = share / share.sum(-1, keepdims=True)
         self._period, self._time = period, self._time[-1:]
