@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from dgpg.errors import ConfigError, DataError
 from dgpg.runs.atomic import write_atomic
 from dgpg_power.calibration.choose import explained
+from dgpg_power.calibration.ends import own_ends
 from dgpg_power.calibration.fit import Fit, Task
 from dgpg_power.calibration.level import Level, level_of
+from dgpg_power.calibration.repeats import distinct
 from dgpg_power.calibration.report import Row, report
-from dgpg_power.calibration.start import curtailment, distinct, pose
+from dgpg_power.calibration.start import curtailment, pose
 from dgpg_power.config import Config
 from dgpg_power.data.load import load_case
 from dgpg_power.data.moments import LEAST, read_moments
@@ -54,7 +57,8 @@ def calibrate(config: Config, data: Path, out: Path | None, iterations: int) -> 
         )
     if not bool(pose(grid, once).within.any()):
         raise DataError(f"{data}: every unit is at a limit at every moment: nothing says what energy costs; log more")
-    task, found = explained(grid, once, iterations)
+    result = explained(grid, once, iterations)
+    task, found = result.task, result.found
     level = level_of(grid, task, found)
     fitted = _network(instance.network, grid, task, found, level)
     if out is not None:
@@ -62,7 +66,7 @@ def calibrate(config: Config, data: Path, out: Path | None, iterations: int) -> 
         case = with_network(load_case(source.name, flow=source.flow), fitted)
         text = matpower_text(case, out.stem)
         write_atomic(out, lambda file: file.write(text.encode()))
-    return report(instance.network, fitted, grid, moments, task, found, level)
+    return report(instance.network, fitted, grid, moments, result, level)
 
 
 def _check(config: Config, out: Path | None) -> None:
@@ -102,8 +106,11 @@ def _network(network: Network, grid: Grid, task: Task, found: Fit, level: Level)
     lines, alike = task.problem.lines, (grid.flow_min == -grid.flow_max)[task.problem.lines]
     flow_min, flow_max = grid.flow_min.clone(), grid.flow_max.clone()
     flow_min[lines[alike]], flow_max[lines[alike]] = -found.parameters.limit[alike], found.parameters.limit[alike]
+    low, high = task.ends.beyond(own_ends(grid)).numpy()
     return replace(
         network,
+        unit_min=np.where(low, task.ends.low.numpy(), network.unit_min),
+        unit_max=np.where(high, task.ends.high.numpy(), network.unit_max),
         cost_quadratic=torch.where(known, quadratic, own[0]).numpy(),
         cost_linear=torch.where(known, linear, held).numpy(),
         kink_slope=torch.where(known, level.scale, level.own).unsqueeze(-1).numpy() * network.kink_slope,
@@ -117,5 +124,4 @@ def _bounds(task: Task, found: Fit, level: Level) -> tuple[Tensor, Tensor]:
     problem, up, down = task.problem, *found.solution.inequality_dual.chunk(2, -1)
     congestion = (up - down) @ problem.units[problem.lines]
     price = level.scale * (-found.solution.equality_dual[:, :1] - congestion) + level.shift
-    low = task.output < problem.low + task.span / 2
-    return torch.where(low, price, -torch.inf), torch.where(low, torch.inf, price)
+    return torch.where(task.lower, price, -torch.inf), torch.where(task.lower, torch.inf, price)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from dgpg.convex import Solution, solve
+from dgpg_power.calibration.ends import Ends
 from dgpg_power.programs.program import Problem
 
 LARGEST_STEP = 0.5
@@ -57,6 +58,10 @@ class Task:
     """What units gave, MW, `[T, N]`."""
     span: Tensor
     """Range of each unit, which errors are measured in, MW, `[N]`."""
+    ends: Ends
+    """Limits of outputs, the network's own or what the log says."""
+    high: Tensor
+    """Largest outputs, MW, `[T, N]`; the least are those of `problem`."""
     within: Tensor
     """True where a logged output is between the unit's limits, `[T, N]`."""
     scheduled: Tensor
@@ -68,6 +73,11 @@ class Task:
     def curved(self) -> Tensor:
         """Places of the units whose quadratic coefficient is fitted: one that is 0 stays 0, `[q]`."""
         return (self.start.quadratic > 0).nonzero().squeeze(-1)
+
+    @property
+    def lower(self) -> Tensor:
+        """True where a logged output is nearer to its least than to its largest, `[T, N]`."""
+        return self.output - self.problem.low < self.high - self.output
 
     @property
     def scale(self) -> Tensor:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from dgpg_power.calibration.ends import STOP, Ends, hinted, own_ends, told_by_lines
 from dgpg_power.calibration.fit import Parameters, Task
+from dgpg_power.calibration.repeats import OFTEN
 from dgpg_power.data.moments import Moments
 from dgpg_power.dynamics import balanced
 from dgpg_power.grid import Grid
@@ -18,8 +19,6 @@ from dgpg_power.reward import marginal
 
 FULL = 2e-3
 """A flow this near, relatively, to the largest of its line counts as one at the line's limit."""
-OFTEN = 3
-"""Moments at its largest flow from which a line may be one that binds, wherever its own limit is."""
 NEAR = 0.8
 """Part of its own limit from which a line's largest flow may be its true limit."""
 FIRM = 100.0
@@ -30,27 +29,9 @@ ROUNDED = 1e-4
 """Share of its limit that a flow may be above it and count as rounding of the log."""
 MOVED = 0.05
 """Share of the largest demand by which demand must vary for outputs that do not to be a schedule."""
-ALIKE = 1e-3
-"""Moments whose loads differ by less, as a share of the largest total, are one: a plateau says a thing once."""
 
 
-def distinct(moments: Moments) -> Moments:
-    """The moments without those that repeat another in every column, in their order."""
-    columns = [moments.load, moments.output, *([] if moments.price is None else [moments.price[:, None]])]
-    first = np.sort(np.unique(np.concatenate(columns, 1), axis=0, return_index=True)[1])
-    price = None if moments.price is None else moments.price[first]
-    return Moments(moments.load[first], moments.output[first], price)
-
-
-def independent(load: Tensor, total: float) -> int:
-    """How many of some moments, loads `[k, nb]`, are not like another; `total` is the largest load of the log, MW."""
-    if not len(load):
-        return 0
-    ordered = load[load.sum(-1).argsort(stable=True)]
-    return 1 + int((ordered.diff(dim=0).abs().amax(-1) > ALIKE * total).sum())
-
-
-def pose(grid: Grid, moments: Moments, chosen: Tensor | None = None) -> Task:
+def pose(grid: Grid, moments: Moments, chosen: Tensor | None = None, ends: Ends | None = None) -> Task:
     """The fit of a log.
 
     Args:
@@ -58,16 +39,16 @@ def pose(grid: Grid, moments: Moments, chosen: Tensor | None = None) -> Task:
         moments: the log.
         chosen: lines whose limit is fitted, from their largest flow on, `[L]`; None for all where that looks like a
             limit. Others keep their own, or what was seen to flow where that is more.
+        ends: limits of outputs; None for the network's own.
     """
     load, output = torch.from_numpy(moments.load), torch.from_numpy(moments.output)
     price = None if moments.price is None else torch.from_numpy(moments.price)
     demand = output.sum(-1)
     load = balanced(load, demand)  # as the model is told: losses are where loads are
+    ends = own_ends(grid) if ends is None else ends
     span = (grid.unit_max - grid.unit_min).clamp(min=1e-6)
-    within = (output > grid.unit_min + WITHIN * span) & (output < grid.unit_max - WITHIN * span)
-    scheduled = _scheduled(output, within, span, demand)
-    within = within & ~scheduled
-    low, high = (torch.where(scheduled, output, x) for x in (grid.unit_min, grid.unit_max))
+    within, scheduled = _within(grid, output, demand, ends)
+    low, high = (torch.where(scheduled, output, x) for x in (ends.low, ends.high))
     problem = program.pose(_firm(grid, output), load, demand, low, high, None, program.PRICED)
     own = Parameters(grid.curves.quadratic, grid.curves.linear, grid.reach[problem.lines])
     flow = (grid.flow(output, load) - grid.middle)[:, problem.lines].abs()
@@ -83,10 +64,37 @@ def pose(grid: Grid, moments: Moments, chosen: Tensor | None = None) -> Task:
     )  # fmt: skip
     slope = linear + 2 * quadratic * output - given
     at_worth = worth(slope, within, factors, full & free, price)
-    beyond = _beyond(linear, slope, at_worth, within, output < (grid.unit_min + grid.unit_max) / 2)
+    beyond = _beyond(linear, slope, at_worth, within, output - low < high - output)
     linear = torch.where(scheduled, linear, beyond)
     start = Parameters(quadratic, linear, torch.where(free, largest, limit))
-    return Task(problem, own, start, free.nonzero().squeeze(-1), limit, load, output, span, within, scheduled, price)
+    return Task(
+        problem, own, start, free.nonzero().squeeze(-1), limit, load, output, span, ends, high, within, scheduled, price
+    )
+
+
+def stopped(grid: Grid, moments: Moments) -> Ends:
+    """Limits of outputs as the log hints at them.
+
+    Where a line carries the output of a unit and nothing else, either may be what limits it: the line, if what it
+    carries at most is near its own limit.
+    """
+    task = pose(grid, moments)
+    flow = (grid.flow(task.output, task.load) - grid.middle)[:, task.problem.lines].abs()
+    largest = flow.amax(0)
+    near = (largest > NEAR * task.own.limit) & (NEAR * largest < task.own.limit)
+    told = told_by_lines(grid, flow, task.output, near)
+    return hinted(grid, task.load, task.output, task.scheduled, told)
+
+
+def _within(grid: Grid, output: Tensor, demand: Tensor, ends: Ends) -> tuple[Tensor, Tensor]:
+    """Where outputs are between their limits, `[T, N]`, and which units follow a schedule instead, `[N]`."""
+    span = (grid.unit_max - grid.unit_min).clamp(min=1e-6)
+    found = ends.beyond(own_ends(grid))
+    low, high = (end + sign * span * torch.where(at, STOP, WITHIN) for end, sign, at in (
+        (ends.low, 1, found[0]), (ends.high, -1, found[1])))  # fmt: skip
+    within = (output > low) & (output < high)
+    scheduled = _scheduled(output, within, span, demand)
+    return within & ~scheduled, scheduled
 
 
 def _scheduled(output: Tensor, within: Tensor, span: Tensor, demand: Tensor) -> Tensor:

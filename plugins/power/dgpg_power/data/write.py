@@ -11,7 +11,7 @@ import numpy as np
 from dgpg_power.network import Network
 
 from .branch import ANGLE_MAX, ANGLE_MIN, RATE
-from .build import GS, PD, kept_rows, to_network
+from .build import GS, PD, PMAX, PMIN, kept_rows, to_network
 from .case import Case, Matrix
 
 QD = 3
@@ -20,14 +20,14 @@ Row = tuple[float, ...]
 
 
 def with_network(case: Case, network: Network) -> Case:
-    """The case with loads, line limits and costs of a network that was made of it and then changed.
+    """The case with loads, line limits, costs and outputs' limits of a network that was made of it and then changed.
 
     Where a limit changed, rate A says it and the angle limits are taken off, or the angle limits say it where it
-    differs by direction. Outputs' limits stay those of the case.
+    differs by direction. A least output that was relaxed stays that of the case.
     """
     kept, made = kept_rows(case), to_network(case)
     bus, branch = [list(row) for row in case.bus.rows], [list(row) for row in case.branch.rows]
-    cost = [*case.gencost.rows]
+    cost, gen = [*case.gencost.rows], [list(row) for row in case.gen.rows]
     for b, row in enumerate(kept.bus):
         if network.load[b] != made.load[b]:
             for column in (PD, QD, GS):
@@ -40,10 +40,15 @@ def with_network(case: Case, network: Network) -> Case:
         if _cost(network, n) != _cost(made, n):
             model, *rest = _cost(network, n)
             cost[row] = (model, *cost[row][1:3], *rest)
+        if network.unit_max[n] != made.unit_max[n]:
+            gen[row][PMAX] = network.unit_max[n]
+        if network.unit_min[n] not in (made.unit_min[n], made.relaxed().unit_min[n]):
+            gen[row][PMIN] = network.unit_min[n]
     width = max(map(len, cost))
     return replace(
         case,
         bus=_replaced(case.bus, bus),
+        gen=_replaced(case.gen, gen),
         branch=_replaced(case.branch, branch),
         gencost=_replaced(case.gencost, [(*row, *(0.0,) * (width - len(row))) for row in cost]),
     )

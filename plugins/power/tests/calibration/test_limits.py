@@ -10,7 +10,7 @@ import torch
 
 from dgpg.errors import DataError
 from dgpg_power.calibration.calibrate import calibrate
-from dgpg_power.calibration.start import ALIKE, distinct, independent
+from dgpg_power.calibration.repeats import ALIKE, distinct, independent
 from dgpg_power.data.load import load_case
 from dgpg_power.data.moments import Moments
 from dgpg_power.data.write import matpower_text
@@ -165,18 +165,6 @@ def test_prices_that_contradict_the_outputs_are_told(tmp_path: Path) -> None:
     (tmp_path / "fitted.m").unlink()
     rows = fitted(tmp_path, true, moments, True)
     assert "sign" not in note(rows, "level of all costs") and note(rows, "error of outputs, root mean square") == ""
-
-
-def test_a_derated_unit_behind_a_line_of_its_own_is_told_from_a_limit(tmp_path: Path) -> None:
-    """Outputs that stop at a level say the same of either."""
-    instance = built()
-    true = replace(instance.network, unit_max=np.array([85.0, 300, 270]))
-    moments, bound = operated(instance, true, 60)
-    assert not bound.any()
-    rows = fitted(tmp_path, instance.network, moments, False)
-    for name in limits(rows):
-        assert note(rows, name).endswith("a largest output of gen1 would say the same")
-    assert limits(rows)
 
 
 @pytest.mark.parametrize("prices", [True, False])
