@@ -101,7 +101,7 @@ def read_source(config: Config, network: Network) -> Source:
             f"network = {name}: a generated grid has no reactive power to judge; use a MATPOWER file or a case such as "
             "case39, or leave --judge and margin out"
         )
-    case = load_case(name)
+    case = load_case(name, bus=source.bus)
     kept = kept_rows(case)
     rate = case.branch.array(13)[kept.branch, RATE] * source.limit
     return Source(case, kept, network, _slack(case, kept), np.where(rate > 0, rate, np.inf))

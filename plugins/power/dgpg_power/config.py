@@ -109,6 +109,9 @@ class Config(Settings):
         description="matpower: b = 1 / (x tap), phase shifts counted; pglib: b = x / (r^2 + x^2), taps and shifts left "
         "out, as PGLib publishes its optima; by the source",
     )
+    island: int | None = Field(
+        None, ge=1, description="of a case with several islands the one that has this bus; each is dispatched by itself"
+    )
     limit_scale: float = Field(1.0, gt=0, le=1e6, description="every line limit times this")
     margin: float | None = Field(
         None,

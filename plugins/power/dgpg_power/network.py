@@ -240,10 +240,21 @@ def _check_islands(network: Network) -> str:
     size = np.bincount(label)
     if len(size) == 1:
         return ""
-    buses = network.bus_number[label == size.argmin()]
+    order = np.argsort(-size, kind="stable")
+    named = "; ".join(_named(network.bus_number[label == at]) for at in order[:3])
+    more = f"; and {len(size) - 3} more" if len(size) > 3 else ""
+    first = network.bus_number[label == order[0]][0]
+    return (
+        f"{len(size)} islands, expected one connected grid: {named}{more}; demand is balanced over a whole grid, and "
+        f"islands do not affect each other: take one with --set island={first}, the number of any of its buses, or "
+        "connect them"
+    )
+
+
+def _named(buses: IntArray) -> str:
+    """The buses of an island, the first of them if they are many."""
     shown = ", ".join(map(str, buses[:5])) + (f" and {len(buses) - 5} more" if len(buses) > 5 else "")
-    noun = "bus" if len(buses) == 1 else "buses"
-    return f"{len(size)} islands, expected one connected grid: connect or remove the smallest, {noun} {shown}"
+    return f"{'bus' if len(buses) == 1 else 'buses'} {shown}"
 
 
 def _check_costs(network: Network) -> str:

@@ -31,6 +31,8 @@ class Source:
     """Every line limit times this."""
     flow: Flow | None
     """Convention of the DC approximation; the source's own if None."""
+    bus: int | None = None
+    """Number of a bus of the island that is taken; the case is one if None."""
 
 
 NAMED: Mapping[str, Source] = MappingProxyType({"case24-tight": Source("case24_ieee_rts", 0.6, "pglib")})
@@ -99,15 +101,15 @@ def made_of(config: Config, network: Network, series: Recorded | None = None) ->
     )
 
 
-def grid_of(config: Config) -> tuple[str, Path | None]:
+def grid_of(config: Config) -> tuple[str, int | None, Path | None]:
     """What decides on buses, lines and units, whatever their limits and demand: a series has units of its own."""
-    return source_of(config).name, folder_of(config)
+    return source_of(config).name, config.island, folder_of(config)
 
 
 def source_of(config: Config) -> Source:
     """What the configured network is made of, with the limits and the convention that settings ask for."""
     named = NAMED.get(config.network, Source(config.network, 1.0, None))
-    return Source(named.name, named.limit * config.limit_scale, config.flow or named.flow)
+    return Source(named.name, named.limit * config.limit_scale, config.flow or named.flow, config.island)
 
 
 def noise_factor(network: Network, reach: float) -> FloatArray:
@@ -127,6 +129,8 @@ def noise_factor(network: Network, reach: float) -> FloatArray:
 def _network(config: Config) -> tuple[Network, Recorded | None, tuple[str, ...]]:
     folder, series = folder_of(config), None
     commitment = config.commitment or ("relaxed" if folder else "all-on")
+    if config.island is not None and (folder or config.network.startswith("synthetic-")):
+        raise ConfigError(f"island = {config.island}: {config.network} is one connected grid; leave island out")
     if folder:
         if commitment == "all-on":
             raise ConfigError("commitment = all-on: minimum outputs exceed demand in this series; use relaxed")
@@ -138,7 +142,7 @@ def _network(config: Config) -> tuple[Network, Recorded | None, tuple[str, ...]]
         source = source_of(config)
         if source.name.startswith("synthetic-") and source.flow == "matpower":
             raise ConfigError(f"flow = matpower: {source.name} is generated for flow = pglib; leave flow out")
-        network = load_network(source.name, NAMED, source.flow)
+        network = load_network(source.name, NAMED, source.flow, source.bus)
         network = network.scaled(load=config.load.scale, limit=source.limit)
     if commitment == "relaxed":
         network = network.relaxed()

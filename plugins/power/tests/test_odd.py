@@ -24,7 +24,7 @@ REFUSED = ("leave flows from", "no unit in service", "no bus has a load above 0"
 """Of a case that DC-OPF defines: limits that leave one flow or none, nothing to dispatch, nothing to serve."""
 
 
-def _told(notes: tuple[str, ...]) -> float:
+def told(notes: tuple[str, ...]) -> float:
     """What notes say that units cost which can give nothing."""
     found = [re.search(r"at an output of 0 cost (\S+) \$", note) for note in notes]
     return sum(float(one[1]) for one in found if one)
@@ -46,7 +46,7 @@ def test_the_optimum_of_an_odd_case(tmp_path: Path, seed: int) -> None:
     assert bool(found.solved[0]) == (expected is not None)
     if expected is not None:
         cost = float(network.cost(found.output[0].double().numpy()).sum())
-        assert cost + _told(network.notes) == pytest.approx(expected, rel=1e-4, abs=0.02)
+        assert cost + told(network.notes) == pytest.approx(expected, rel=1e-4, abs=0.02)
 
 
 @pytest.mark.parametrize("seed", range(60, 90))

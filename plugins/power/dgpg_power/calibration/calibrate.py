@@ -63,7 +63,7 @@ def calibrate(config: Config, data: Path, out: Path | None, iterations: int) -> 
     fitted = _network(instance.network, grid, task, found, level)
     if out is not None:
         source = source_of(config)
-        case = with_network(load_case(source.name, flow=source.flow), fitted)
+        case = with_network(load_case(source.name, flow=source.flow, bus=source.bus), fitted)
         text = matpower_text(case, out.stem)
         write_atomic(out, lambda file: file.write(text.encode()))
     return report(instance.network, fitted, grid, moments, result, level)

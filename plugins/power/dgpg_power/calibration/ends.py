@@ -61,9 +61,10 @@ def hinted(grid: Grid, load: Tensor, output: Tensor, scheduled: Tensor, told: Te
     for n in (~scheduled).nonzero().squeeze(-1).tolist():
         width = STOP * float(own.high[n] - own.low[n])
         top, bottom = _stop(output[:, n], load, width, total), _stop(-output[:, n], load, width, total)
-        if top is not None and not told[n] and top < own.high[n] - width:
+        between = (float(own.low[n]) + width, float(own.high[n]) - width)
+        if top is not None and not told[n] and between[0] < top < between[1]:
             high[n] = top
-        if bottom is not None and -bottom > own.low[n] + width:
+        if bottom is not None and between[0] < -bottom < between[1]:
             low[n] = -bottom
     return Ends(low, torch.maximum(high, low))
 

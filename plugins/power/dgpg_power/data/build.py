@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from dgpg.errors import DataError
 from dgpg_power.network import BoolArray, FloatArray, IntArray, Network, validate
@@ -14,6 +12,7 @@ from dgpg_power.network import BoolArray, FloatArray, IntArray, Network, validat
 from .branch import ANGLE_MAX, ANGLE_MIN, RATE, SHIFT, TAP, BranchPhysics, R, X, branch_physics, counted
 from .case import Case, Matrix, positions
 from .costs import ROUNDING, Cost, kink_table, resting_cost, unit_costs
+from .islands import labels
 
 # Columns, from 0; MATPOWER User's Manual, tables B-1 to B-3.
 BUS, TYPE, PD, GS, AREA = 0, 1, 2, 4, 6
@@ -81,8 +80,7 @@ def _dead(case: Case, bus: FloatArray, gen: FloatArray, branch: FloatArray, live
     """Buses of islands that ask for nothing and must give nothing, `[nb]`: of such the DC optimum is 0."""
     ends = [_known(case.branch, branch[:, end], bus[:, BUS]) for end in (FROM, TO)]
     on = (branch[:, ON] > 0) & live[ends[0]] & live[ends[1]]
-    graph = coo_array((np.ones(int(on.sum())), (ends[0][on], ends[1][on])), shape=(len(bus),) * 2)
-    island = connected_components(graph, directed=False)[1]
+    island = labels(len(bus), ends[0], ends[1], on)
     at = _known(case.gen, gen[:, GEN_BUS], bus[:, BUS])
     must = at[(gen[:, STATUS] > 0) & ((gen[:, PMIN] > 0) | (gen[:, PMAX] < 0))]
     asks = (bus[:, PD] != 0) | (bus[:, GS] != 0)

@@ -93,6 +93,8 @@ def test_outputs_stop_where_they_recur_in_independent_moments() -> None:
     assert float(found.high[1]) == 120.0 and float(found.low[2]) == 100.0
     told = hinted(grid, load, output, none, torch.tensor([False, True, False]))
     assert not told.beyond(own)[1].any()
+    idle = hinted(grid, load, grid.unit_min.expand(9, -1), none, none)  # at a limit that is known
+    assert not idle.beyond(own).any()
     alike = hinted(grid, load[:1].expand_as(load), output, none, none)
     assert not alike.beyond(own).any()
     back = found.without(1, 1, own)
