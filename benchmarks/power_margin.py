@@ -26,6 +26,7 @@ from dgpg.measuring import play
 from dgpg.runs import launch
 from dgpg.runs.overrides import parse_overrides
 from dgpg_power.domain import domain
+from dgpg_power.instance import build
 from dgpg_power.judge.judge import STEPS
 
 RULES = ("redispatch", "last-opf", "dc-opf")
@@ -40,13 +41,13 @@ COLUMNS: Mapping[str, str] = {
 def judged(plan: launch.Plan, policies: Mapping[str, Policy]) -> list[dict[str, Any]]:
     """A record a policy."""
     config: Any = plan.config
-    episodes = STEPS // config.horizon
+    episodes, price = STEPS // config.horizon, build(config).tariff.overload
     rows = []
     for row in domain.judge(config, policies, episodes, ARRIVALS):
         found = play(domain, config, policies[str(row["name"])], episodes, ARRIVALS, torch.device("cpu"))
         values = {name: float(row[column]) for name, column in COLUMNS.items()}
         values["AC over %"] *= 100
-        rows.append({"row": row["name"], **values, "DC over %": 100 * over(found)})
+        rows.append({"price": price, "row": row["name"], **values, "DC over %": 100 * over(found)})
     return rows
 
 

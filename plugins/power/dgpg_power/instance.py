@@ -29,6 +29,9 @@ OWN_LINES = 8
 BROADCAST_LINES = 20
 TYPICAL = 0.97
 """Share of the sampled moments whose dearest line decides the overload price: prices run away near infeasibility."""
+TIMES, SAFE_TIMES = 2.0, 20.0
+"""Overload price over the dearest line's, without a margin and with one: a policy that does not know its flows
+exactly is over a limit in line price over overload price of the steps, half of them or one in twenty."""
 STEADY = 0.05
 """Least deviation of a line's loading that features are scaled by: a line that always binds hardly varies."""
 LOSSY = 0.5
@@ -112,7 +115,8 @@ def _measured(system: System, notes: tuple[str, ...]) -> Instance:
     binding = (best.line_price[fine].abs() > 1e-3 * price).float().mean(0)
     order = torch.argsort(binding + 1e-3 * loading.abs().mean(0), descending=True, stable=True)
     known = (binding > 0) & (system.network.num_buses > opf.LARGE)
-    origin = "" if system.config.prices.overload else ", twice the dearest line's in 97 % of sampled moments"
+    times = f"{_times(system.config):g} times the dearest line's in 97 % of sampled moments"
+    origin = "" if system.config.prices.overload else f", {times}"
     more = (
         f"overload price {price:g} $ per MWh{origin}",
         _congestion(int((binding > 0).sum()), share),
@@ -199,13 +203,17 @@ def _check_losses(system: System, lost: torch.Tensor, load: torch.Tensor) -> Non
 
 
 def _overload_price(config: Config, best: opf.Optimum) -> float:
-    """As configured, or twice the dearest line's in all but the dearest moments, two digits."""
+    """As configured, or some times the dearest line's in all but the dearest moments, two digits."""
     if config.prices.overload is not None:
         return config.prices.overload
     if not best.line_price.shape[-1]:
         return LEAST_PRICE
     dearest = best.line_price[best.solved].abs().amax(-1)
-    return max(float(f"{2 * float(dearest.quantile(TYPICAL)):.2g}"), LEAST_PRICE)
+    return max(float(f"{_times(config) * float(dearest.quantile(TYPICAL)):.2g}"), LEAST_PRICE)
+
+
+def _times(config: Config) -> float:
+    return TIMES if config.margin is None else SAFE_TIMES
 
 
 def _kept(system: System, trained: Instance, notes: tuple[str, ...]) -> Instance:

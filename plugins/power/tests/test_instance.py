@@ -93,7 +93,7 @@ def test_outage_factors_are_those_of_each_line(name: str) -> None:
 def test_a_price_that_is_given_is_taken_and_one_that_is_not_is_measured() -> None:
     assert built(prices={"overload": 77.0}).tariff.overload == 77.0
     measured, notes = built(network="case24-tight").tariff.overload, built(network="case24-tight").notes
-    assert measured > 20 and any(f"overload price {measured:g} $ per MWh, twice" in note for note in notes)
+    assert measured > 20 and any(f"overload price {measured:g} $ per MWh, 2 times" in note for note in notes)
 
 
 def test_notes_say_what_was_made() -> None:
