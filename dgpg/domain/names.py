@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from dgpg.errors import PluginError
+
 
 @dataclass(frozen=True)
 class Feature:
@@ -25,6 +27,12 @@ class Names:
     """Of each of its choices, C."""
     action: tuple[Feature, ...] = ()
     """Of each of the A numbers of a continuous action, or the one unit that is split; what a choice is, otherwise."""
+
+    def __post_init__(self) -> None:
+        for part in ("agent", "choices", "action"):
+            for one in getattr(self, part):
+                if not isinstance(one, Feature):
+                    raise PluginError(f"Names.{part}: expected Feature({str(one)!r}), of dgpg.domain, got {one!r}")
 
     def json(self) -> dict[str, Any]:
         """As plain values."""

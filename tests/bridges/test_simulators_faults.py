@@ -227,3 +227,27 @@ def test_no_child_is_left_for_python_to_find_at_its_end():
     script = ENDS.format(root=str(Path(__file__).parent.parent.parent))
     ran = subprocess.run([sys.executable, "-X", "dev", "-c", script], capture_output=True, text=True, timeout=60)
     assert ran.stdout.splitlines()[-1] == "none is left" and ran.stderr == "", ran
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ({"make": toys.Drift(0)}, r"make: expected a function or a class, got .*; give its class, Drift"),
+        ({"read": 3}, "read: expected a function or a class, got 3"),
+        ({"names": "waiting"}, "names: expected dgpg.domain.Names, got 'waiting'"),
+        ({"horizon": 0}, "horizon: expected a whole number of steps, at least 1, got 0"),
+        ({"horizon": "24"}, "horizon: expected a whole number of steps, at least 1, got '24'"),
+    ],
+)
+def test_a_description_that_is_none(parts, words):
+    with pytest.raises(PluginError, match=r"Simulation\." + words):
+        toys.simulation(**parts)
+
+
+def test_other_arguments_than_those_of_an_environment():
+    with pytest.raises(PluginError, match=r"expected workers=Workers\(count=4\), got 4"):
+        Simulators(toys.simulation(), 2, CPU, 0, workers=4)
+    with pytest.raises(PluginError, match="expected num_envs of at least 1, got 0"):
+        Simulators(toys.simulation(), 0, CPU, 0)
+    with pytest.raises(PluginError, match=r"Names.agent: expected Feature\('waiting'\), of dgpg.domain, got 'waiting'"):
+        Names(agent=("waiting",))

@@ -37,6 +37,9 @@ class Simulators:
         mapping: says which state a joint action is expected to lead to. `Step.state` is that; what `View.state`
             measured is `Step.measured`. Without a mapping `Step.state` is `View.state`.
         workers: the processes.
+
+    Raises:
+        PluginError: an argument is of another kind.
     """
 
     num_blocks: int
@@ -45,6 +48,10 @@ class Simulators:
         self, simulation: Simulation, num_envs: int, device: torch.device, seed: int,
         mapping: AgentMapping | JointMapping | None = None, workers: Workers | None = None,
     ) -> None:  # fmt: skip
+        if workers is not None and not isinstance(workers, Workers):
+            raise PluginError(f"Simulators: expected workers=Workers(count={workers!r:.20}), got {workers!r:.80}")
+        if num_envs < 1:
+            raise PluginError(f"Simulators: expected num_envs of at least 1, got {num_envs}")
         self.simulation, self.mapping, self.num_envs, self.device = simulation, mapping, num_envs, device
         sizes = simulation.sizes
         self.num_agents, self.horizon, self.cost_unit = sizes.agents, sizes.horizon, simulation.cost_unit

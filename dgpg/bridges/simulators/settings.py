@@ -64,6 +64,17 @@ class Simulation:
     alone: bool = False
     """Whether a process can hold one such simulator only, as libsumo's: then there is a process an environment."""
 
+    def __post_init__(self) -> None:
+        for name in ("make", "read"):
+            given = getattr(self, name)
+            if not callable(given):
+                instead = f"; give its class, {type(given).__name__}" if hasattr(given, "step") else ""
+                raise PluginError(f"Simulation.{name}: expected a function or a class, got {given!r:.80}{instead}")
+        if not isinstance(self.names, Names):
+            raise PluginError(f"Simulation.names: expected dgpg.domain.Names, got {self.names!r:.80}")
+        if not isinstance(self.horizon, int) or self.horizon < 1:
+            raise PluginError(f"Simulation.horizon: expected a whole number of steps, at least 1, got {self.horizon!r}")
+
     @property
     def sizes(self) -> Sizes:
         """What views must fit.
