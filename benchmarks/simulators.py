@@ -2,6 +2,7 @@
 
 python benchmarks/simulators.py --publish simulators
 python benchmarks/simulators.py --kills 100 --publish simulators-killed
+python benchmarks/simulators.py --parts --publish simulators-parts      # Linux
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import resource
 import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -142,6 +145,33 @@ def speed(steps: int) -> None:
         faster(f"1 and 16, asleep for {1e3 * pause:.0f} ms", few, many, (1, 16), 1.0, steps // 4)
 
 
+def used(pids: Sequence[int]) -> tuple[float, float, int]:
+    """Processor seconds of this process and of others, and how often this one has waited."""
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    others = sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in pids)
+    return own.ru_utime + own.ru_stime, 1e-9 * others, own.ru_nvcsw
+
+
+def parts(steps: int) -> None:
+    """Where the time of a step goes that 1 and 16 simulators in as many workers sleep through."""
+    for number in (1, 16):
+        env = made(1e-2, True, number, number)
+        milliseconds([env], BLOCK)  # a reset, and the first steps
+        action = torch.zeros(number, AGENTS, dtype=torch.long)
+        before, times = used(env.pids), []
+        for _ in range(steps):
+            start = time.perf_counter()
+            env.step(action)
+            times.append(1e3 * (time.perf_counter() - start))
+        trainer, workers, waits = (x - y for x, y in zip(used(env.pids), before, strict=True))
+        emit({
+            "simulators": f"{number}, asleep for 10 ms", "workers": number, "steps": steps,
+            "ms a step": float(np.median(times)), "ms of the trainer's processor": 1e3 * trainer / steps,
+            "ms of each worker's processor": 1e3 * workers / steps / number, "waits of the trainer": waits / steps,
+            "load": load(),
+        })  # fmt: skip
+
+
 def played(env: Simulators, seed: int, more: Callable[[int], bool]) -> list[object]:
     """All that is seen in random actions, as long as there are to be more steps."""
     chance, seen = np.random.default_rng(seed), [env.reset()]
@@ -184,11 +214,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--kills", type=int, default=0, help="instead of speed: kill so many workers")
+    parser.add_argument("--parts", action="store_true", help="instead of speed: what a step's time is made of")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.kills:
         kills(options.kills, options.seed)
+    elif options.parts:
+        parts(options.steps // 4)
     else:
         speed(options.steps)
 

@@ -29,6 +29,9 @@ needs_pglib = pytest.mark.skipif(not (DATA / "power" / "pglib").is_dir(), reason
         "power_margin.py --networks case9 --margins none 0.02 --iterations 1 --set horizon=2",
         "power_size.py --network case9 --copies 2",
         "serve.py --rate 50 --seconds 2 --swapped 2",
+        pytest.param(
+            "simulators.py --parts --steps 40", marks=pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+        ),
         "throughput.py --agents 4 --algorithms dg-pg --repeats 1",
         "tune.py --agents 4 --algorithms dg-pg ippo-blocks --presets default --marks 1 --draws 2",
         "traffic.py --networks braess --static --marks 1 --seeds 1 --episodes 1",

@@ -71,6 +71,7 @@ class Misfit(Exception):
     """A view that does not fit; the text says which part, what was expected and what came."""
 
 
+@np.errstate(over="ignore")  # once a view: what float32 cannot hold is found as infinity
 def arrays_of(view: object, sizes: Sizes) -> dict[str, Array]:
     """Every part of a view by name, checked against what is known of it before anything ran.
 
@@ -195,8 +196,7 @@ def numbers(name: str, value: Any, dtype: Any) -> Array:
     if getattr(getattr(value, "dtype", None), "kind", "f") == "c":
         raise Misfit(f"{name} holds complex numbers")
     try:
-        with np.errstate(over="ignore"):
-            array = np.asarray(value, dtype)
+        array = np.asarray(value, dtype)
     except RuntimeError as error:  # a tensor of torch that keeps its gradient, or is on a device
         raise Misfit(f"{name}: {error}") from None
     except (TypeError, ValueError):
@@ -214,7 +214,9 @@ def flags(name: str, value: Any) -> Array:
         Misfit: other values.
     """
     array = np.asarray(value)
-    if array.dtype != bool and not (array.dtype.kind in "iuf" and np.isin(array, (0, 1)).all()):
+    if array.dtype == bool:
+        return array
+    if not (array.dtype.kind in "iuf" and np.isin(array, (0, 1)).all()):
         raise Misfit(f"{name}: expected True and False, got {array.dtype} {array.ravel()[:6].tolist()}")
     return array.astype(bool)
 
