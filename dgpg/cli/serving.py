@@ -33,7 +33,7 @@ def protocols(names: Sequence[str], sets: Sequence[str]) -> Mapping[str, Mapping
         path, equals, value = text.partition("=")
         protocol, _, name = path.partition(".")
         if protocol not in found or not name or not equals:
-            served = ", ".join(f"{one}.NAME=VALUE" for one in names) or "none: nothing but /decide is served"
+            served = ", ".join(f"{one}.NAME=VALUE" for one in names) or "which is nothing: kubernetes with --kubernetes"
             raise ConfigError(f"--set {text}: expected a setting of what is served beside /decide ({served})")
         found[protocol][name] = value
     return found

@@ -43,6 +43,8 @@ def unchanged(path: Path) -> bytes:
         DataError: there is none, or it is another.
     """
     beside = path.with_name("policy.json")
+    if path.name == beside.name:
+        raise DataError(f"{path}: what an export says of itself; name its folder, or policy.onnx in it")
     try:
         told = json.loads(beside.read_text(encoding="utf-8"))["sha256"]
     except (OSError, ValueError, KeyError, TypeError):

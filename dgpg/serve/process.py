@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 from ipaddress import ip_address
 from pathlib import Path
 
+import numpy as np
 import uvicorn
 from fastapi import APIRouter
 
@@ -65,7 +66,9 @@ def run(
             log.event("warning", warning=warning)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)  # uvicorn raises them once more when it has ended well
-        server.run(sockets=[sock])
+        # What overflows is told to who asked, by a DecisionError; the log has lines of JSON alone.
+        with np.errstate(all="ignore"):
+            server.run(sockets=[sock])
 
 
 def router(name: str, service: Service, told: Mapping[str, str]) -> APIRouter:

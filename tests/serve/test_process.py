@@ -113,6 +113,19 @@ def test_what_was_asked_is_answered_before_it_ends(folder: Path, tmp_path: Path)
         assert process.wait(20) == 0
 
 
+def test_numbers_that_overflow_are_told_to_who_asked_and_leave_the_log_as_it_is(folder: Path, tmp_path: Path) -> None:
+    job, node = {"vcpu": 2, "memory_gib": 4, "steps": 6}, {"memory_gib": 64, "price": 1, "used": {"vcpu": 1e30}}
+    content = {"plain": {"job": job, "nodes": [{**node, "vcpu": 1e-30}], "load": 0.3}}
+    with serving(folder, tmp_path / "log") as (process, port):
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+            connection.request("POST", "/decide", json.dumps(content))
+            answer = connection.getresponse()
+            assert answer.status == 422 and b"'free vCPU' of row 0 is -inf" in answer.read()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert [json.loads(line)["event"] for line in (tmp_path / "log").read_text().splitlines()][-1] == "stopped"
+
+
 def test_what_cannot_be_served_is_told(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("\n")
     assert "no such file; expected the folder that `dgpg export RUN --out DIR` wrote" in refused("serve", tmp_path)

@@ -26,11 +26,12 @@ def router(service: Any, told: Mapping[str, str]) -> Any:
     if missing:
         raise ConfigError(f"--kubernetes needs {', '.join(missing)}: pip install 'dgpg-plugin-cloud[kubernetes]'")
     from dgpg.serve.log import Lines
-    from dgpg_cloud.kubernetes.extender import extending
+    from dgpg_cloud.kubernetes.extender import extending, refuse_others
     from dgpg_cloud.kubernetes.settings import LOG, Settings
     from dgpg_cloud.kubernetes.watching import connected
     from dgpg_cloud.kubernetes.web import routes
 
     settings = Settings.read(told)
+    refuse_others(service.current)
     LOG.addHandler(Lines(service.log))
     return routes(*extending(service, settings, connected()))

@@ -81,16 +81,19 @@ def extending(service: Service, settings: Settings, api: Any, backoff: Backoff =
     Raises:
         ConfigError: the export is not of this plugin's domain, or says nothing of plain values.
     """
-    told = service.current.policy.description
-    if told["domain"] != DOMAIN:
-        raise ConfigError(
-            f"--kubernetes places pods by policies of domain '{DOMAIN}', this one is of '{told['domain']}'"
-        )
-    if not isinstance(service.current.adapter, Placement):
-        raise ConfigError("--kubernetes: the export says nothing of plain values (it is older); export the run again")
+    refuse_others(service.current)
     cluster = Cluster(settings, tell=service.log.event)
     watcher = Watcher(api, cluster, backoff)
     return Extender(service, cluster, lambda: watcher.behind), watcher
+
+
+def refuse_others(loaded: Loaded) -> None:
+    """ConfigError unless an export places jobs, and says what of plain values that takes."""
+    domain = loaded.policy.description["domain"]
+    if domain != DOMAIN:
+        raise ConfigError(f"--kubernetes places pods by policies of domain '{DOMAIN}', this one is of '{domain}'")
+    if not isinstance(loaded.adapter, Placement):
+        raise ConfigError("--kubernetes: the export says nothing of plain values (it is older); export the run again")
 
 
 def seen(scales: Scales, view: View, step_s: float) -> dict[str, NDArray[Any]]:

@@ -268,6 +268,8 @@ def test_policies_of_other_domains_place_no_pods(folder: Path) -> None:
     service.current.policy.description["domain"] = "power"
     with pytest.raises(ConfigError, match="by policies of domain 'cloud', this one is of 'power'"):
         extending(service, QUICK, None)
+    with pytest.raises(ConfigError, match="this one is of 'power'"):  # before a cluster is looked for
+        room.router(service, {})
 
 
 # --- how it starts --------------------------------------------------------------------------------
