@@ -138,6 +138,41 @@ def placement(**scales: Any) -> Placement:
     return make({"plain": domain.plain(SMALL[0]) | scales})
 
 
+sizes = st.one_of(st.integers(0, 200), st.floats(0, 200, allow_nan=False))
+
+
+def resources(names: tuple[str, ...]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.dictionaries(st.sampled_from(names), sizes)
+
+
+def as_written(count: int) -> st.SearchStrategy[dict[str, Any]]:
+    """Nodes with and without what may be left out, of two resources or three."""
+    names = ("vcpu", "memory_gib", "gpu")[:count]
+    more = {name: resources(names) for name in ("used", "requested", "work")}
+    more |= {"speed": st.floats(0.5, 2), "queued": st.integers(0, 9), "able": st.booleans(), "name": st.just("n")}
+    more |= {"gpu": sizes} if count == 3 else {}
+    return st.fixed_dictionaries({"vcpu": sizes, "memory_gib": sizes, "price": sizes}, optional=more)
+
+
+@some
+@given(data=st.data(), count=st.sampled_from([2, 3]), step_s=st.sampled_from([None, 60.0]))
+def test_nodes_that_are_read_at_once_are_those_that_are_looked_at_one_by_one(
+    data: st.DataObject, count: int, step_s: float | None
+) -> None:
+    reader, nodes = placement(resources=count, step_s=step_s), data.draw(st.lists(as_written(count), min_size=1))
+    quick, slow = reader._quick(nodes), reader._nodes(nodes)
+    assert quick is not None
+    for name, value in vars(slow).items():
+        assert np.array_equal(getattr(quick, name), value), name
+    wrong = {"vcpu": (True, "1", -1, float("nan"), None), "speed": (0, 1e-4), "able": (1, None), "used": (3, {"x": 1}),
+             "price": (float("inf"), 10**400), "gpus": (1,)}  # fmt: skip
+    name = data.draw(st.sampled_from(sorted(wrong)))
+    bad = [{**nodes[0], name: data.draw(st.sampled_from(wrong[name]))}, *nodes]
+    assert reader._quick(bad) is None
+    with pytest.raises(DecisionError, match=r"nodes\[0\]"):
+        reader.features({"job": {"vcpu": 1, "memory_gib": 1, reader.time: 1}, "nodes": bad, "load": 0})
+
+
 def test_plain_values_are_read_in_their_units() -> None:
     """A node of 4 vCPU with half of its memory held, and 120 vCPU seconds of work in steps of 60 s."""
     node = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,12 @@ from dgpg_cloud.deploy.scales import RESOURCES, Scales
 
 AMOUNTS = ("used", "requested", "work")
 NODE = (*RESOURCES, *AMOUNTS, "name", "price", "speed", "queued", "able")
+SLOWEST = 1e-3
+"""Speed of a node, at least."""
+_KNOWN = {r: frozenset(RESOURCES[:r]) for r in (2, 3)}
+_NODE = {r: frozenset(NODE) - frozenset(RESOURCES[r:]) for r in (2, 3)}
+_NOTHING: Mapping[str, Any] = {}
+_NUMBERS = {int, float}
 
 
 class Placement:
@@ -49,7 +56,9 @@ class Placement:
         nodes = given.get("nodes")
         if not isinstance(nodes, Sequence) or isinstance(nodes, str) or not nodes:
             raise DecisionError("nodes: expected a list of at least one node")
-        told = self._nodes([only(one, f"nodes[{k}]", NODE) for k, one in enumerate(nodes)])
+        told = self._quick(nodes)
+        if told is None:
+            told = self._nodes([only(one, f"nodes[{k}]", NODE) for k, one in enumerate(nodes)])
         return features(self.scales, self._job(given.get("job")), told, number(given, "plain", "load", least=0))
 
     def cost(self, rows: Rows) -> NDArray[Any]:
@@ -62,7 +71,26 @@ class Placement:
         steps = max(time, 1.0) if self.scales.step_s is None else self.scales.steps(time)
         return Job(demand, steps, int(number(job, "job", "backlog", 1, least=1)))
 
+    def _quick(self, nodes: Sequence[Any]) -> Nodes | None:
+        """Nodes of which nothing has to be said; None where something may be wrong, which `_nodes` looks for."""
+        r = self.scales.resources
+        try:
+            rows = [_row(one, r) for one in nodes]
+            if not set(map(type, chain.from_iterable(rows))) <= _NUMBERS:
+                return None
+            table = np.array(rows, np.float64)
+            able = [one.get("able", True) for one in nodes]
+        except (AttributeError, KeyError, TypeError, OverflowError):
+            return None
+        whole = set(map(type, able)) == {bool}
+        if not whole or not np.isfinite(table).all() or table.min() < 0 or table[:, 1].min() < SLOWEST:
+            return None
+        capacity, used, requested, work = (table[:, 3 + n * r : 3 + (n + 1) * r] for n in range(4))
+        work = work / (self.scales.step_s or 1.0)
+        return Nodes(capacity, used, requested, work, table[:, 2], table[:, 0], table[:, 1], np.array(able))
+
     def _nodes(self, nodes: Sequence[Mapping[str, Any]]) -> Nodes:
+        """The same, one value after the other; DecisionError for the first that is wrong."""
         places = [f"nodes[{k}]" for k in range(len(nodes))]
         amounts = {
             name: np.array([self._of(one, where, name) for one, where in zip(nodes, places, strict=True)])
@@ -70,7 +98,7 @@ class Placement:
         }
         singles = {
             name: np.array([number(one, at, name, value, least) for one, at in zip(nodes, places, strict=True)])
-            for name, value, least in (("price", None, 0), ("speed", 1.0, 1e-3), ("queued", 0.0, 0))
+            for name, value, least in (("price", None, 0), ("speed", 1.0, SLOWEST), ("queued", 0.0, 0))
         }
         return Nodes(
             capacity=np.array([self._amounts(one, where) for one, where in zip(nodes, places, strict=True)]),
@@ -92,6 +120,23 @@ class Placement:
         if given.get("gpu") and "gpu" not in names:
             raise DecisionError(f"{where}.gpu: the policy was trained without GPU; leave it out")
         return [number(given, where, name, 0.0 if name == "gpu" else default, least=0) for name in names]
+
+
+def _row(node: Any, r: int) -> tuple[Any, ...]:
+    """Price, speed, queued, then capacity, used, requested and work by resource, as a node has them.
+
+    Raises:
+        KeyError: one that has to be there is not, or one is there that nobody knows.
+        AttributeError, TypeError: it is no object, nor are its parts.
+    """
+    used = node.get("used", _NOTHING)
+    requested, work = node.get("requested", used), node.get("work", _NOTHING)
+    known, names = _KNOWN[r], RESOURCES[:r]
+    if not node.keys() <= _NODE[r] or not all(part.keys() <= known for part in (used, requested, work)):
+        raise KeyError(node)
+    capacity = node["vcpu"], node["memory_gib"], *(node.get(name, 0.0) for name in names[2:])
+    amounts = [part.get(name, 0.0) for part in (used, requested, work) for name in names]
+    return node["price"], node.get("speed", 1.0), node.get("queued", 0.0), *capacity, *amounts
 
 
 def _yes(node: Mapping[str, Any], where: str) -> bool:

@@ -66,6 +66,7 @@ def connected(kubeconfig: str | None = None) -> Any:
             config.load_kube_config(kubeconfig)
     except (config.ConfigException, OSError) as error:
         raise ConfigError(
-            f"Kubernetes: no API server to watch ({error}); run in a pod with a service account, or name a kubeconfig by KUBECONFIG"
+            f"Kubernetes: no API server to watch ({error}); run in a pod with a service account, or name a kubeconfig "
+            "by KUBECONFIG"
         ) from None
     return client.CoreV1Api()
