@@ -94,18 +94,22 @@ def number(
 ) -> float:
     """A finite number of an object, at least `least`; DecisionError otherwise."""
     value = given.get(name, default)
-    if type(value) not in (int, float) or not least <= value < np.inf:
+    if type(value) not in (int, float) or not least <= value <= _LARGEST:
         expected = "a number" if least == -np.inf else f"a number of at least {least:g}"
         got = f"got {_short(value)}" if name in given else "nothing is given"
         raise DecisionError(f"{where}.{name}: expected {expected}, {got}")
     return float(value)
 
 
+_LARGEST = float(np.finfo(np.float64).max)
+"""Whole numbers of JSON may be larger, and have no floating point number then."""
+
+
 def numbers(given: Mapping[str, Any], where: str, name: str, count: int) -> NDArray[np.float32]:
     """A list of so many finite numbers of an object, `[count]`; DecisionError otherwise."""
     try:
         found = np.asarray(given[name], np.float32)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         found = np.full(0, np.nan, np.float32)
     if found.shape != (count,) or not np.isfinite(found).all():
         got = f"got {_short(given[name])}" if name in given else "nothing is given"

@@ -202,6 +202,7 @@ def test_plain_values_are_read_in_their_units() -> None:
         ({"nodes": [{"vcpu": 1, "memory_gib": 1}]}, r"nodes\[0\].price: expected a number of at least 0, nothing"),
         ({"nodes": [{"vcpus": 1}]}, r"nodes\[0\]: unknown name 'vcpus': did you mean 'vcpu'"),
         ({"nodes": [{"able": 1, "price": 1, "vcpu": 1, "memory_gib": 1}]}, r"nodes\[0\].able: expected true or false"),
+        ({"load": 10**400}, "plain.load: expected a number of at least 0, got 1000"),
         ({"load": float("nan")}, "plain.load: expected a number of at least 0, got nan"),
         ({"lod": 1}, "plain: unknown name 'lod': did you mean 'load'"),
     ],

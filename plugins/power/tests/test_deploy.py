@@ -131,6 +131,8 @@ def test_one_units_signals_are_its_row_of_the_snapshot(values: dict[str, Any]) -
         ({"output": None}, "plain.output: expected a number, got None"),
         ({"own_flow": [1.0]}, r"plain.own_flow: expected a list of 8 numbers, got \[1.0\]"),
         ({"own_flow": [float("inf")] * 8}, "plain.own_flow: expected a list of 8 numbers"),
+        ({"own_flow": [10**400] * 8}, "plain.own_flow: expected a list of 8 numbers"),
+        ({"output": 10**400}, "plain.output: expected a number, got 1000"),
         ({"base_flow": []}, "plain: unknown name 'base_flow'"),
         ({"available": -1}, "plain.available: expected a number of at least 0, got -1"),
     ],
@@ -140,6 +142,12 @@ def test_a_mistake_is_one_message_with_its_place(change: dict[str, Any], said: s
     assert one.features(one.example)["agent"].shape == (15 + 8,)
     with pytest.raises(DecisionError, match=said):
         one.features({**one.example, **change})
+
+
+def test_an_hour_is_one_of_a_day() -> None:
+    one = make({"plain": domain.plain(built().config)})
+    seen = [one.features({**one.example, "hour": hour})["agent"] for hour in (7.5, 31.5, 1.7e308)]
+    assert seen[0] == pytest.approx(seen[1], abs=1e-6) and np.isfinite(seen[2]).all()
 
 
 def test_neither_torch_nor_the_environment_is_imported() -> None:

@@ -61,7 +61,7 @@ _MOST, _LEAST = (np.array(x, np.float32) for x in (BOUND, -BOUND))
 
 def measured(scales: Scales, signals: Signals, count: int) -> Floats:
     """Measurements `[R, F]` where the features that are affine in them lie; what never changes is left 0."""
-    angle = 2 * math.pi * signals.hour / 24
+    angle = 2 * math.pi * (signals.hour % 24) / 24
     x = np.zeros((count, scales.affine[0].shape[1]), np.float32)
     x[:, 4], x[:, 5], x[:, 6], x[:, 7] = signals.low, signals.high, signals.output, signals.local_load
     x[:, 8], x[:, 9], x[:, 10] = signals.total_load, math.sin(angle), math.cos(angle)
