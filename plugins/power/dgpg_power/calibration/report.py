@@ -154,7 +154,7 @@ def _below_zero(network: Network, fitted: Network, task: Task) -> list[Row]:
         "the log has no prices, so that level is a guess: add the column price"
     )  # fmt: skip
     note = f"$/MWh: {', '.join(named)}; what a unit costs near an output of 0 is drawn on from its outputs, {cure}"
-    return [_row("linear costs below 0", "units", 0, len(fallen), note)]
+    return [_row("costs below 0, linear ones", "units", 0, len(fallen), note)]
 
 
 def _counted(number: int, noun: str) -> str:

@@ -138,10 +138,9 @@ def test_linear_costs_below_0_are_told_by_unit_and_number(tmp_path: Path) -> Non
         rows = fitted(tmp_path, instance, moments, prices)
         (tmp_path / "fitted.m").unlink()
         below = [r for r in rows if r["parameter"].startswith("linear cost of") and r["fitted"] < 0]
-        (row,) = rows_of(rows, "linear costs below 0")
+        (row,) = rows_of(rows, "costs below 0, linear ones")
         assert below and row["fitted"] == len(below) and cure in row["note"]
         for one in below:
             assert f"{one['parameter'].split()[-1]} {one['fitted']:.4g}" in row["note"]
-    assert (
-        rows_of(fitted(tmp_path, instance, operated(instance, instance.network, 40)[0], True), "linear costs b") == []
-    )
+    rows = fitted(tmp_path, instance, operated(instance, instance.network, 40)[0], True)
+    assert rows_of(rows, "costs below 0") == []
