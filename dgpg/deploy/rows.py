@@ -17,6 +17,7 @@ Given: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
 
 PLACES = ("block", "here", "value")
 """What a choice does to the state of the system, where agents speak of it."""
+_FLOAT = np.dtype(np.float32)
 KEPT = 32
 """Numbers of agents and of choices for which shapes are kept."""
 
@@ -123,7 +124,7 @@ class Reader:
 
     def _array(self, name: str, given: Given) -> NDArray[np.float32]:
         """Features in their order, float32."""
-        if isinstance(given, np.ndarray) and given.dtype == np.float32:
+        if isinstance(given, np.ndarray) and given.dtype == _FLOAT:
             return given
         return self._numbers(name, self._stacked(name, given) if isinstance(given, Mapping) else given)
 
@@ -166,9 +167,10 @@ class Reader:
             able = np.asarray(mask)
         except ValueError:
             able = np.asarray(None)
-        if able.dtype != bool and (able.dtype.kind not in "iuf" or not np.isin(able, (0, 1)).all()):
-            raise DecisionError("mask: expected true or false for each choice")
-        able = able.astype(bool, copy=False)
+        if able.dtype.kind != "b":
+            if able.dtype.kind not in "iuf" or not np.isin(able, (0, 1)).all():
+                raise DecisionError("mask: expected true or false for each choice")
+            able = able.astype(bool)
         able = able[None] if one and able.ndim == 1 else able
         if len(able) == 1 and np.count_nonzero(able):
             return able
