@@ -20,8 +20,9 @@ PLACE = DOCS / "figures" / "start.svg"
 def curves() -> dict[str, tuple[list[int], list[float]]]:
     """Iterations and costs over h by algorithm, as the table has them."""
     table = json.loads(TABLE.read_text(encoding="utf-8"))
-    marks = {k: int(name.split()[1]) for k, name in enumerate(table["columns"]) if re.fullmatch(r"iteration \d+", name)}
-    rows = {row[0].strip("`"): [float(row[k].strip("*")) for k in marks] for row in table["rows"]}
+    marks = {k: int(name.split()[1]) for k, name in enumerate(table["columns"]) if re.fullmatch(r"over_h \d+", name)}
+    who = table["columns"].index("algorithm")
+    rows = {row[who]: [row[k] for k in marks] for row in table["rows"]}
     return {name: (list(marks.values()), costs) for name, costs in rows.items() if name in ALGORITHMS}
 
 
@@ -38,7 +39,7 @@ def draw(path: Path = PLACE) -> Path:
     )  # fmt: skip
     axes.set(xlabel="iteration", ylabel="cost over that of the best rule", ylim=(0.5, None), xticks=[4, 10, 20, 40])
     axes.set_title(
-        "50 dispatchers on 50 machines, the same arrivals for all, means of 3 seeds", loc="left", fontsize=11
+        "50 dispatchers on 50 machines, the same arrivals for all, means of instances and seeds", loc="left", fontsize=11
     )
     axes.legend(frameon=False, ncols=4, loc="upper right")
     return save(figure, path)
