@@ -96,26 +96,32 @@ ALGORITHMS = {
         Algorithm(
             "mappo",
             critic="central",
-            tuned={"actor_lr": 6e-3, "gamma": 0.9},
-            independent={"gamma": 0.95, "lambda_": 0.5},
+            tuned={"actor_lr": 6e-3, "clip": 0.3},
+            independent={"lambda_": 0.5, "clip": 0.2},
         ),
         Algorithm(
             "mappo-blocks",
             critic="blocks",
-            tuned={"actor_lr": 6e-3, "gamma": 0.9},  # as mappo; no search has been run
+            tuned={"actor_lr": 6e-3, "actor_hidden": 48, "clip": 0.3, "entropy": 0.0},
         ),
-        Algorithm("ippo", critic="local", tuned={"actor_lr": 1e-2}, independent={"actor_lr": 3e-3}),
+        Algorithm(
+            "ippo",
+            critic="local",
+            tuned={"actor_lr": 6e-3, "actor_hidden": 48, "clip": 0.3, "entropy": 0.0},
+            independent={"actor_lr": 3e-3, "actor_hidden": 32, "clip": 0.2, "entropy": 1e-3},
+        ),
         Algorithm(
             "ippo-local",
             critic="local",
             reward="local",
-            tuned={"actor_lr": 1e-2, "gamma": 0.9, "lambda_": 0.5},
+            tuned={"actor_lr": 1e-2, "gamma": 0.9, "lambda_": 0.5, "clip": 0.5, "entropy": 0.0},
+            independent={"clip": 0.2, "entropy": 1e-3},
         ),
         Algorithm(
             "ippo-blocks",
             critic="local",
             reward="blocks",
-            tuned={"actor_lr": 1e-2},  # as ippo; no search has been run
+            tuned={"actor_lr": 1e-2, "actor_hidden": 48, "gamma": 0.9},
         ),
         Algorithm(
             "mirror-descent",
