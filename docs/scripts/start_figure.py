@@ -39,7 +39,7 @@ def draw(path: Path = PLACE) -> Path:
     )  # fmt: skip
     axes.set(xlabel="iteration", ylabel="cost over that of the best rule", ylim=(0.5, None), xticks=[4, 10, 20, 40])
     axes.set_title(
-        "50 dispatchers on 50 machines, the same arrivals for all, means of instances and seeds", loc="left", fontsize=11
+        "50 dispatchers on 50 machines, the same arrivals for all, means over instances", loc="left", fontsize=11
     )
     axes.legend(frameon=False, ncols=4, loc="upper right")
     return save(figure, path)
