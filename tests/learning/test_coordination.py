@@ -46,7 +46,7 @@ def test_without_rounds_nothing_changes(some_toy: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("parameters", ["shared", "independent"])
-@pytest.mark.parametrize("name", [name for name in ALGORITHMS if ALGORITHMS[name].reward == "shared"])
+@pytest.mark.parametrize("name", [name for name in ALGORITHMS if not name.endswith(("-blocks", "-local"))])
 def test_every_algorithm_trains_with_rounds(some_toy: ModuleType, name: str, parameters: str) -> None:
     trainer = speaking(some_toy, 2, name, parameters=parameters)
     before = state(trainer, "actor")
@@ -56,6 +56,11 @@ def test_every_algorithm_trains_with_rounds(some_toy: ModuleType, name: str, par
     again = speaking(some_toy, 2, name, parameters=parameters)
     run(again, 2)
     assert same(after, state(again, "actor"))
+
+
+def test_values_of_blocks_and_rounds_go_together(toy: ModuleType) -> None:
+    trainer = speaking(toy, 2, "mappo-blocks")
+    assert all(line["explained_variance"] <= 1 for line in run(trainer, 2)) and trainer.actor.hearing.ready
 
 
 def test_a_run_goes_on_bit_for_bit(some_toy: ModuleType) -> None:
