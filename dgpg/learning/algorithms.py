@@ -160,8 +160,14 @@ def train_config(
         valued: whether environment and model let values of blocks be learned.
 
     Raises:
-        ConfigError: settings that exclude one another, naming the field.
+        ConfigError: settings that exclude one another, naming the field; agents that do not choose, where the
+            algorithm is for those that do.
     """
+    if "blocks" in (algorithm.critic, algorithm.reward) and not isinstance(space, spaces.MultiDiscrete):
+        raise ConfigError(
+            f"algorithm {algorithm.name} needs agents that choose, and those of this domain set numbers or splits; "
+            "use mappo or ippo"
+        )
     independent = {**domain, **settings}.get("parameters") == "independent"
     learned = valued and (settings.get("blocks") or {}).get("use", True)
     if learned and settings.get("estimator") is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from dgpg.domain import AgentMapping, Decision, contract
+from dgpg.domain import Decision, contract
 from dgpg.errors import ConfigError
 from dgpg.learning import advantage as adv
 from dgpg.learning.algorithms import Algorithm, Task, attributes
@@ -41,8 +41,8 @@ class Returns:
         decision: any moment, to see how many numbers describe a block.
 
     Raises:
-        ConfigError: the algorithm pays agents what blocks cost, and agents do not choose, the domain does not say,
-            or nothing is discounted; or it values blocks, and agents do not choose.
+        ConfigError: the algorithm pays agents what blocks cost, and the domain does not say, or nothing is
+            discounted.
     """
 
     def __init__(self, run: RunConfig, algorithm: Algorithm, task: Task, decision: Decision) -> None:
@@ -50,8 +50,8 @@ class Returns:
         self.run, self.algorithm, self.task = run, algorithm, task
         if algorithm.reward == "blocks" and not attributes(env):
             raise ConfigError(
-                f"algorithm {algorithm.name} needs agents that choose and what each block of the state cost, "
-                f"which domain {run.domain} does not offer; use ippo or ippo-local"
+                f"algorithm {algorithm.name} needs what each block of the state cost, "
+                f"which domain {run.domain} does not say; use ippo or ippo-local"
             )
         if algorithm.reward == "blocks" and train.gamma == 1:
             raise ConfigError(
@@ -123,12 +123,7 @@ def _critic(run: RunConfig, algorithm: Algorithm, task: Task, decision: Decision
     hidden = run.train.critic_hidden
     if algorithm.critic != "blocks":
         return make_critic(task.env, algorithm.critic, run.train.parameters, hidden, run.seed)
-    if not isinstance(task.mapping, AgentMapping):
-        raise ConfigError(
-            f"algorithm {algorithm.name} needs agents that choose, and so a state before they act, "
-            f"which domain {run.domain} does not offer; use mappo"
-        )
-    return make_block_critic(task.mapping, decision, hidden, run.seed)
+    return make_block_critic(contract.choosing(task.mapping), decision, hidden, run.seed)
 
 
 class Unasked(Returns):

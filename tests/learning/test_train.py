@@ -99,11 +99,24 @@ def test_own_rewards_need_a_domain_that_offers_them(toy: ModuleType) -> None:
         toy.trainer("ippo-local", wrap=share_only).iterate()
 
 
+class Silent:
+    """An environment that does not say what blocks cost."""
+
+    def __init__(self, env: Any) -> None:
+        self.env = env
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "num_blocks":
+            raise AttributeError(name)
+        return getattr(self.env, name)
+
+
 def test_costs_of_blocks_need_choices_and_a_domain_that_says_them(toy: ModuleType, toy_box: ModuleType) -> None:
-    with pytest.raises(ConfigError, match=r"ippo-blocks needs agents that choose.*toy"):
-        toy_box.trainer("ippo-blocks")
-    with pytest.raises(ConfigError, match=r"mappo-blocks needs agents that choose.*toy.*use mappo"):
-        toy_box.trainer("mappo-blocks")
+    for name in ("ippo-blocks", "mappo-blocks"):
+        with pytest.raises(ConfigError, match=rf"{name} needs agents that choose, .* numbers or splits; use mappo"):
+            toy_box.trainer(name)
+    with pytest.raises(ConfigError, match=r"ippo-blocks needs what each block.*domain toy does not say; use ippo or"):
+        toy.trainer("ippo-blocks", wrap=Silent)
     with pytest.raises(ConfigError, match=r"train\.gamma = 1: ippo-blocks.*give less"):
         toy.trainer("ippo-blocks", gamma=1.0)
 

@@ -49,9 +49,9 @@ LOCAL: dict[str, Any] = SAMPLED | {
 }
 """The same for agents paid their own cost, who diverge with more."""
 OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {"mappo": SAMPLED, "ippo": SAMPLED, "ippo-local": LOCAL, "mirror-descent": DESCENT}
+    {"dg-pg": TUNED, "mirror-descent": DESCENT, "ippo-local": LOCAL}
 )
-"""By algorithm; all others have what dg-pg was tuned to."""
+"""By algorithm; all others are sampled."""
 
 
 class PowerDomain:
@@ -115,7 +115,7 @@ class PowerDomain:
 
     def training(self, algorithm: str) -> Mapping[str, Any]:
         """Tuned settings."""
-        return OWN.get(algorithm, TUNED)
+        return OWN.get(algorithm, SAMPLED)
 
     def names(self, config: settings.Config) -> Names:
         """Of what a unit sees at its level."""

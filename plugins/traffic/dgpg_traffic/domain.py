@@ -40,10 +40,8 @@ SAMPLED: dict[str, Any] = {
     },
 }  # fmt: skip
 """What the algorithms without guidance were tuned to: ten candidates each on `grid`, benchmarks/tune_sampled.py."""
-OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {"mappo": SAMPLED, "ippo": SAMPLED, "ippo-local": SAMPLED, "mirror-descent": DESCENT}
-)
-"""By algorithm; all others have what dg-pg was tuned to."""
+OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType({"dg-pg": TUNED, "mirror-descent": DESCENT})
+"""By algorithm; all others are sampled."""
 
 
 class TrafficDomain:
@@ -95,7 +93,7 @@ class TrafficDomain:
 
     def training(self, algorithm: str) -> Mapping[str, Any]:
         """Tuned settings."""
-        return OWN.get(algorithm, TUNED)
+        return OWN.get(algorithm, SAMPLED)
 
     def names(self, config: settings.Config) -> Names:
         """Of what a pair sees."""

@@ -37,7 +37,7 @@ TUNED: dict[str, Any] = {
 }  # fmt: skip
 """dg-pg: benchmarks/sumo_tune.py, as of `SAMPLED`."""
 SAMPLED: dict[str, Any] = {"iterations": 300, "num_envs": 1, "train": ALIKE | {"actor_lr": 3e-3, "clip": 0.2}}
-OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType({"mappo": SAMPLED, "ippo": SAMPLED, "ippo-local": SAMPLED})
+OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType({"dg-pg": TUNED})
 
 
 class SumoDomain:
@@ -79,7 +79,7 @@ class SumoDomain:
 
     def training(self, algorithm: str) -> Mapping[str, Any]:
         """Tuned settings."""
-        return OWN.get(algorithm, TUNED)
+        return OWN.get(algorithm, SAMPLED)
 
     def names(self, config: settings.Config) -> Names:
         """Of what a driver sees."""
