@@ -129,7 +129,7 @@ def test_the_picture_of_the_start_page_is_of_the_table(tmp_path: Path) -> None:
     script = runpy.run_path(str(ROOT / "docs/scripts/start_figure.py"))
     drawn = script["draw"](tmp_path / "start.svg").read_bytes()
     assert drawn == (ROOT / "docs/figures/start.svg").read_bytes(), "run: python docs/scripts/start_figure.py"
-    assert set(script["curves"]()) == {"dg-pg", "mappo", "ippo", "ippo-local"}
+    assert set(script["curves"]()) == {"dg-pg", "mappo", "mappo-blocks", "ippo", "ippo-local", "ippo-blocks"}
 
 
 def test_every_figure_comes_from_a_script_and_is_on_a_page() -> None:
