@@ -110,7 +110,10 @@ class Config(Settings):
         "out, as PGLib publishes its optima; by the source",
     )
     island: int | None = Field(
-        None, ge=1, description="of a case with several islands the one that has this bus; each is dispatched by itself"
+        None,
+        ge=1,
+        le=10**9,
+        description="of a case with several islands the one that has this bus; each is dispatched alone",
     )
     limit_scale: float = Field(1.0, gt=0, le=1e6, description="every line limit times this")
     margin: float | None = Field(
