@@ -58,7 +58,7 @@ class Returns:
                 f"train.gamma = 1: {algorithm.name} is paid all that follows in a block, which has no end; give less"
             )
         self.critic = _critic(run, algorithm, task, decision)
-        self.optimiser = torch.optim.Adam(self.critic.parameters(), train.critic_lr, eps=1e-5, fused=True)
+        self.optimiser = torch.optim.Adam(self.critic.parameters(), train.critic_lr, eps=1e-5)
         self.normaliser = ValueNormaliser().to(env.device)
 
     @torch.no_grad()

@@ -85,7 +85,7 @@ class Trainer:
         kind = kind_of(env.action_space, train.distribution)
         self.team = make_team(config, algorithm, task, kind, decisions[0])
         self.kind, self.actor = kind, self.team.actor
-        self.actor_optimiser = torch.optim.Adam(self.actor.parameters(), train.actor_lr, eps=1e-5, fused=True)
+        self.actor_optimiser = torch.optim.Adam(self.actor.parameters(), train.actor_lr, eps=1e-5)
         self.estimator, self.unguided = make_estimator(config, algorithm, kind)
         alone = self.estimator.ALONE and train.alpha.guidance_alone
         self.blocks = make_blocks(config, algorithm, task, self.estimator, decisions[0])

@@ -46,7 +46,7 @@ class BlockLearner:
         self.model = BlockValue(base, mapping, correction)
         """The potential as it is known now."""
         self.ahead = min(AHEAD, horizon // 4)
-        self.optimiser = torch.optim.Adam(correction.net.parameters(), config.lr, fused=True)
+        self.optimiser = torch.optim.Adam(correction.net.parameters(), config.lr)
         self.optimiser.add_param_group({"params": [correction.level], "lr": LEVEL * config.lr})
         self.iteration = 0
         self.added: list[float] = []
