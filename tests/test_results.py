@@ -133,3 +133,16 @@ def test_bands_hold_what_was_published(monkeypatch: pytest.MonkeyPatch) -> None:
     for figure in figures:
         assert figure["low"] <= figure["published"] <= figure["high"] and figure["why"]
         assert SCRIPT["holds"](str(figure["published"]), SCRIPT["cells"](TABLES[figure["table"]])), figure["says"]
+
+
+@pytest.mark.parametrize(
+    ("figure", "cells", "held"),
+    [
+        ("56 times", "56.44", True),
+        ("56 times", "56.6", False),
+        ("1e-5", "1.0004e-05", True),
+        ("1e-5", "1.1e-05", False),
+    ],
+)
+def test_a_figure_is_held_to_its_own_digits(figure: str, cells: str, held: bool) -> None:
+    assert SCRIPT["holds"](figure, cells) is held

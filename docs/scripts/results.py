@@ -103,7 +103,7 @@ def holds(figure: str, cells: str) -> bool:
     wanted = NUMBER.match(figure)
     assert wanted
     value, near = float(wanted[0].replace(",", "")), 0.5 * 10.0 ** -len(wanted[1] or "") + 1e-9
-    if "e" in figure:
+    if "e" in wanted[0]:  # not that of "times"
         near = 1e-3 * abs(value)
     numbers = [float(n[0].replace(",", "")) for n in NUMBER.finditer(cells)]
     signed = figure[0] in "+-"
