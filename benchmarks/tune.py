@@ -68,9 +68,8 @@ def finalists(table: str) -> dict[str, list[dict[str, Any]]]:
         said = json.dumps({name: row[name] for name in SPACE if row[name] != ""})
         of = costs.setdefault(row["algorithm"], {})
         of[said] = of.get(said, 1.0) * row[last]
-    best = {
-        name: {cost: said for said, cost in of.items()} for name, of in costs.items()
-    }  # equal costs: equal settings
+    # Equal costs are of settings that come to the same, said or not.
+    best = {name: {cost: said for said, cost in of.items()} for name, of in costs.items()}
     return {name: [json.loads(of[cost]) for cost in sorted(of)[:FINALISTS]] for name, of in best.items()}
 
 

@@ -92,10 +92,8 @@ class Entry:
     def _bound(
         self, session: Any, rows: Mapping[str, NDArray[Any]], outputs: tuple[str, ...], like: Sequence[NDArray[Any]]
     ) -> Bound:
-        value, types = (
-            self._runtime.OrtValue.ortvalue_from_numpy,
-            {x.name: _TYPES[x.type] for x in session.get_inputs()},
-        )
+        value = self._runtime.OrtValue.ortvalue_from_numpy
+        types = {x.name: _TYPES[x.type] for x in session.get_inputs()}
         inputs: tuple[tuple[str, NDArray[Any]], ...] = tuple(
             (name, np.zeros(x.shape, types[name])) for name, x in rows.items()
         )

@@ -4,7 +4,7 @@
 bases that save work, `random` has streams that do not depend on the batch. `registry` finds what is installed.
 """
 
-from dgpg.domain.blocks import SupportsBlockCost, SupportsBlockFeatures, SupportsBlockWork
+from dgpg.domain.blocks import SupportsBlockCost, SupportsBlockFeatures, SupportsBlockWork, block_looks
 from dgpg.domain.episodes import Episodes, Memory, Outcome, observations
 from dgpg.domain.models import CostModel, DistanceModel
 from dgpg.domain.names import Feature, Names, numbered
@@ -98,6 +98,7 @@ __all__ = [
     "SupportsTraining",
     "SupportsTransfer",
     "SupportsViews",
+    "block_looks",
     "load_domain",
     "merge",
     "numbered",

@@ -43,3 +43,15 @@ class SupportsBlockWork(Protocol):
         All of it counts alike at gamma = 1. Not negative, and twice as much for twice the change.
         """
         ...
+
+
+def block_looks(mapping: object, block: Tensor, index: Tensor, context: Context) -> Tensor:
+    """How blocks look to a network, `[B, A, F]`: their features, or coordinates where the mapping does not say.
+
+    Args:
+        mapping: may be a `SupportsBlockFeatures`.
+        block: coordinates, `[B, A, m]`.
+        index: which blocks these are, `[B, A]`.
+        context: c_t.
+    """
+    return mapping.block_features(block, index, context) if isinstance(mapping, SupportsBlockFeatures) else block

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dgpg.domain import AgentMapping, Context, SupportsBlockFeatures, SupportsBlockPotential, random
+from dgpg.domain import AgentMapping, Context, SupportsBlockPotential, block_looks, random
 from dgpg.learning.networks import Shared
 
 LARGEST = 10.0
@@ -92,5 +92,4 @@ class BlockValue:
 def looks(mapping: AgentMapping, block: Tensor, index: Tensor, context: Context, phi: Tensor) -> Tensor:
     """What the network sees of blocks, raw, `[B, A, F]`: how they look, or their coordinates where the mapping does
     not say, and the model's potential."""
-    shown = mapping.block_features(block, index, context) if isinstance(mapping, SupportsBlockFeatures) else block
-    return torch.cat([shown, phi.unsqueeze(-1)], -1)
+    return torch.cat([block_looks(mapping, block, index, context), phi.unsqueeze(-1)], -1)

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from dgpg.domain import AgentMapping, Decision, Environment, SupportsBlockFeatures, random
+from dgpg.domain import AgentMapping, Decision, Environment, block_looks, random
 from dgpg.domain.types import flatten
 from dgpg.learning.networks.layers import mlp, sharing_of, sizes
 from dgpg.learning.networks.sharing import Parameters, Shared, Sharing
@@ -79,12 +79,10 @@ class BlockCritic(nn.Module):
 
 
 def standing(mapping: AgentMapping, decision: Decision) -> Tensor:
-    """How blocks look before agents act, `[B, G, F]`: their features, or coordinates where the mapping has none."""
+    """How blocks look before agents act, `[B, G, F]`."""
     state = mapping.base_state(decision.context)
-    if not isinstance(mapping, SupportsBlockFeatures):
-        return state
     index = torch.arange(state.shape[1], device=state.device).expand(state.shape[:2])
-    return mapping.block_features(state, index, decision.context)
+    return block_looks(mapping, state, index, decision.context)
 
 
 Critic = CentralCritic | LocalCritic | BlockCritic
