@@ -46,7 +46,7 @@ from dgpg.domain.random import Streams
 from dgpg.domain.registry import load_domain
 from dgpg.domain.settings import Settings, merge, validate
 from dgpg.domain.spaces import Simplex
-from dgpg.domain.types import Context, Decision, Experience, Influence, Observation, Step
+from dgpg.domain.types import Context, Decision, Experience, Influence, Observation, Step, allows_any
 
 __all__ = [
     "API_VERSION",
@@ -98,6 +98,7 @@ __all__ = [
     "SupportsTraining",
     "SupportsTransfer",
     "SupportsViews",
+    "allows_any",
     "block_looks",
     "load_domain",
     "merge",

@@ -43,7 +43,12 @@ class Observation:
     @cached_property
     def active(self) -> Tensor:
         """True for agents that have something to decide, `[B, N]`."""
-        return self.mask.any(-1)
+        return allows_any(self.mask)
+
+
+def allows_any(mask: Tensor) -> Tensor:
+    """Whether any choice is allowed, `[..., K]` to `[...]`; to ask `any` takes twice to twenty times as long."""
+    return mask.view(torch.uint8).amax(-1).view(torch.bool)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from dgpg.measuring.evaluate import (
 from dgpg.measuring.rows import in_order
 from dgpg.measuring.statistics import rough
 from dgpg.runs import Trained, open_trained
+from dgpg.runs.launch import keep_memory
 from dgpg.showing import figures, keeping, report
 from dgpg.showing.alone import tell
 from dgpg.showing.plain import plain
@@ -60,6 +61,7 @@ def evaluation(path: Path, episodes: int, seed: int, overrides: dict[str, Any], 
 
     Interrupted, what was found is shown all the same.
     """
+    keep_memory()
     asked = dict(overrides)
     channel = validate(ChannelConfig, overrides.pop("coordination", {}), "coordination")
     with waiting(f"opening {path}, building the instance"):

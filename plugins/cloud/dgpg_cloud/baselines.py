@@ -18,7 +18,7 @@ from dgpg_cloud.config import Config
 from dgpg_cloud.instance import Instance, build
 from dgpg_cloud.plant import make
 from dgpg_cloud.sequential import Sequential
-from dgpg_cloud.view import SCORES, Score, View, best_fit, expected_completion, shortest_queue, with_price
+from dgpg_cloud.view import SCORES, Score, View, best_fit, expected_completion, least, shortest_queue, with_price
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,7 @@ class Rule:
     def act(self, decision: Decision, noise: Tensor) -> Tensor:
         """Joint action `[B, N]`."""
         view = View.of(decision.context, make(self.instance, noise.device))
-        score = with_price(self.score, view, self.price)
-        return score.masked_fill(~decision.observation.mask, torch.inf).argmin(-1)
+        return least(with_price(self.score, view, self.price), decision.observation.mask)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dgpg.domain import Context, Decision, Feature, Names, Observation
+from dgpg.domain import Context, Decision, Feature, Names, Observation, allows_any
 from dgpg_cloud.arrivals import Tape
 from dgpg_cloud.deploy.scales import LARGE_JOB, LARGE_MACHINE
 from dgpg_cloud.dynamics import Cluster, next_job
@@ -124,7 +124,7 @@ def _choices(machine: Tensor, context: Context, plant: Plant) -> Tensor:
 def _central(machine: Tensor, agent: Tensor, mask: Tensor) -> Tensor:
     """Mean, deviation and maximum over machines, mean over dispatchers, share of those with a job, `[B, S]`."""
     deviation = machine.std(1, correction=0)
-    active = mask.any(-1).float().mean(-1, keepdim=True)
+    active = allows_any(mask).float().mean(-1, keepdim=True)
     return torch.cat([machine.mean(1), deviation, machine.amax(1), agent.mean(1), active], -1)
 
 

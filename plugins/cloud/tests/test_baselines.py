@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -17,7 +19,7 @@ from dgpg_cloud.domain import domain
 from dgpg_cloud.env import CloudEnv
 from dgpg_cloud.instance import build
 from dgpg_cloud.plant import make
-from dgpg_cloud.sequential import Sequential, turns
+from dgpg_cloud.sequential import Machines, Sequential, turns
 
 CPU = torch.device("cpu")
 CONFIG = Config(num_agents=12, candidates=4, horizon=16, workload={"load": 0.6})
@@ -28,8 +30,7 @@ def view(**values: list[float]) -> looks.View:
     usual = {"fits_now": [1, 1], "share": [0.5, 0.5], "queued": [0, 0], "drain": [0, 0], "steps": [3, 3]}
     fields = {name: torch.tensor([[row]], dtype=torch.float32) for name, row in {**usual, **values}.items()}
     switch_on = fields.pop("switch_on", torch.zeros(1, 1, 2))
-    fits = fields.pop("fits_now").bool()
-    return looks.View(fits_now=fits, switch_on=switch_on, **fields)
+    return cast(looks.View, SimpleNamespace(switch_on=switch_on, **fields))
 
 
 @pytest.mark.parametrize(
@@ -187,9 +188,7 @@ def test_rules_that_look_at_the_cluster_itself_need_no_features() -> None:
 
 def test_a_job_that_asks_for_nothing_waits_where_others_do() -> None:
     decision, plant = reset(), make(build(CONFIG), CPU)
-    context = {**decision.context, "queued": 1 + 0 * decision.context["queued"]}
-    machines, at, choice = looks.Machines(context, plant), torch.tensor([0]), torch.zeros(3, 1, dtype=torch.int64)
-    nothing, steps = torch.zeros(3, 1, plant.capacity.shape[1]), torch.ones(3, 1)
-    sends = torch.tensor([[True], [False], [True]])
-    machines.book(at, choice, machines.view(at, nothing, steps), nothing, steps, sends)
-    assert machines.view(at, nothing, steps).queued[:, 0, 0].tolist() == [2, 1, 2]
+    nothing = {"queued": 1 + 0 * decision.context["queued"], "demand": 0 * decision.context["demand"]}
+    machines, at = Machines({**decision.context, **nothing}, plant), np.zeros((3, 1), dtype=np.int64)
+    machines.book(at, at, machines.view(at), np.array([[True], [False], [True]]))
+    assert machines.view(at).queued[:, 0, 0].tolist() == [2, 1, 2]
