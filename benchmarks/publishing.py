@@ -22,6 +22,7 @@ from common import EMITTED
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "results" / "data"
+CHANGED = ("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs/results/data")
 
 
 def flat(record: Mapping[Any, Any], before: str = "") -> dict[str, Any]:
@@ -39,12 +40,12 @@ def flat(record: Mapping[Any, Any], before: str = "") -> dict[str, Any]:
 
 
 def commit() -> str:
-    """Of the checkout, with `+` if tracked files differ from it."""
+    """Of the checkout, with `+` if tracked files differ from it; tables that were written before change no figure."""
 
     def git(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
-    return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    return git("rev-parse", "HEAD") + ("+" if git(*CHANGED) else "")
 
 
 def record(command: str, emitted: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
