@@ -76,6 +76,7 @@ class Config(Settings):
         None, description="agents.csv, .trips.xml or .rou.xml; none: the only one in the folder"
     )
     scale: float = Field(1.0, gt=0, le=5, description="drivers for each one of the demand")
+    closed: tuple[str, ...] = Field((), description="lanes (EDGE_0), or edges with all of theirs, that nobody may use")
     objective: Literal["fleet", "all"] = Field("fleet", description="whose minutes are the cost")
     seed: int = Field(0, ge=0, lt=2**31, description="of routes, copies of drivers and people's days")
     routes: Routes = Routes()

@@ -61,7 +61,8 @@ class Outcome:
     wish to depart: the sum is the whole time of who arrived.
     """
     counts: dict[str, float]
-    """`not arrived`, and of them `stuck` and `never set out`; `collisions`; `crashes` of SUMO itself."""
+    """`not arrived`, and of them `stuck` and `never set out`; `collisions`; `teleports` of who then drove on elsewhere;
+    `crashes` of SUMO itself."""
 
 
 class Days:
@@ -84,7 +85,7 @@ class Days:
 
         def written(i: int, depart: float, path: list[int]) -> str:
             edges = " ".join(names[e] for e in path if e >= 0)
-            return f'<vehicle id="{i}" depart="{depart:g}"><route edges="{edges}"/></vehicle>'
+            return f'<vehicle id="{i}" depart="{depart:.2f}"><route edges="{edges}"/></vehicle>'
 
         drivers = zip(self.depart, self.edges.tolist(), strict=True)
         return [[written(i, depart, path) for path in paths] for i, (depart, paths) in enumerate(drivers)]
@@ -162,12 +163,13 @@ class Days:
         penalty = np.maximum(self.rules.penalty_min, np.nansum(passed, 1) / 60)  # no less than was driven
         minutes = np.where(arrived, (arrival - self.depart) / 60, penalty)
         statistics = ElementTree.parse(folder / "statistics.xml").getroot()
-        safety = statistics.find("safety")
+        safety, teleports = statistics.find("safety"), statistics.find("teleports")
         counts = {
             "not arrived": float((~arrived).sum()),
             "stuck": float(stuck),
             "never set out": float((~arrived).sum() - stuck),
             "collisions": float(safety.get("collisions", 0)) if safety is not None else 0.0,
+            "teleports": max(float(teleports.get("total", 0)) - stuck, 0.0) if teleports is not None else 0.0,
             "crashes": float(crashes),
         }
         return Outcome(minutes, arrived, passed, counts)

@@ -47,7 +47,7 @@ class SumoDomain:
     Config = settings.Config
     default_model = "sumo.fitted-times"
     small: Mapping[str, Any] = MappingProxyType({"scale": 0.25, "humans": {"days": 2}, "workers": {"count": 0}})
-    """For `dgpg check`, which plays days at the ends of every setting's range; to start processes for each took longer."""
+    """For `dgpg check`, which plays days at the ends of every setting's range; processes for each took longer."""
 
     def make_env(self, config: settings.Config, num_envs: int, device: torch.device, seed: int) -> Simulators:
         """B towns, a day each, in worker processes."""

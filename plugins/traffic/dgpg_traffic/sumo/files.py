@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dgpg.errors import DataError
-from dgpg.files import cache
+from dgpg.files import cache, read_text
 from dgpg_traffic.sumo.tools import make
 
 GRID = "grid"
@@ -50,8 +50,12 @@ def find(network: str, demand: str | None) -> Files:
         )
     folder = path if path.is_dir() else path.parent
     net, notes = (path, ()) if path.is_file() else _network(path)
-    ends = sorted(folder.glob("od_*.txt"))
-    return Files(net, _demand(folder, demand), ends[0] if ends else None, notes)
+    wishes, ends = _demand(folder, demand), sorted(folder.glob("od_*.txt"))
+    if len(ends) > 1 and ".csv" in wishes.suffixes:
+        raise DataError(
+            f"demand: {folder} holds {', '.join(p.name for p in ends)}; keep the one that {wishes.name} is of"
+        )
+    return Files(net, wishes, ends[0] if ends else None, notes)
 
 
 def _network(folder: Path) -> tuple[Path, tuple[str, ...]]:
@@ -95,7 +99,7 @@ def _demand(folder: Path, named: str | None) -> Path:
             raise DataError(f"demand: {path} is no file; expected agents.csv, .trips.xml or .rou.xml")
         return path
     found = [*_of(folder, "agents.csv"), *_of(folder, "*.trips.xml")]
-    found = found or [path for path in _of(folder, "*.rou.xml") if b"<vehicle" in path.read_bytes()]
+    found = found or [path for path in _of(folder, "*.rou.xml") if "<vehicle" in read_text(path)]
     if len(found) != 1:
         held = ", ".join(path.name for path in found) or "none"
         raise DataError(
@@ -106,4 +110,5 @@ def _demand(folder: Path, named: str | None) -> Path:
 
 
 def _of(folder: Path, pattern: str) -> list[Path]:
-    return sorted(folder.glob(pattern))
+    """Files of a pattern, packed ones too."""
+    return sorted([*folder.glob(pattern), *folder.glob(f"{pattern}.gz")])

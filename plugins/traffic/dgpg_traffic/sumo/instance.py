@@ -9,8 +9,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from dgpg.errors import ConfigError
-from dgpg_traffic.sumo import files, humans, network, routes, trips
+from dgpg.errors import ConfigError, DataError
+from dgpg_traffic.sumo import closing, files, humans, network, routes, trips
 from dgpg_traffic.sumo.config import Config
 from dgpg_traffic.sumo.day import Days, Rules
 from dgpg_traffic.sumo.humans import Humans, Learning
@@ -54,9 +54,14 @@ def build(config: Config) -> Instance:
         ConfigError: a fleet without drivers.
     """
     found = files.find(config.network, config.demand)
-    where = network.read(found.network)
+    where = network.read(closing.without(found.network, config.closed))
     who = trips.read(where, found.demand, found.ends, config.scale, config.seed)
     ways = routes.draw(where, who, config.routes.most, config.routes.spread, config.routes.longest, config.seed)
+    if not ways.kept.any():
+        raise DataError(
+            f"demand: of {len(who.names)} drivers none has a route for cars ('{who.names[0]}' is the first): is it of "
+            f"{where.path.name}?"
+        )
     names = tuple(name for name, kept in zip(who.names, ways.kept, strict=True) if kept)
     free = np.where(ways.exists, ways.total(where.free_time) / 60, np.inf)
     day = config.day

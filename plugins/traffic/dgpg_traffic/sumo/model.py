@@ -68,7 +68,7 @@ class FittedTimes(CostModel):
 
     def block_potential(self, block: Tensor, index: Tensor, context: Context) -> Tensor:
         """phi_g, `[B, A]`, minutes, of blocks `[B, A, 3]`: cars, those that count, those that cross."""
-        per_car, slope, cross = self._of_blocks()[index].unbind(-1)
+        per_car, slope, cross = self.of_blocks()[index].unbind(-1)
         others = (block[..., CARS] - 1).clamp(min=0)
         minutes: Tensor = per_car + slope * others + cross * block[..., CROSSING]
         return block[..., COUNTED] * minutes
@@ -88,7 +88,7 @@ class FittedTimes(CostModel):
         logged["model_bias"] = self._learn_bias(state, experience.actions.flatten(0, 1), minutes)
         return logged | {"model_slope": float(together[0]), "model_crossing": float(together[1])}
 
-    def _of_blocks(self) -> Tensor:
+    def of_blocks(self) -> Tensor:
         """Coefficients of every block, `[G, 3]`; of biases only what is above the least of a driver's matters."""
         above = (self.bias - self.bias.amin(-1, keepdim=True)).flatten()
         routes = torch.stack([above, torch.zeros_like(above), torch.zeros_like(above)], -1)
@@ -122,7 +122,7 @@ class FittedTimes(CostModel):
         if not self.settings.own:
             return 0.0
         agents = torch.arange(actions.shape[1], device=actions.device)
-        coefficient, missed = self._of_blocks(), torch.zeros(())
+        coefficient, missed = self.of_blocks(), torch.zeros(())
         for day, taken, measured in zip(state, actions.long(), minutes, strict=True):
             blocks, mine = self.index[agents, taken], self.mine[agents, taken]
             there, per = day[blocks], coefficient[blocks]

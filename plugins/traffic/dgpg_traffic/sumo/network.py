@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -62,7 +63,7 @@ def read(path: Path) -> Network:
     reader = sumolib()
     try:
         net = reader.net.readNet(str(path))
-    except (OSError, SAXParseException, ValueError, KeyError, AttributeError) as error:
+    except (OSError, EOFError, zlib.error, SAXParseException, ValueError, KeyError, AttributeError) as error:
         raise DataError(
             f"network: {path} is no network of SUMO ({error}); expected a .net.xml, as netconvert writes"
         ) from None

@@ -69,7 +69,7 @@ def read(town: Town, _: object) -> View:
     measures = {"fleet, minutes": own.mean(), "everybody, minutes": minutes.mean()}
     if len(people):
         measures["people, minutes"] = people.mean()
-    names = ("not arrived", "stuck", "never set out", "collisions", "crashes")
+    names = ("not arrived", "stuck", "never set out", "collisions", "teleports", "crashes")
     measures |= {name: 0.0 if outcome is None else outcome.counts[name] for name in names}
     return View(
         agent=plan.agent,

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 
 from dgpg.errors import DataError
 from dgpg.files import csv_rows, read_text, wrong
+from dgpg_traffic.sumo import vehicles
 from dgpg_traffic.sumo.network import Floats, Ints, Network
+from dgpg_traffic.sumo.vehicles import LAST, Row
 
 DRAWN, OVER = 120, 600
 """Trips that are drawn on a network without demand, and the seconds in which they depart."""
@@ -46,21 +47,22 @@ def read(network: Network, path: Path | None, ends: Path | None, scale: float, s
     generator = np.random.default_rng([seed, 1])
     if path is None:
         return _ordered(_scaled(_drawn(network, generator), scale, generator), network)
-    found = _csv(network, path, ends) if path.suffix == ".csv" else _xml(network, path)
+    is_table = path.name.removesuffix(".gz").endswith(".csv")
+    found, notes = (_csv(network, path, ends), ()) if is_table else vehicles.read(network, path)
     if not found:
-        raise DataError(f"demand: {path} holds no trip")
-    return _ordered(_scaled(found, scale, generator), network, path)
+        raise DataError(f"demand: {path} holds no trip; expected trips or vehicles")
+    name, times = Counter(row[0] for row in found).most_common(1)[0]
+    if times > 1:
+        raise DataError(f"demand: {path}: id: found '{name}' {times} times, expected each once: was it joined twice?")
+    return _ordered(_scaled(found, scale, generator), network, path, notes)
 
 
-Row = tuple[str, float, int, int]
-"""Name, departure, first and last edge."""
-
-
-def _ordered(rows: list[Row], network: Network, path: Path | None = None) -> Trips:
+def _ordered(rows: list[Row], network: Network, path: Path | None = None, notes: tuple[str, ...] = ()) -> Trips:
     rows = sorted(rows, key=lambda row: (row[1], row[0]))
     stay = [row[0] for row in rows if row[2] == row[3]]
     rows = [row for row in rows if row[2] != row[3]]
-    notes = (f"{len(stay)} trips begin and end on one edge ({stay[0]} is the first): left out",) if stay else ()
+    if stay:
+        notes = (*notes, f"{len(stay)} trips begin and end on one edge ({stay[0]} is the first): left out")
     if not rows:
         raise DataError(f"demand: {path} holds no trip from one edge to another")
     return Trips(
@@ -97,9 +99,9 @@ def _drawn(network: Network, generator: np.random.Generator) -> list[Row]:
 def _csv(network: Network, path: Path, ends: Path | None) -> list[Row]:
     rows = csv_rows(path, ("id", "origin", "destination", "start_time"))
     names = _ends(ends) if ends else None
-    depart = rows.numbers("start_time", low=0)
+    depart = rows.numbers("start_time", low=0, high=LAST)
     first, last = (
-        [_edge(network, rows.at(n), field, text, names) for n, text in enumerate(rows.column(field))]
+        [_end(network, rows.at(n), field, text, names) for n, text in enumerate(rows.column(field))]
         for field in ("origin", "destination")
     )
     return list(zip(rows.column("id"), depart.tolist(), first, last, strict=True))
@@ -114,47 +116,11 @@ def _ends(path: Path) -> dict[str, list[str]]:
         raise DataError(f"{path}: expected a dictionary with the lists origins and destinations ({error})") from None
 
 
-def _edge(network: Network, at: str, field: str, text: str, names: dict[str, list[str]] | None) -> int:
-    edge = text
-    if names is not None:
-        listed = names[field]
-        if not (text.isdigit() and int(text) < len(listed)):
-            raise wrong(at, field, text, f"a number below {len(listed)}, the edges of {field}s in od_*.txt")
-        edge = listed[int(text)]
-    if edge not in network.number:
-        raise wrong(at, field, edge, f"an edge of {network.path.name} that cars may use")
-    return network.number[edge]
-
-
-def _xml(network: Network, path: Path) -> list[Row]:
-    try:
-        root = ElementTree.fromstring(read_text(path))
-    except ElementTree.ParseError as error:
-        raise DataError(f"demand: {path} is no XML ({error}); expected .trips.xml or .rou.xml") from None
-    routes = {element.get("id"): element.get("edges", "") for element in root.iter("route") if element.get("id")}
-    found: list[Row] = []
-    for element in root:
-        if element.tag == "flow":
-            raise DataError(
-                f"demand: {path} holds flow '{element.get('id')}'; expected trips or vehicles: let duarouter write them"
-            )
-        if element.tag in ("trip", "vehicle"):
-            found.append(_vehicle(network, path, element, routes))
-    return found
-
-
-def _vehicle(network: Network, path: Path, element: ElementTree.Element, routes: dict[str | None, str]) -> Row:
-    name = element.get("id") or "without id"
-    at = f"{path}: {element.tag} '{name}'"
-    try:
-        depart = float(element.get("depart", ""))
-    except ValueError:
-        raise wrong(at, "depart", element.get("depart", ""), "seconds") from None
-    if element.tag == "trip":
-        ends: Iterable[str] = (element.get("from", ""), element.get("to", ""))
-    else:
-        inner = element.find("route")
-        edges = (inner.get("edges", "") if inner is not None else routes.get(element.get("route"), "")).split()
-        ends = (edges[0], edges[-1]) if edges else ("", "")
-    first, last = (_edge(network, at, field, edge, None) for field, edge in zip(("from", "to"), ends, strict=True))
-    return name, depart, first, last
+def _end(network: Network, at: str, field: str, text: str, names: dict[str, list[str]] | None) -> int:
+    """Edge of a name, or of a number where there are names by number."""
+    if names is None or not text.isdigit():
+        return vehicles.edge(network, at, field, text)
+    if int(text) >= len(names[field]):
+        expected = f"a number below {len(names[field])}, the edges of {field}s in od_*.txt, or an edge's name"
+        raise wrong(at, field, text, expected)
+    return vehicles.edge(network, at, field, names[field][int(text)])

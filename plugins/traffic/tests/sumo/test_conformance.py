@@ -11,7 +11,7 @@ from dgpg.checks import CHECKS, Check, Subject
 from dgpg_traffic.sumo.day import Days, Outcome
 
 LONG = {"edge_values"}
-"""Play days at both ends of every setting's range: of one environment, as those of several differ by their seeds alone."""
+"""Play days at both ends of every setting's range: of one environment, as several differ by their seeds alone."""
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -53,6 +53,25 @@ def test_who_is_stuck_is_taken_out_counted_and_charged(new_town: Callable[..., P
     assert (outcome.minutes[~outcome.arrived] == 7).all() and np.isnan(outcome.passed[~outcome.arrived]).all()
 
 
+def test_who_stood_too_long_is_stuck_and_no_teleport() -> None:
+    net = network.read(files.find(files.GRID, None).network)
+    who = trips.read(net, None, None, 1.0, 0)
+    edges = routes.draw(net, who, 2, 0.5, 2.0, 0).edges
+    outcome = Days(net, who.depart, edges, Rules(stuck_s=20, wait_s=600, penalty_min=60, limit_s=60)).play(
+        np.zeros(len(edges), int), 1
+    )
+    gone = ~outcome.arrived
+    assert 0 < outcome.counts["stuck"] == gone.sum() < len(gone)
+    assert outcome.counts["teleports"] == outcome.counts["never set out"] == 0
+    assert (outcome.minutes[gone] == 60).all() and (np.nansum(outcome.passed[gone], 1) < 3600).all()
+
+
+def test_who_is_moved_on_by_sumo_is_counted(town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, says = day.program("sumo"), 's/teleports total="0"/teleports total="3"/'
+    fake(tmp_path, monkeypatch, f"{real} \"$@\" && sed -i '{says}' statistics.xml")
+    assert days(town).play(np.zeros(12, int), 1).counts["teleports"] == 3
+
+
 def fake(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     path = folder / "fake-sumo"
     path.write_text(f"#!/bin/sh\n{script}\n")

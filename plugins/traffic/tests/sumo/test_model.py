@@ -8,6 +8,8 @@ from torch import Tensor
 
 from dgpg.domain import Decision, Experience, Observation, SupportsFit
 from dgpg.learning.guidance import marginal_potential
+from dgpg_traffic.sumo import baselines as rules
+from dgpg_traffic.sumo.baselines import own_times
 from dgpg_traffic.sumo.cells import CARS, COUNTED, CROSSING, make
 from dgpg_traffic.sumo.config import Config
 from dgpg_traffic.sumo.domain import domain
@@ -85,6 +87,27 @@ def test_marginal_is_own_time_and_what_others_who_count_wait(parts: tuple[Fitted
             assert float(u[0, n, k]) == pytest.approx(own + imposed, rel=1e-4)
 
 
+def test_own_times_are_the_models_with_everybody_else_in_place(
+    parts: tuple[FittedTimes, Any, Decision], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, mapping, decision = parts
+    model.coefficient = torch.tensor([[0.2, 0.03, 0.01]]).expand(len(model.coefficient), 3)
+    model.bias = torch.arange(model.bias.numel()).view_as(model.bias) / 10.0
+    actions = decision.observation.mask.long().argmax(-1)
+    actions[0, ::2] = 1
+    state = state_of(mapping, decision, actions)[0]
+    monkeypatch.setattr(rules, "TOGETHER", 4)  # does not divide six drivers
+    times = own_times(model, mapping, actions[0])
+    for n, taken in enumerate(actions[0].tolist()):
+        alone = state.index_add(0, mapping.index[n, taken], -mapping.value[n, taken])
+        for k in range(2):
+            own = float(model.bias[n, k] - model.bias[n].min())
+            for block, value in zip(mapping.index[n, k].tolist(), mapping.value[n, k], strict=True):
+                if block < len(model.edge) and value[CARS] > 0:
+                    own += 0.2 + 0.03 * float(alone[block, CARS]) + 0.01 * float(alone[block, CROSSING])
+            assert float(times[n, k]) == pytest.approx(own, rel=1e-5)
+
+
 def test_days_teach_the_model_and_a_route_that_errs_gets_a_bias(parts: tuple[FittedTimes, Any, Decision]) -> None:
     model, mapping, decision = parts
     assert isinstance(model, SupportsFit)
@@ -120,4 +143,4 @@ def test_potential_is_not_negative(parts: tuple[FittedTimes, Any, Decision]) -> 
     model, mapping, decision = parts
     model.bias = torch.randn(model.bias.shape, generator=torch.Generator().manual_seed(0))
     assert float(model.potential(mapping.base_state(decision.context), decision.context)) >= 0
-    assert (model._of_blocks() >= 0).all()
+    assert (model.of_blocks() >= 0).all()

@@ -52,7 +52,7 @@ def test_trips_and_vehicles_with_routes_inside_or_named(net: Network, tmp_path: 
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ('<routes><flow id="f"/></routes>', "holds flow 'f'; expected trips or vehicles"),
+        ('<routes><flow id="f"/></routes>', "holds flow 'f', expected trips or vehicles"),
         ('<routes><vehicle id="v" depart="triggered"/></routes>', "vehicle 'v': depart: found 'triggered'"),
         (
             '<routes><trip id="t" depart="1" from="oa" to="xx"/></routes>',
