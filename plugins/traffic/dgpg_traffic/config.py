@@ -94,6 +94,7 @@ class Config(Settings):
         le=1e6,
         description="seconds of the network's unit of time, a minute; queues and the judge ask for it",
     )
+    judge: Literal["uxsim", "sumo"] = Field("uxsim", description="simulator of `dgpg evaluate RUN --judge`")
     seed: int = Field(0, ge=0, lt=2**48, description="seed of the instance: demand from which features are scaled")
     demand: Demand = Demand()
     incidents: Incidents = Incidents()

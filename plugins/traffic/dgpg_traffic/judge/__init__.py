@@ -1,1 +1,1 @@
-"""Policies replayed in UXsim, a mesoscopic simulator; it is imported when it is asked for."""
+"""Policies replayed in UXsim or SUMO, mesoscopic simulators; they are asked for when they are needed."""

@@ -55,7 +55,7 @@ def own_times(model: FittedTimes, mapping: RouteMapping, choice: Tensor) -> Tens
     agents = torch.arange(len(choice))
     index, value = mapping.index[agents, choice], mapping.value[agents, choice]
     state = mapping.people.index_add(0, index.flatten(), value.flatten(0, 1))
-    together = zip(*(x.split(TOGETHER) for x in (mapping.index, mapping.value, index, value)), strict=True)
+    together = zip(*(torch.split(x, TOGETHER) for x in (mapping.index, mapping.value, index, value)), strict=True)
     return torch.cat([_own_times(model, state, *part) for part in together])
 
 

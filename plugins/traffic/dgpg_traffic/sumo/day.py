@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgpg.errors import DataError
+from dgpg_traffic.programs import program, said
 from dgpg_traffic.sumo.network import Floats, Ints, Network
-from dgpg_traffic.sumo.tools import program, said
 
 QUIET = (
     "--no-step-log", "--no-warnings", "--duration-log.disable", "--xml-validation", "never",

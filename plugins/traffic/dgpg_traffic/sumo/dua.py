@@ -16,8 +16,8 @@ from xml.etree import ElementTree
 import numpy as np
 
 from dgpg.errors import DataError
+from dgpg_traffic.programs import program, said
 from dgpg_traffic.sumo.day import Days
-from dgpg_traffic.sumo.tools import program, said
 from dgpg_traffic.sumo.vehicles import elements
 
 AGGREGATION = 300

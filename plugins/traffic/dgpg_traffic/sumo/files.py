@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dgpg.errors import DataError
 from dgpg.files import cache, read_text
-from dgpg_traffic.sumo.tools import make
+from dgpg_traffic.programs import make
 
 GRID = "grid"
 PARTS = {

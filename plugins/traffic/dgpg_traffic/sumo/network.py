@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from dgpg.errors import DataError
-from dgpg_traffic.sumo.tools import sumolib
+from dgpg_traffic.programs import sumolib
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

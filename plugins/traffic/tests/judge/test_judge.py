@@ -1,30 +1,35 @@
-"""The judge: trips in UXsim against free-flow times and the point queue, and what it refuses."""
+"""The judge: trips in UXsim and in SUMO against free-flow times and the point queue, and what it refuses."""
 
 import random
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from dgpg.domain import Policy, SupportsJudge
 from dgpg.errors import ConfigError
+from dgpg_traffic import programs
 from dgpg_traffic.config import Config
 from dgpg_traffic.domain import domain
 from dgpg_traffic.instance import Instance, build
-from dgpg_traffic.judge import judge
+from dgpg_traffic.judge import in_sumo, judge, vehicles
 from dgpg_traffic.judge.replay import Replay, replay
 
 from ..made import STATIC, settings
 
-pytest.importorskip("uxsim", reason="uxsim is not installed: pip install 'dgpg-plugin-traffic[judge]'")
+INSTALL = {"uxsim": "judge", "sumo": "sumo"}
 
 
-@pytest.fixture(autouse=True)
-def fewer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fifth of the platoons, for speed."""
-    monkeypatch.setattr(judge, "PLATOONS", 1000)
+@pytest.fixture(params=list(INSTALL))
+def simulator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The module that drives a thousand platoons, or, in SUMO, as many vehicles."""
+    name = str(request.param)
+    monkeypatch.setattr(vehicles, "PLATOONS", 1000 if name == "uxsim" else 1000 // vehicles.PLATOON)
+    pytest.importorskip(name, reason=f"{name} is not installed: pip install 'dgpg-plugin-traffic[{INSTALL[name]}]'")
+    return judge.SIMULATORS[name]
 
 
 NET = """<NUMBER OF ZONES> 3
@@ -80,78 +85,87 @@ def fork(folder: Path, *links: str) -> tuple[Instance, Replay]:
 
 
 @pytest.mark.parametrize("capacity", [8000, 1e12])
-def test_on_empty_roads_trips_take_their_free_flow_time(tmp_path: Path, capacity: float) -> None:
-    found = judge.drive(*road(tmp_path, capacity), day=0)
-    assert found.arrived.all() and len(found.time) == judge.PLATOONS
+def test_on_empty_roads_trips_take_their_free_flow_time(simulator: Any, tmp_path: Path, capacity: float) -> None:
+    found = simulator.drive(*road(tmp_path, capacity), day=0)
+    assert found.arrived.all() and len(found.time) == 1000
     assert found.time.mean() == pytest.approx(10, rel=0.03)
 
 
-def test_times_of_the_network_are_in_the_unit_that_it_is_said_to_have(tmp_path: Path) -> None:
-    found = judge.drive(*road(tmp_path, 8000, time_unit=36.0), day=0)
+def test_times_of_the_network_are_in_the_unit_that_it_is_said_to_have(simulator: Any, tmp_path: Path) -> None:
+    found = simulator.drive(*road(tmp_path, 8000, time_unit=36.0), day=0)
     assert found.time.mean() == pytest.approx(6, rel=0.05)
 
 
 @pytest.mark.parametrize("capacity", [1000, 1500])
-def test_at_a_bottleneck_trips_wait_as_in_a_point_queue(tmp_path: Path, capacity: float) -> None:
+def test_at_a_bottleneck_trips_wait_as_in_a_point_queue(simulator: Any, tmp_path: Path, capacity: float) -> None:
     """For an hour more arrive than leave: the last waits 2000 / capacity - 1 hours, the mean half of that."""
-    found = judge.drive(*road(tmp_path, capacity), day=0)
+    found = simulator.drive(*road(tmp_path, capacity), day=0)
     assert found.arrived.all()
     assert found.time.mean() - 10 == pytest.approx(60 * (2000 / capacity - 1) / 2, rel=0.1)
 
 
-def test_who_waits_to_set_out_holds_up_none_who_goes_elsewhere(tmp_path: Path) -> None:
+def test_who_waits_to_set_out_holds_up_none_who_goes_elsewhere(simulator: Any, tmp_path: Path) -> None:
     """To 3 the mean waits 30 minutes as in a point queue, to 2 nobody does; the link to 3 has no room for them all."""
-    found = judge.drive(*fork(tmp_path, "1 2 9000 1 4", "1 3 500 1 4"), day=0)
+    found = simulator.drive(*fork(tmp_path, "1 2 9000 1 4", "1 3 500 1 4"), day=0)
     assert found.arrived.all()
     assert found.time.mean() == pytest.approx(4 + 30 / 2, rel=0.05)
 
 
-def test_who_waits_does_so_on_the_link_that_is_full(tmp_path: Path) -> None:
+def test_who_waits_does_so_on_the_link_that_is_full(simulator: Any, tmp_path: Path) -> None:
     """To 3 the mean waits 7.5 minutes behind node 4, to 2 nobody does."""
-    found = judge.drive(*fork(tmp_path, "1 4 9000 1 4", "4 2 9000 1 4", "4 3 800 1 4"), day=0)
+    found = simulator.drive(*fork(tmp_path, "1 4 9000 1 4", "4 2 9000 1 4", "4 3 800 1 4"), day=0)
     assert found.arrived.all()
     assert found.time.mean() == pytest.approx(8 + 7.5 / 2, rel=0.05)
 
 
-def test_the_optimum_of_braess_is_faster_than_its_equilibrium_in_queues_too() -> None:
+def test_the_optimum_of_braess_is_faster_than_its_equilibrium_in_queues_too(simulator: Any) -> None:
     config = settings(network="braess", horizon=1, **STATIC)
     means = {}
     for rule in domain.baselines(config):
         if rule.name in ("user-equilibrium", "system-optimum"):
             shown = replay(config, rule, 1, 0)
             halved = replace(shown, capacity=shown.capacity / 2)  # 1, where all wait: braess' capacities are anybody's
-            means[rule.name] = judge.drive(build(config), halved, 0).time.mean()
+            means[rule.name] = simulator.drive(build(config), halved, 0).time.mean()
     assert means["system-optimum"] < 0.95 * means["user-equilibrium"]
 
 
 def test_every_vehicle_of_a_route_drives_it_and_no_other() -> None:
     """Three routes of braess in halves, thirds of the rest: link flows are those of the splits."""
     platoons = np.array([[50.0, 25.0, 25.0]])
-    found = judge.departures(platoons)
+    found = vehicles.departures(platoons)
     slots = np.bincount([slot for _, slot, _ in found])
     assert slots.tolist() == [50, 25, 25]
     times = np.array([second for _, _, second in found])
-    assert (np.diff(times) >= 0).all() and times.min() >= 0 and times.max() < judge.PERIOD
+    assert (np.diff(times) >= 0).all() and times.min() >= 0 and times.max() < vehicles.PERIOD
 
 
 def test_few_vehicles_of_many_pairs_are_not_lost() -> None:
-    found = judge.departures(np.full((1000, 2), 0.2))
+    found = vehicles.departures(np.full((1000, 2), 0.2))
     assert len(found) == 400
 
 
+@pytest.mark.parametrize("name", list(INSTALL))
 class TestDomain:
-    config = settings(network="grid", horizon=2, demand={"noise": 0.1})
+    def config(self, name: str) -> Config:
+        pytest.importorskip(name)
+        return settings(network="grid", horizon=2, demand={"noise": 0.1}, judge=name)
 
-    def rules(self, *names: str) -> dict[str, Policy]:
-        return {rule.name: rule for rule in domain.baselines(self.config) if rule.name in names}
+    def rules(self, config: Config, *names: str) -> dict[str, Policy]:
+        return {rule.name: rule for rule in domain.baselines(config) if rule.name in names}
 
-    def test_rows_compare_with_the_user_equilibrium(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(judge, "PLATOONS", 500)
+    @pytest.fixture(autouse=True)
+    def fewer(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(vehicles, "PLATOONS", 500)
+
+    def test_rows_compare_with_the_user_equilibrium(self, name: str) -> None:
         assert isinstance(domain, SupportsJudge)
         np.random.seed(3)
         random.seed(3)
         before = np.random.get_state()[1].copy(), random.getstate()  # type: ignore[index]
-        first, again = (domain.judge(self.config, self.rules("shortest", "user-equilibrium"), 1, 0) for _ in range(2))
+        first, again = (
+            domain.judge(self.config(name), self.rules(self.config(name), "shortest", "user-equilibrium"), 1, 0)
+            for _ in range(2)
+        )
         assert first == again
         assert (np.random.get_state()[1] == before[0]).all() and random.getstate() == before[1]  # type: ignore[index]
         rows = {row["name"]: row for row in first}
@@ -160,18 +174,24 @@ class TestDomain:
         assert float(rows["shortest"]["over_user_equilibrium_percent"]) > 20
         assert 0 < float(rows["shortest"]["arrived_percent"]) <= 100
 
-    def test_the_equilibrium_is_needed(self) -> None:
+    def test_the_equilibrium_is_needed(self, name: str) -> None:
         with pytest.raises(ConfigError, match="expected user-equilibrium among them"):
-            judge.judge(self.config, self.rules("shortest"), 1, 0)
+            judge.judge(self.config(name), self.rules(self.config(name), "shortest"), 1, 0)
 
-    def test_what_to_install_is_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_what_to_install_is_said(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        config = self.config(name)
+
+        def absent(program: str) -> str:
+            raise ConfigError(f"{program} is not installed; it {programs.ABSENT}")
+
         monkeypatch.setitem(sys.modules, "uxsim", None)
-        with pytest.raises(ConfigError, match=r"pip install 'dgpg-plugin-traffic\[judge\]'"):
-            judge.judge(self.config, self.rules("user-equilibrium"), 1, 0)
+        monkeypatch.setattr(in_sumo, "program", absent)
+        with pytest.raises(ConfigError, match=rf"pip install 'dgpg-plugin-traffic\[{INSTALL[name]}\]'"):
+            judge.judge(config, self.rules(config, "user-equilibrium"), 1, 0)
 
 
-def test_tolls_and_lengths_that_count_are_added_to_the_times(tmp_path: Path) -> None:
-    plain, costly = (judge.drive(*road(tmp_path, 9000, distance_factor=factor), 0) for factor in (0.0, 2.5))
+def test_tolls_and_lengths_that_count_are_added_to_the_times(simulator: Any, tmp_path: Path) -> None:
+    plain, costly = (simulator.drive(*road(tmp_path, 9000, distance_factor=factor), 0) for factor in (0.0, 2.5))
     np.testing.assert_allclose(costly.time, plain.time + 2 * 2.5, rtol=1e-9)  # two links of length 1
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from dgpg.errors import ConfigError, DataError
-from dgpg_traffic.sumo import files, network, tools
+from dgpg_traffic import programs
+from dgpg_traffic.sumo import files, network
 
 from .conftest import EDGES
 
@@ -86,14 +87,14 @@ def test_without_sumo_one_message_says_what_to_install(monkeypatch: pytest.Monke
         return real(name, *rest, **named)  # type: ignore[arg-type]
 
     def unknown(name: str) -> object:
-        raise tools.metadata.PackageNotFoundError(name)
+        raise programs.metadata.PackageNotFoundError(name)
 
     real = builtins.__import__
-    monkeypatch.setattr(tools.metadata, "distribution", unknown)
+    monkeypatch.setattr(programs.metadata, "distribution", unknown)
     monkeypatch.setattr(builtins, "__import__", absent)
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("SUMO_HOME", raising=False)
-    for ask in (lambda: tools.program("netconvert"), tools.sumolib):
+    for ask in (lambda: programs.program("netconvert"), programs.sumolib):
         with pytest.raises(
             ConfigError, match=r"not installed; it needs SUMO: pip install 'dgpg-plugin-traffic\[sumo\]'"
         ):

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from dgpg.errors import ConfigError, DataError
-from dgpg_traffic.sumo import files, network, tools, trips
+from dgpg_traffic import programs
+from dgpg_traffic.sumo import files, network, trips
 from dgpg_traffic.sumo.config import Config
 from dgpg_traffic.sumo.instance import build
 from dgpg_traffic.sumo.network import Network
@@ -94,7 +95,7 @@ def test_what_the_refusal_advises_helps(net: Network, tmp_path: Path, content: s
     with pytest.raises(DataError) as error:
         departures(net, path)
     command = str(error.value).rpartition("duarouter --")[2].split()
-    subprocess.run([tools.program("duarouter"), f"--{command[0]}", *command[1:]], check=True, cwd=tmp_path)
+    subprocess.run([programs.program("duarouter"), f"--{command[0]}", *command[1:]], check=True, cwd=tmp_path)
     found = trips.read(net, tmp_path / "routed.rou.xml", None, 1.0, 0)
     assert len(found.names) == (3 if "flow" in content else 1)
     assert {(net.edges[a], net.edges[b]) for a, b in found.ends} == {("oa", "bz")}

@@ -1,4 +1,4 @@
-"""The programs of SUMO: where they are, and what they say when they fail."""
+"""The programs of SUMO: where they are, and what they say when they fail. The domain `sumo` and the judge use them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def program(name: str) -> str:
             return found
     found = shutil.which(name)
     if found is None:
-        raise ConfigError(f"domain sumo: {name} is not installed; it {ABSENT}")
+        raise ConfigError(f"{name} is not installed; it {ABSENT}")
     return found
 
 
@@ -45,7 +45,7 @@ def sumolib() -> Any:
     try:
         import sumolib as found
     except ImportError:
-        raise ConfigError(f"domain sumo: the package sumolib is not installed; it {ABSENT}") from None
+        raise ConfigError(f"the package sumolib is not installed; it {ABSENT}") from None
     return found
 
 
