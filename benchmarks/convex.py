@@ -91,34 +91,72 @@ class Highs:
     """One HiGHS model, started each time from the last basis. No gradient."""
 
     def __init__(self, grid: dcopf.Grid) -> None:
-        self.grid, self.highs = grid, highspy.Highs()
-        self.highs.setOptionValue("output_flag", False)
-        self.highs.setOptionValue("threads", 1)
-        n, lines = len(grid.pmin), len(grid.limit)
-        rows = np.vstack([np.ones((1, n)), (grid.ptdf @ grid.units).numpy()])
-        lp = highspy.HighsLp()
-        lp.num_col_, lp.num_row_ = n, lines + 1
+        self.grid = grid
+        self.rows = np.vstack([np.ones((1, len(grid.pmin))), (grid.ptdf @ grid.units).numpy()])
+        self.sums = np.vstack([np.ones((1, grid.ptdf.shape[1])), grid.ptdf.numpy()]).T.copy()
+        self.slack = np.concatenate([[0.0], grid.limit.numpy()])
+        self.held = list(range(len(self.rows)))
+        self.highs = self.model(self.rows)
+
+    def model(self, rows: np.ndarray) -> highspy.Highs:
+        """The program with these rows, whose bounds are not known yet."""
+        grid, (count, n) = self.grid, rows.shape
+        highs, lp = highspy.Highs(), highspy.HighsLp()
+        # Before a warm start HiGHS would not presolve anyway.
+        for option, value in (("output_flag", False), ("threads", 1), ("presolve", "off")):
+            highs.setOptionValue(option, value)
+        lp.num_col_, lp.num_row_ = n, count
         lp.col_cost_, lp.col_lower_, lp.col_upper_ = grid.linear.numpy(), grid.pmin.numpy(), grid.pmax.numpy()
-        lp.row_lower_ = lp.row_upper_ = np.zeros(lines + 1)
+        lp.row_lower_ = lp.row_upper_ = np.zeros(count)
         lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-        lp.a_matrix_.start_ = np.arange(lines + 2) * n
-        lp.a_matrix_.index_, lp.a_matrix_.value_ = np.tile(np.arange(n), lines + 1), rows.flatten()
-        self.highs.passModel(lp)
-        self.places = np.arange(lines + 1, dtype=np.int32)
+        lp.a_matrix_.start_ = np.arange(count + 1) * n
+        lp.a_matrix_.index_, lp.a_matrix_.value_ = np.tile(np.arange(n), count), rows.flatten()
+        highs.passModel(lp)
+        return highs
 
     def forward(self, demand: Tensor) -> Tensor:
         """See `Method`."""
-        flow, total = demand @ self.grid.ptdf.mT, demand.sum(-1, keepdim=True)
-        low = torch.cat([total, flow - self.grid.limit], -1).numpy()
-        high = torch.cat([total, flow + self.grid.limit], -1).numpy()
-        found = []
-        for k in range(len(demand)):
-            self.highs.changeRowsBounds(len(self.places), self.places, low[k], high[k])
-            self.highs.run()
-            if self.highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
-                raise RuntimeError(f"HiGHS: {self.highs.getModelStatus()} in instance {k}")
-            found.append(np.array(self.highs.getSolution().col_value))
-        return torch.from_numpy(np.stack(found))
+        needed = demand.numpy() @ self.sums
+        low, high = needed - self.slack, needed + self.slack
+        return torch.from_numpy(np.stack([self.one(low[k], high[k]) for k in range(len(demand))]))
+
+    def one(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """Outputs `[G]` for bounds of all rows."""
+        places = np.arange(len(self.held), dtype=np.int32)
+        self.highs.changeRowsBounds(len(places), places, low[self.held], high[self.held])
+        return self.solved()
+
+    def solved(self) -> np.ndarray:
+        """The optimum, from the last basis on."""
+        self.highs.run()
+        if self.highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+            raise RuntimeError(f"HiGHS: {self.highs.getModelStatus()}")
+        return np.array(self.highs.getSolution().col_value)
+
+
+class Binding(Highs):
+    """The same with the balance alone at first: a line is added when an optimum first breaks its limit, and stays."""
+
+    WITHIN = 1e-6
+    """MW by which a limit may be broken, HiGHS' own tolerance in these units."""
+
+    def __init__(self, grid: dcopf.Grid) -> None:
+        super().__init__(grid)
+        self.held = [0]
+        self.highs = self.model(self.rows[:1])
+
+    def one(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """Outputs `[G]` for bounds of all rows, within all of them."""
+        found, columns = super().one(low, high), np.arange(self.rows.shape[1], dtype=np.int32)
+        while True:
+            flow = self.rows @ found
+            broken = np.flatnonzero((flow > high + self.WITHIN) | (flow < low - self.WITHIN))
+            if not len(broken):
+                return found
+            for row in broken.tolist():
+                self.highs.addRow(low[row], high[row], len(columns), columns, self.rows[row])
+                self.held.append(row)
+            found = self.solved()
 
 
 class Proxqp:

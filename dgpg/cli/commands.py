@@ -202,6 +202,9 @@ def serve(
         Path | None, typer.Option(**PLACE, help="Certificate to serve HTTPS with, PEM, those that signed it below it.")
     ] = None,
     tls_key: Annotated[Path | None, typer.Option(**PLACE, help="Its private key, PEM, without a passphrase.")] = None,
+    tls_clients: Annotated[
+        Path | None, typer.Option(**PLACE, help="Who signs certificates of clients, PEM; others get no connection.")
+    ] = None,
     max_bytes: Annotated[int, typer.Option(min=1024, help="Largest request.")] = 1 << 20,
     max_rows: Annotated[int, typer.Option(min=1, help="Most decisions in a request.")] = 1000,
     kubernetes: Annotated[
@@ -223,7 +226,7 @@ def serve(
         max_bytes=max_bytes, max_rows=max_rows,
     )  # fmt: skip
     protocols = serving.protocols(("kubernetes",) if kubernetes else (), sets or [])
-    run(folder, settings, host, port, protocols, serving.tls(tls_cert, tls_key))
+    run(folder, settings, host, port, protocols, serving.tls(tls_cert, tls_key, tls_clients))
 
 
 @app.command()

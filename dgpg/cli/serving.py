@@ -7,8 +7,12 @@ import os
 import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dgpg.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dgpg.serve import Tls
 
 NEEDED = ("fastapi", "uvicorn", "prometheus_client", "onnxruntime")
 TOKEN = "DGPG_TOKEN"
@@ -56,29 +60,45 @@ def token(file: Path | None) -> str | None:
     return said
 
 
-def tls(cert: Path | None, key: Path | None) -> tuple[Path, Path] | None:
-    """Certificate and key to serve HTTPS with; None for HTTP.
+def tls(cert: Path | None, key: Path | None, clients: Path | None) -> Tls | None:
+    """What HTTPS is served with; None for HTTP.
 
     Raises:
         ConfigError: one without the other, a file that cannot be read or is no PEM, or two that do not belong together.
     """
-    if cert is None and key is None:
+    if cert is None and key is None and clients is None:
         return None
     if cert is None or key is None:
-        raise ConfigError("--tls-cert and --tls-key go together: name both files, or none to serve HTTP")
+        raise ConfigError(
+            "--tls-cert and --tls-key go together, and --tls-clients with both: name all of them, or none to serve HTTP"
+        )
     for option, file in (("--tls-cert", cert), ("--tls-key", key)):
-        try:
-            text = file.read_bytes()
-        except OSError as error:
-            raise ConfigError(f"{option} {file}: cannot be read ({error.strerror})") from None
-        if b"-----BEGIN " not in text:
-            raise ConfigError(f"{option} {file}: not PEM; expected text that begins with -----BEGIN")
+        _pem(option, file)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         # An empty passphrase: without one OpenSSL would ask for it at the terminal.
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
+        context.load_cert_chain(cert, key, password="")
     except (ssl.SSLError, ValueError) as error:
         raise ConfigError(f"--tls-cert {cert} --tls-key {key}: {_trouble(error)}") from None
-    return cert, key
+    if clients is not None:
+        _pem("--tls-clients", clients)
+        try:
+            context.load_verify_locations(clients)
+        except ssl.SSLError as error:
+            raise ConfigError(f"--tls-clients {clients}: no certificate in it ({error.reason or error})") from None
+    from dgpg.serve import Tls
+
+    return Tls(cert, key, clients)
+
+
+def _pem(option: str, file: Path) -> None:
+    """ConfigError unless a file looks like PEM."""
+    try:
+        text = file.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{option} {file}: cannot be read ({error.strerror})") from None
+    if b"-----BEGIN " not in text:
+        raise ConfigError(f"{option} {file}: not PEM; expected text that begins with -----BEGIN")
 
 
 def _trouble(error: Exception) -> str:

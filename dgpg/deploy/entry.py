@@ -56,7 +56,7 @@ class Entry:
         """Outputs by name, arrays of the caller's own.
 
         Args:
-            rows: every input that the outputs depend on, of the type that it has in the file.
+            rows: every input that the outputs depend on, of the type that it has in the file; others are not read.
             outputs: names.
         """
         known = self._known()

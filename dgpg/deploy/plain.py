@@ -82,7 +82,7 @@ def _padded(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
 def only(given: Any, where: str, names: Iterable[str]) -> Mapping[str, Any]:
     """The object `given`, none of whose names is unknown; DecisionError otherwise."""
     if not isinstance(given, Mapping):
-        raise DecisionError(f"{where}: expected an object of {', '.join(names)}, got {_short(given)}")
+        raise DecisionError(f"{where}: expected an object of {', '.join(names)}, got {short(given)}")
     for name in given:
         if name not in names:
             raise DecisionError(f"{where}: {unknown('name', str(name), names)}")
@@ -96,7 +96,7 @@ def number(
     value = given.get(name, default)
     if type(value) not in (int, float) or not least <= value <= _LARGEST:
         expected = "a number" if least == -np.inf else f"a number of at least {least:g}"
-        got = f"got {_short(value)}" if name in given else "nothing is given"
+        got = f"got {short(value)}" if name in given else "nothing is given"
         raise DecisionError(f"{where}.{name}: expected {expected}, {got}")
     return float(value)
 
@@ -112,7 +112,7 @@ def numbers(given: Mapping[str, Any], where: str, name: str, count: int) -> NDAr
     except (KeyError, TypeError, ValueError, OverflowError):
         found = np.full(0, np.nan, np.float32)
     if found.shape != (count,) or not np.isfinite(found).all():
-        got = f"got {_short(given[name])}" if name in given else "nothing is given"
+        got = f"got {short(given[name])}" if name in given else "nothing is given"
         raise DecisionError(f"{where}.{name}: expected a list of {count} numbers, {got}")
     return found
 
@@ -123,7 +123,7 @@ def which(given: Mapping[str, Any], where: str, name: str, names: Sequence[str])
     if type(value) is int and 0 <= value < len(names):
         return value
     if value not in names:
-        got = f"got {_short(value)}" if name in given else "nothing is given"
+        got = f"got {short(value)}" if name in given else "nothing is given"
         raise DecisionError(
             f"{where}.{name}: expected a number from 0 to {len(names) - 1}, or one of {_few(names)}, {got}"
         )
@@ -134,5 +134,10 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= 4 else f"{', '.join(names[:3])} ... {names[-1]}"
 
 
-def _short(value: Any) -> str:
-    return repr(value) if len(repr(value)) < 40 else repr(value)[:37] + "..."
+def short(value: Any) -> str:
+    """What was given, for a message."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # Python writes out no whole number of more than 4,300 digits
+        return f"a {type(value).__name__} that is too long to write"
+    return text if len(text) < 40 else text[:37] + "..."

@@ -37,7 +37,7 @@ class Policy:
     ) -> None:
         self._entry, self.description, self.digest, self._more = entry, description, digest, more
         self._reader = Reader(description)
-        self._everyone = np.arange(description["agents"]) if "everyone" in self._more else None
+        self._everyone = np.arange(description["agents"], dtype=np.int64).tobytes() if "everyone" in more else None
         self.features = self._reader.features
 
     @classmethod
@@ -228,12 +228,10 @@ class Policy:
 
     def run(self, rows: Rows, outputs: Sequence[str], rng: np.random.Generator | None = None) -> list[NDArray[Any]]:
         """Outputs by name (`greedy`, `sampled`, `log_probability`) of what `rows` made, a row an agent each."""
-        outputs = tuple(outputs)
         if DRAWN in outputs:
             rows = {**rows, "noise": self._noise(rows, rng)}
-        if self._everyone is not None and _same(rows["index"], self._everyone):
-            return self._more["everyone"].run({name: x for name, x in rows.items() if name != "index"}, outputs)
-        return self._entry.run(rows, outputs)
+        every = self._everyone is not None and rows["index"].tobytes() == self._everyone
+        return (self._more["everyone"] if every else self._entry).run(rows, tuple(outputs))
 
     def _noise(self, rows: Rows, rng: np.random.Generator | None) -> NDArray[np.float32]:
         """A row an agent; zeros where nothing is drawn."""
@@ -243,10 +241,6 @@ class Policy:
             return np.zeros(shape, np.float32)
         uniform = self.description["chance"] == "uniform"
         return rng.random(shape, np.float32) if uniform else rng.standard_normal(shape, np.float32)
-
-
-def _same(index: NDArray[Any], everyone: NDArray[Any]) -> bool:
-    return index.shape == everyone.shape and np.count_nonzero(index == everyone) == len(everyone)
 
 
 def _generator(rng: Any) -> None:

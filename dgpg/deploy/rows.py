@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dgpg.deploy.plain import short
 from dgpg.errors import DecisionError
 
 Given: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
@@ -182,13 +183,17 @@ class Reader:
         agents = self._agents
         if index is None:
             raise DecisionError(f"index: nothing is given, expected which agent decides, from 0 to {agents - 1}")
-        which = np.asarray(index)
+        try:
+            which = np.asarray(index)
+        except (TypeError, ValueError):
+            which = np.asarray(None)
         which = which.astype(np.int64) if not which.size else which
-        if which.dtype.kind not in "iu" or ((which < 0) | (which >= agents)).any():
-            raise DecisionError(
-                f"index: expected which agent decides, whole numbers from 0 to {agents - 1}, got {which.tolist()}"
-            )
-        return which.astype(np.int64).reshape(1) if one and which.ndim == 0 else which.astype(np.int64)
+        # Seen as without a sign, numbers below 0 are too large.
+        if which.dtype.kind not in "iu" or np.count_nonzero(which.astype(np.uint64) >= agents):
+            got = short(index.tolist() if isinstance(index, np.ndarray) else index)
+            raise DecisionError(f"index: expected which agent decides, whole numbers from 0 to {agents - 1}, got {got}")
+        found = which.astype(np.int64, copy=False)
+        return found.reshape(1) if one and found.ndim == 0 else found
 
     def _fits(self, name: str, x: NDArray[Any], shape: tuple[int | None, ...]) -> None:
         if x.ndim != len(shape) or any(size not in (None, have) for size, have in zip(shape, x.shape, strict=True)):

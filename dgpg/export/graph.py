@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from dgpg.domain import Decision
 from dgpg.learning.actions import Box, Categorical, Simplex, distributions, logits
-from dgpg.learning.networks import Independent
+from dgpg.learning.networks import Independent, MlpActor
+from dgpg.learning.networks.sharing import StackedLinear
 from dgpg.learning.rounds import Team
 
 KINDS = {Categorical: "choice", Box: "numbers", Simplex: "split"}
@@ -82,8 +83,14 @@ class Decide(nn.Module):
         noise: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
         """`outputs`, a row an agent: log pi(k) `[R, K]` of choices, the action without chance, one that is drawn."""
-        able = agent.new_ones(agent.shape[0], 1, dtype=torch.bool) if mask is None else mask
-        policy = self.action.among(self.raw(agent, index, choices), able)
+        return self.decided(self.raw(agent, index, choices), index, mask, noise)
+
+    def decided(
+        self, raw: Tensor, index: Tensor | slice | None, mask: Tensor | None, noise: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        """`outputs` of what the network says `[R, ...]`; the rest as for `forward`."""
+        able = raw.new_ones(raw.shape[0], 1, dtype=torch.bool) if mask is None else mask
+        policy = self.action.among(raw, able)
         greedy = self._units(self.action.greedy(policy), index)
         found = (policy,) if self.kind == "choice" else ()
         if noise is None:
@@ -94,10 +101,9 @@ class Decide(nn.Module):
         """Outputs of the network for rows by name."""
         return self.raw(rows["agent"], rows.get("index"), rows.get("choices"))
 
-    def raw(self, agent: Tensor, index: Tensor | None = None, choices: Tensor | None = None) -> Tensor:
+    def raw(self, agent: Tensor, index: Tensor | slice | None = None, choices: Tensor | None = None) -> Tensor:
         """Outputs of the network, `[R, ...]`: of the one there is, or of each agent's own."""
-        if choices is None:
-            choices = agent.new_zeros(agent.shape[0], 1, 0)
+        choices = _choices(agent, choices)
         if not self.own:
             raw: Tensor = self.actor(*self.actor.features(agent, choices))
             return raw
@@ -113,7 +119,7 @@ class Decide(nn.Module):
         assert isinstance(self.action.distribution, distributions.Gaussian | logits.Gaussian)
         return self.action.distribution.drawn(policy, noise)
 
-    def _units(self, action: Tensor, index: Tensor | None) -> Tensor:
+    def _units(self, action: Tensor, index: Tensor | slice | None) -> Tensor:
         """In the environment's units, as the kind's own `to_env`, of the rows' agents."""
         if self.kind == "choice":
             return action
@@ -129,11 +135,53 @@ class Everyone(nn.Module):
     def __init__(self, graph: Decide) -> None:
         super().__init__()
         self.single = graph
+        self.grouped = Grouped(graph.actor) if isinstance(graph.actor, MlpActor) else None
 
     def outputs(self) -> tuple[str, ...]:
         """Names, in order."""
         return self.single.outputs()
 
-    def forward(self, **rows: Tensor) -> tuple[Tensor, ...]:
-        """As `Decide`, `[R, ...]`, of rows without `index`."""
-        return self.single(index=slice(None), **rows)  # type: ignore[no-any-return]
+    def forward(
+        self, agent: Tensor, choices: Tensor | None = None, mask: Tensor | None = None, noise: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        """As `Decide`, `[N, ...]`, of rows without `index`."""
+        every = slice(None)
+        if self.grouped is None:
+            raw = self.single.raw(agent, every, choices)
+        else:
+            raw = self.grouped(self.single.actor.features(agent, _choices(agent, choices))[0])
+        return self.single.decided(raw, every, mask, noise)
+
+
+class Grouped(nn.Module):
+    """Networks of N agents on a row each, as convolutions of N groups over one place.
+
+    A runtime works such a layer out with its bias and its ReLU in one step; as N products of a row and a matrix it
+    takes three, and for small networks the steps are what takes time.
+    """
+
+    def __init__(self, actor: MlpActor) -> None:
+        super().__init__()
+        layers = [*actor.layers, actor.last]
+        self.layers = nn.Sequential(*(_grouped(one) if isinstance(one, StackedLinear) else one for one in layers))
+        self.shape = actor.shape
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """`[N, A, P]` from rows `[N, F]`."""
+        raw: Tensor = self.layers(rows.reshape(1, -1, 1))
+        return raw.view(rows.shape[0], *self.shape)
+
+
+def _grouped(layer: StackedLinear) -> nn.Conv1d:
+    """The same layer over one place."""
+    count, inputs, outputs = layer.weight.shape
+    found: nn.Conv1d = nn.utils.skip_init(  # type: ignore[no-untyped-call]
+        nn.Conv1d, count * inputs, count * outputs, 1, groups=count
+    )
+    found.weight = nn.Parameter(layer.weight.detach().mT.reshape(-1, inputs, 1))
+    found.bias = nn.Parameter(layer.bias.detach().flatten())
+    return found
+
+
+def _choices(agent: Tensor, choices: Tensor | None) -> Tensor:
+    return agent.new_zeros(agent.shape[0], 1, 0) if choices is None else choices

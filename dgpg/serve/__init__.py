@@ -6,6 +6,6 @@
 from dgpg.serve.app import create
 from dgpg.serve.log import Log
 from dgpg.serve.service import FAILED, Answer, Loaded, NoAnswerError, Service
-from dgpg.serve.settings import Settings
+from dgpg.serve.settings import Settings, Tls
 
-__all__ = ["FAILED", "Answer", "Loaded", "Log", "NoAnswerError", "Service", "Settings", "create"]
+__all__ = ["FAILED", "Answer", "Loaded", "Log", "NoAnswerError", "Service", "Settings", "Tls", "create"]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import signal
 import socket
+import ssl
 from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import uvicorn
@@ -18,7 +20,7 @@ from dgpg.errors import ConfigError
 from dgpg.serve.app import create
 from dgpg.serve.log import Lines, Log
 from dgpg.serve.service import Service
-from dgpg.serve.settings import Settings
+from dgpg.serve.settings import Settings, Tls
 
 GROUP = "dgpg.serve"
 """Entry points to functions that make a router of a service: protocols that a plugin speaks beside `/decide`."""
@@ -32,7 +34,7 @@ def run(
     host: str,
     port: int,
     protocols: Mapping[str, Mapping[str, str]],
-    tls: tuple[Path, Path] | None = None,
+    tls: Tls | None = None,
 ) -> None:
     """Serve the export in a folder until SIGTERM or SIGINT; what was asked by then is answered.
 
@@ -42,7 +44,7 @@ def run(
         host: name or address to listen at.
         port: 0 takes a free one, which the log says.
         protocols: settings of entry points of group `dgpg.serve`, by the name of each that is served.
-        tls: certificate and key that belong together, PEM, for HTTPS.
+        tls: files that belong together, for HTTPS.
 
     Raises:
         ConfigError: nothing can listen there, or a protocol is not installed.
@@ -51,18 +53,16 @@ def run(
     log = Log()
     service = Service(folder, settings, log)
     app = create(service, [router(name, service, told) for name, told in protocols.items()])
-    cert, key = tls or (None, None)
     server = uvicorn.Server(
         uvicorn.Config(
-            app, log_config=None, access_log=False, timeout_graceful_shutdown=LAST_S, lifespan="on",
-            ssl_certfile=cert, ssl_keyfile=key,
+            app, log_config=None, access_log=False, timeout_graceful_shutdown=LAST_S, lifespan="on", **_secret(tls)
         )
     )  # fmt: skip
     logging.getLogger("uvicorn.error").addHandler(Lines(log))
     with _listening(host, port) as sock:
         scheme = "http" if tls is None else "https"
         log.event("listening", scheme=scheme, host=host, port=sock.getsockname()[1], pages="/docs")
-        for warning in () if _loopback(host) else _warnings(host, settings, tls is not None):
+        for warning in () if _loopback(host) else _warnings(host, settings, tls):
             log.event("warning", warning=warning)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)  # uvicorn raises them once more when it has ended well
@@ -95,11 +95,23 @@ def _listening(host: str, port: int) -> socket.socket:
         raise ConfigError(f"--host {host} --port {port}: nothing can listen there ({said}); name others") from None
 
 
-def _warnings(host: str, settings: Settings, secret: bool) -> Iterator[str]:
+def _secret(tls: Tls | None) -> dict[str, Any]:
+    """The files as uvicorn names them."""
+    if tls is None:
+        return {}
+    asked = ssl.CERT_NONE if tls.clients is None else ssl.CERT_REQUIRED
+    return {
+        "ssl_certfile": tls.cert, "ssl_keyfile": tls.key, "ssl_ca_certs": tls.clients, "ssl_cert_reqs": asked,
+    }  # fmt: skip
+
+
+def _warnings(host: str, settings: Settings, tls: Tls | None) -> Iterator[str]:
     """Of what others than this machine reach."""
+    if tls is not None and tls.clients is not None:
+        return
     if settings.token is None:
-        yield f"everybody who reaches {host} may ask; a token or a network rule prevents it"
-    elif not secret:
+        yield f"everybody who reaches {host} may ask; a token, --tls-clients or a network rule prevents it"
+    elif tls is None:
         yield f"the token travels to {host} readable; --tls-cert and --tls-key prevent it"
 
 

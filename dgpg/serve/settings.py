@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 Mode = Literal["policy", "shadow"]
@@ -26,3 +27,15 @@ class Settings:
     """Decisions that one request may ask for."""
     watch_s: float = 1.0
     """Between two looks for a new export in the folder, seconds."""
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Files in PEM that HTTPS is served with."""
+
+    cert: Path
+    """Of the service, with those that signed it below it."""
+    key: Path
+    """Its private key, without a passphrase."""
+    clients: Path | None = None
+    """Certificates of those who sign those of clients; who shows none is refused. None asks for none."""

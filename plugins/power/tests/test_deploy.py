@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,19 @@ def test_units_see_what_the_environment_shows_them(values: dict[str, Any], seed:
         assert np.allclose(signals.high, env.decision.context["high"][b], rtol=1e-5, atol=1e-3)
         found = features(scales, signals)["agent"]
         assert found == pytest.approx(env.decision.observation.agent[b].numpy(), rel=1e-4, abs=2e-4)
+
+
+@given(**moments)
+def test_a_whole_grid_at_once_is_seen_as_its_units_are(values: dict[str, Any], seed: int, steps: int) -> None:
+    """Also with lines far beyond their limits, and as lists."""
+    env, scales = played(values, seed, steps), scales_of(values)
+    now = snapshot(env, 0)
+    for factor in (1, 3):
+        moment = replace(now, flow=(factor * now.flow).tolist(), hour=now.hour + 24)
+        expected, found = features(scales, moment.signals(scales)), moment.seen(scales)
+        assert np.array_equal(found["agent"], expected["agent"]) and np.array_equal(found["index"], expected["index"])
+    assert np.array_equal(replace(now, available=None).seen(scales)["agent"],
+                          features(scales, replace(now, available=None).signals(scales))["agent"])  # fmt: skip
 
 
 @given(**moments)

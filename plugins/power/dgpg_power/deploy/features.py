@@ -49,11 +49,15 @@ def features(scales: Scales, signals: Signals) -> dict[str, NDArray[np.generic]]
     gain, shift = scales.affine
     if unit is not scales.everyone:
         gain, shift = gain[unit], shift[unit]
-    seen = measured(scales, signals, len(unit))
-    seen *= gain
-    seen += shift
-    np.minimum(seen, _MOST, out=seen)
-    return {"agent": np.maximum(seen, _LEAST, out=seen), "index": unit}
+    return {"agent": scaled(measured(scales, signals, len(unit)), gain, shift), "index": unit}
+
+
+def scaled(measurements: Floats, gain: Floats, shift: Floats) -> Floats:
+    """What units see of measurements, `[R, F]` each; they are changed in place."""
+    measurements *= gain
+    measurements += shift
+    np.minimum(measurements, _MOST, out=measurements)
+    return np.maximum(measurements, _LEAST, out=measurements)
 
 
 _MOST, _LEAST = (np.array(x, np.float32) for x in (BOUND, -BOUND))
