@@ -19,6 +19,7 @@ from dgpg.export import export
 from dgpg.runs import resolve, start
 from dgpg.runs.training import train
 from dgpg.serve import Log, Service, Settings, create
+from dgpg.serve.process import configured
 from dgpg_cloud.kubernetes.extender import extending
 from dgpg_cloud.kubernetes.reflector import Backoff
 from dgpg_cloud.kubernetes.settings import Settings as ClusterSettings
@@ -63,7 +64,8 @@ class Served:
         self.extender, self.watcher = extending(self.service, settings or ClusterSettings(), api, Backoff(0.05, 0.5))
         self.extender.cluster.clock = clock
         app = create(self.service, [routes(self.extender, self.watcher)])
-        self._server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+        self._server = uvicorn.Server(configured(app, self.service.settings))
+        self._server.config.port = 0
         self._thread = threading.Thread(target=self._server.run, daemon=True)
 
     def __enter__(self) -> Served:

@@ -14,7 +14,7 @@ from dgpg.errors import ConfigError
 if TYPE_CHECKING:
     from dgpg.serve import Tls
 
-NEEDED = ("fastapi", "uvicorn", "prometheus_client", "onnxruntime")
+NEEDED = ("fastapi", "uvicorn", "httptools", "msgspec", "prometheus_client", "onnxruntime")
 TOKEN = "DGPG_TOKEN"
 """Environment variable with the token, where no file is named."""
 

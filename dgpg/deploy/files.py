@@ -13,6 +13,8 @@ from dgpg.errors import DataError
 
 FORMAT = 1
 """Of the description in a file."""
+NEEDED = ("arrays", "inputs", "action", "chance", "agents", "domain", "algorithm", "iteration")
+"""What a description says at least."""
 
 
 def beside(path: Path, told: Mapping[str, Any]) -> Iterator[tuple[str, Path, bytes]]:
@@ -79,7 +81,7 @@ def described(path: Path, metadata: Mapping[str, str]) -> Mapping[str, Any]:
     """
     try:
         told = json.loads(metadata["dgpg"])
-        version, _ = told["format"], (told["arrays"], told["inputs"], told["action"]["kind"], told["chance"])
+        version, _ = told["format"], [told[name] for name in NEEDED] + [told["action"]["kind"]]
     except (KeyError, TypeError, ValueError):
         raise DataError(f"{path}: an ONNX file, but none that `dgpg export` wrote; export the run") from None
     if version != FORMAT:

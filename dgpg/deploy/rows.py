@@ -104,11 +104,12 @@ class Reader:
         """
         choices = rows["choices"].shape[1] if "choices" in rows and rows["choices"].ndim == 3 else None
         shapes = self._shapes(len(rows["agent"]), choices)
-        for name, x in rows.items():
-            if x.shape != shapes[name]:
-                self._fits(name, x, shapes[name])
-            if x.dtype.kind == "f" and not _certainly_finite(x):
-                self._finite(name, x)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for name, x in rows.items():
+                if x.shape != shapes[name]:
+                    self._fits(name, x, shapes[name])
+                if x.dtype.kind == "f" and not _certainly_finite(x):
+                    self._finite(name, x)
         if choices == 0:
             raise DecisionError("choices: there are none, expected at least one choice")
 
@@ -149,27 +150,22 @@ class Reader:
 
     def _numbers(self, name: str, given: ArrayLike) -> NDArray[np.float32]:
         """An array of real numbers."""
-        try:
-            found = np.asarray(given)
-        except (TypeError, ValueError):
-            found = np.asarray(None)
+        found = _array(given)
         if found.dtype.kind not in "fiub":
             raise DecisionError(
                 f"{name}: not an array of numbers"
                 + (f", expected {self._shape(name)}" if name in self.features else "")
             )
-        return found.astype(np.float32, copy=False)
+        with np.errstate(over="ignore"):  # what is too large becomes inf, which is told
+            return found.astype(np.float32, copy=False)
 
     def _mask(self, mask: ArrayLike | None, rows: Mapping[str, NDArray[Any]], one: bool) -> NDArray[np.bool_]:
         if mask is None:
             like = rows["choices"].shape[:2] if "choices" in rows else (len(rows["agent"]), self.arrays["mask"][2])
             return np.ones(like, bool)
-        try:
-            able = np.asarray(mask)
-        except ValueError:
-            able = np.asarray(None)
-        if able.dtype.kind != "b":
-            if able.dtype.kind not in "iuf" or not np.isin(able, (0, 1)).all():
+        able = _array(mask)
+        if able.dtype.kind != "b" or not able.ndim:
+            if not able.ndim or able.dtype.kind not in "iuf" or not np.isin(able, (0, 1)).all():
                 raise DecisionError("mask: expected true or false for each choice")
             able = able.astype(bool)
         able = able[None] if one and able.ndim == 1 else able
@@ -183,10 +179,7 @@ class Reader:
         agents = self._agents
         if index is None:
             raise DecisionError(f"index: nothing is given, expected which agent decides, from 0 to {agents - 1}")
-        try:
-            which = np.asarray(index)
-        except (TypeError, ValueError):
-            which = np.asarray(None)
+        which = _array(index)
         which = which.astype(np.int64) if not which.size else which
         # Seen as without a sign, numbers below 0 are too large.
         if which.dtype.kind not in "iu" or np.count_nonzero(which.astype(np.uint64) >= agents):
@@ -209,6 +202,14 @@ class Reader:
         features = self.features.get(name, ())
         told = f" ({', '.join(features)})" if features else ""
         return f"[{', '.join(map(str, self.arrays[name][1:]))}], the first left out for one agent{told}"
+
+
+def _array(given: Any) -> NDArray[Any]:
+    """An array, of None where that cannot be made of it; whatever is given says why in a class of its own."""
+    try:
+        return np.asarray(given)
+    except Exception:
+        return np.asarray(None)
 
 
 def _certainly_finite(x: NDArray[Any]) -> bool:

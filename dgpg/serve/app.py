@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any
 
+import msgspec
 from fastapi import APIRouter, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException
 
 import dgpg
 from dgpg.deploy import Policy
 from dgpg.errors import DecisionError
 from dgpg.serve.asked import asked, told
-from dgpg.serve.doors import Doors
+from dgpg.serve.doors import Doors, said
 from dgpg.serve.service import Loaded, NoAnswerError, Service
+from dgpg.serve.trial import middle
 from dgpg.serve.watch import watching
 
 ABOUT = """What one agent or many do: an exported policy behind guard rails.
@@ -41,10 +44,12 @@ def create(service: Service, routers: Sequence[APIRouter] = ()) -> FastAPI:
         service.log.event("stopped")
 
     policy = service.current.policy
+    service.verbs["/decide"] = partial(decided, service)
     app = FastAPI(
         title=f"dgpg serve: {policy.description['domain']}", version=dgpg.__version__, description=ABOUT, lifespan=alive
     )
-    app.add_middleware(Doors, settings=service.settings, metrics=service.metrics)
+    app.add_middleware(Doors, service=service)
+    app.add_exception_handler(HTTPException, _nothing)
     app.include_router(_router(service))
     for router in routers:
         app.include_router(router)
@@ -62,8 +67,7 @@ def _router(service: Service) -> APIRouter:
         "/decide", summary="What agents do", responses=answers, openapi_extra={"requestBody": _body(service.current)}
     )
     async def decide(request: Request) -> Response:
-        body = await request.body()
-        return decided(service, body)
+        return framed(decided(service, await request.body()))
 
     @router.get("/healthz", summary="Whether it serves, and what")
     async def healthz() -> dict[str, Any]:
@@ -78,20 +82,28 @@ def _router(service: Service) -> APIRouter:
     return router
 
 
-def decided(service: Service, body: bytes) -> Response:
+def decided(service: Service, body: bytes | memoryview) -> tuple[int, bytes]:
     """The answer to a request for decisions."""
     loaded = service.current
     try:
         request = asked(body, loaded, service.settings.max_rows)
-        return _json(200, told(request, service.decide(loaded, request.rows), loaded))
+        return 200, msgspec.json.encode(told(request, service.decide(loaded, request.rows), loaded))
     except DecisionError as error:
-        return _json(422, {"error": str(error)})
+        return 422, said(str(error))
     except NoAnswerError as error:
-        return _json(503, {"error": str(error)})
+        return 503, said(str(error))
 
 
-def _json(status: int, content: dict[str, Any]) -> Response:
-    return Response(json.dumps(content), status, media_type="application/json")
+async def _nothing(request: Request, error: Exception) -> Response:
+    """What is not there, in the words of everything else."""
+    assert isinstance(error, HTTPException)
+    told = f"{request.method} {request.url.path}: {error.detail.lower()}; /docs has what there is"
+    return Response(said(told), error.status_code, error.headers, "application/json")
+
+
+def framed(answer: tuple[int, bytes]) -> Response:
+    """What a verb answers, where the framework found the way to it."""
+    return Response(answer[1], answer[0], media_type="application/json")
 
 
 ANSWER = {"action": 1, "by": "policy", "reason": None, "outside": 0.0, "export": "0123456789ab"}
@@ -113,12 +125,10 @@ def _body(loaded: Loaded) -> dict[str, Any]:
 
 
 def _by_name(policy: Policy) -> dict[str, Any]:
-    """Middles of ranges, of two choices."""
-    middle = {
-        name: {one["name"]: round((one["low"] + one["high"]) / 2, 3) for one in of}
-        for name, of in policy.description["inputs"].items()
-    }
-    if "choices" in middle:
-        count = policy.description["arrays"]["choices"][2]
-        middle["choices"] = {name: [x] * (2 if count == "K" else count) for name, x in middle["choices"].items()}
-    return middle | ({"index": 0} if "index" in policy.description["arrays"] else {})
+    """The middle of the training, by name."""
+    found = middle(policy.description)
+    found["agent"] = dict(zip(policy.features["agent"], found["agent"], strict=True))
+    if "choices" in found:
+        columns = map(list, zip(*found["choices"], strict=True))
+        found["choices"] = dict(zip(policy.features["choices"], columns, strict=True))
+    return found

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,22 +30,31 @@ class Asked:
     """A single agent, whose answer is no list."""
 
 
-def asked(body: bytes, loaded: Loaded, most: int) -> Asked:
+def asked(body: bytes | memoryview, loaded: Loaded, most: int) -> Asked:
     """A request of at most so many decisions.
 
     Raises:
         DecisionError: what does not fit, and where.
     """
-    try:
-        given = json.loads(body)
-    except ValueError as error:
-        raise DecisionError(f"the request is no JSON: {error}") from None
+    given = _read(body)
     if not isinstance(given, Mapping) or ("plain" in given) == ("agent" in given):
         raise DecisionError("expected an object with either 'plain' or 'agent' (and choices, mask, index)")
     found = _plain(given, loaded, most) if "plain" in given else _features(given, loaded)
     if len(found.rows["agent"]) > most:
         raise DecisionError(f"{len(found.rows['agent'])} decisions in a request, at most {most}; send several")
     return found
+
+
+def _read(body: bytes | memoryview) -> Any:
+    """JSON, also with what Python writes of numbers that are none: whoever sends those is told which."""
+    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return msgspec.json.decode(body)
+    try:
+        return json.loads(bytes(body))
+    except ValueError as error:
+        raise DecisionError(f"the request is no JSON: {error}") from None
+    except RecursionError:
+        raise DecisionError("the request is no JSON that anybody asks for: lists in lists, too deep to read") from None
 
 
 def _features(given: Mapping[str, Any], loaded: Loaded) -> Asked:
@@ -62,11 +73,12 @@ def _plain(given: Mapping[str, Any], loaded: Loaded, most: int) -> Asked:
     told = [plain] if one else plain
     if not isinstance(told, Sequence) or isinstance(told, str) or not 0 < len(told) <= most:
         raise DecisionError(f"plain: expected an object, or a list of 1 to {most} of them")
-    parts = stacked([_of(loaded, one, n) for n, one in enumerate(told)])
+    agents = [_of(loaded, one, n) for n, one in enumerate(told)]
+    parts = {name: x[None] for name, x in agents[0].items()} if len(agents) == 1 else stacked(agents)
     able: NDArray[np.bool_] = np.ones(len(told), bool)
     if "mask" in parts:
         able = np.asarray(parts["mask"].any(-1))
-    if not able.all():  # the policy wants something to choose from; its answer there is not used
+    if np.count_nonzero(able) < len(able):  # the policy wants something to choose from; its answer there is not used
         parts["mask"] = parts["mask"] | ~able[:, None]
     return Asked(loaded.policy.rows(**parts)[0], able, one)
 
@@ -81,11 +93,11 @@ def _of(loaded: Loaded, plain: Any, n: int) -> dict[str, NDArray[Any]]:
 
 def told(request: Asked, answer: Answer, loaded: Loaded) -> dict[str, Any]:
     """As JSON; an agent with nothing allowed does nothing."""
-    columns = {
-        "action": [x if able else None for x, able in zip(answer.action.tolist(), request.able, strict=True)],
+    columns: dict[str, list[Any]] = {
+        "action": [x if able else None for x, able in zip(answer.action.tolist(), request.able.tolist(), strict=True)],
         "by": ["rule" if rule else "policy" for rule in answer.by_rule.tolist()],
-        "reason": [str(x) or None for x in answer.reason],
-        "outside": answer.beyond.round(4).tolist(),
+        "reason": [x or None for x in answer.reason.tolist()],
+        "outside": [round(x, 4) for x in answer.beyond.tolist()],
     }
     if request.one:
         return {**{name: column[0] for name, column in columns.items()}, "export": loaded.export}

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter as Tally
+from collections.abc import Iterable
 
-import numpy as np
-from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 
 from dgpg.deploy import Policy
@@ -22,7 +21,9 @@ class Metrics:
         self.requests = Histogram(
             "dgpg_request_seconds", "Of answering a request", ("path", "status"), registry=own, buckets=BUCKETS
         )
+        self._requests: dict[tuple[str, int], Histogram] = {}
         self.decisions = Counter("dgpg_decisions", "By who decided", ("by",), registry=own)
+        self._by = {who: self.decisions.labels(who) for who in ("policy", "rule")}
         self.fallbacks = Counter("dgpg_fallbacks", "Decisions of the rule, by reason", ("reason",), registry=own)
         self.outside = Counter("dgpg_outside", "Decisions on inputs outside the range of the training", registry=own)
         self.agreed = Counter("dgpg_shadow", "What policy and rule would do", ("same",), registry=own)
@@ -41,14 +42,25 @@ class Metrics:
              "iteration": str(told["iteration"])}
         )  # fmt: skip
 
-    def decided(self, seconds: float, reason: NDArray[np.str_], beyond: NDArray[np.float32]) -> None:
-        """Count decisions, `[R]` each; `reason` is "" where the policy decided."""
+    def answered(self, path: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        found = self._requests.get((path, status))
+        if found is None:
+            found = self._requests[path, status] = self.requests.labels(path, str(status))
+        found.observe(seconds)
+
+    def decided(self, seconds: float, count: int, reasons: Iterable[str], outside: int) -> None:
+        """Count decisions: those of rules by their reasons, and how many were outside the training's range."""
         self.latency.observe(seconds)
-        for why, count in Tally(reason.tolist()).items():
-            self.decisions.labels("rule" if why else "policy").inc(count)
-            if why:
-                self.fallbacks.labels(why).inc(count)
-        self.outside.inc(int((beyond > 0).sum()))
+        by_rule = Tally(reasons)
+        for why, times in by_rule.items():
+            self.fallbacks.labels(why).inc(times)
+        ruled = by_rule.total()
+        for who, times in (("rule", ruled), ("policy", count - ruled)):
+            if times:
+                self._by[who].inc(times)
+        if outside:
+            self.outside.inc(outside)
 
     def shadowed(self, same: bool, difference: float | None) -> None:
         """Count a decision that policy and rule were both asked for."""

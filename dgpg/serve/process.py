@@ -19,6 +19,7 @@ from fastapi import APIRouter
 from dgpg.errors import ConfigError
 from dgpg.serve.app import create
 from dgpg.serve.log import Lines, Log
+from dgpg.serve.protocol import bounded
 from dgpg.serve.service import Service
 from dgpg.serve.settings import Settings, Tls
 
@@ -53,11 +54,7 @@ def run(
     log = Log()
     service = Service(folder, settings, log)
     app = create(service, [router(name, service, told) for name, told in protocols.items()])
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app, log_config=None, access_log=False, timeout_graceful_shutdown=LAST_S, lifespan="on", **_secret(tls)
-        )
-    )  # fmt: skip
+    server = uvicorn.Server(configured(app, settings, tls))
     logging.getLogger("uvicorn.error").addHandler(Lines(log))
     with _listening(host, port) as sock:
         scheme = "http" if tls is None else "https"
@@ -93,6 +90,14 @@ def _listening(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         said = getattr(error, "strerror", None) or error
         raise ConfigError(f"--host {host} --port {port}: nothing can listen there ({said}); name others") from None
+
+
+def configured(app: Any, settings: Settings, tls: Tls | None = None) -> uvicorn.Config:
+    """How an application is served."""
+    return uvicorn.Config(
+        app, http=bounded(settings.max_bytes), log_config=None, access_log=False, proxy_headers=False,
+        timeout_graceful_shutdown=LAST_S, lifespan="on", **_secret(tls),
+    )  # fmt: skip
 
 
 def _secret(tls: Tls | None) -> dict[str, Any]:

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from dgpg.deploy import Rows
 
+MOST = np.array(1e9, np.float32)
+"""Ranges; further outside nobody counts."""
+
 
 class Ranges:
     """Of an exported policy: the least and the most of each feature, and the range between."""
@@ -22,17 +25,15 @@ class Ranges:
 
         Choices that are not allowed do not count.
         """
-        own: NDArray[np.float32] = self._far("agent", rows).max(-1, initial=0)
-        if "choices" not in self._of:
-            return own
-        of: NDArray[np.float32] = self._far("choices", rows).max(-1, initial=0)
-        found: NDArray[np.float32] = np.maximum(own, (of * rows["mask"] if "mask" in rows else of).max(-1, initial=0))
-        return found
-
-    def _far(self, name: str, rows: Rows) -> NDArray[np.float32]:
-        low, high, size = self._of[name]
-        seen: NDArray[np.float32] = rows[name]
-        found: NDArray[np.float32] = np.maximum(np.maximum(low - seen, seen - high), np.float32(0)) / size
+        found = np.zeros(len(rows["agent"]), np.float32)
+        for name, (low, high, size) in self._of.items():
+            seen = rows[name]
+            over = np.maximum(low - seen, seen - high)
+            if np.count_nonzero(over > 0):  # which is seldom
+                far = np.minimum(np.maximum(over, np.float32(0)) / size, MOST).max(-1)
+                if name == "choices":
+                    far = (far * rows["mask"] if "mask" in rows else far).max(-1)
+                np.maximum(found, far, out=found)
         return found
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,16 @@ from dgpg.serve.metrics import Metrics
 from dgpg.serve.ranges import Ranges
 from dgpg.serve.settings import Settings
 from dgpg.serve.stamp import stamp
+from dgpg.serve.trial import tried
 
 FAILED, FAR, SHADOW = "failed", "far outside", "shadow"
 """Why the rule decided."""
+
+
+WORST = float(np.finfo(np.float32).min)
+"""How good what is allowed is at least."""
+Verb: TypeAlias = Callable[[bytes | memoryview], tuple[int, bytes]]
+"""Body of a request to status and JSON; the body is another's once it has returned."""
 
 
 class NoAnswerError(DgpgError):
@@ -72,11 +79,13 @@ class Service:
 
     Attributes:
         parts: what protocols beside `/decide` say of their health, by name; one with a `trouble` degrades the service.
+        verbs: what answers to a POST, by path.
     """
 
     def __init__(self, folder: Path, settings: Settings, log: Log) -> None:
         self.folder, self.settings, self.log, self.metrics = folder, settings, log, Metrics()
         self.parts: dict[str, Callable[[], Mapping[str, Any]]] = {}
+        self.verbs: dict[str, Verb] = {}
         self.current = self._load()
         self.metrics.uses(self.current.policy)
         log.event("serving", **self._about(self.current), folder=str(folder), mode=settings.mode)
@@ -89,9 +98,23 @@ class Service:
         Raises:
             NoAnswerError: the policy failed, and there is no rule.
         """
-        began = time.perf_counter()
+        began, count = time.perf_counter(), len(rows["agent"])
         beyond = loaded.ranges.beyond(rows)
         action, preference, failed = self._asked(loaded, rows)
+        by_rule, reason = failed | (beyond > self.settings.far), np.zeros(count, "<U1")
+        if not doubt and self.settings.mode == "policy" and not np.count_nonzero(by_rule):
+            answer = Answer(action, by_rule, reason, beyond, preference, action)
+        else:
+            answer = self._doubted(loaded, rows, action, preference, failed, beyond, doubt)
+        ruled = answer.reason[answer.by_rule].tolist()
+        self.metrics.decided(time.perf_counter() - began, count, ruled, int(np.count_nonzero(beyond)))
+        return answer
+
+    def _doubted(
+        self, loaded: Loaded, rows: Rows, action: NDArray[Any], preference: NDArray[Any] | None,
+        failed: NDArray[np.bool_], beyond: NDArray[np.float32], doubt: str,
+    ) -> Answer:  # fmt: skip
+        """The answer where not all is the policy's to decide."""
         reason = np.where(failed, FAILED, np.where(beyond > self.settings.far, FAR, doubt))
         if self.settings.mode == "shadow":
             reason = np.where(reason == "", SHADOW, reason)
@@ -99,9 +122,7 @@ class Service:
         if by_rule.any():
             action, preference = self._ruled(loaded, rows, by_rule, failed, action, preference)
             by_rule &= loaded.rule is not None
-        answer = Answer(action, by_rule, np.where(by_rule, reason, ""), beyond, preference, wished)
-        self.metrics.decided(time.perf_counter() - began, answer.reason, beyond)
-        return answer
+        return Answer(action, by_rule, np.where(by_rule, reason, ""), beyond, preference, wished)
 
     def swap(self) -> bool:
         """Take the export that is in the folder now; the one in use stays where that is none, or of other inputs."""
@@ -112,14 +133,15 @@ class Service:
             _same_questions(self.current.policy.description, fresh.policy.description)
             if self.current.adapter is not None and fresh.adapter is None:
                 raise DataError("the new export says nothing of plain values, which may be asked; export its run again")
+            about = self._about(fresh)
+            self.metrics.uses(fresh.policy)
         except Exception as error:  # whatever is wrong with it, the one in use goes on
             self.metrics.swaps.labels("refused").inc()
             self.log.event("swap refused", error=str(error) or repr(error), export=self.current.export)
             return False
         self.current = fresh
-        self.metrics.uses(fresh.policy)
         self.metrics.swaps.labels("done").inc()
-        self.log.event("swapped", **self._about(fresh))
+        self.log.event("swapped", **about)
         return True
 
     @property
@@ -135,6 +157,7 @@ class Service:
                 f"{self.folder}: its agents speak before they act, and a request is one agent; use announce, hear and "
                 "decide of dgpg.deploy.Policy, or train with --set coordination.rounds=0"
             )
+        tried(policy, self.folder)
         known = adapter(policy.description)
         return Loaded(
             policy, known, _rule(known, self.settings, policy.description["domain"]), Ranges(policy.description)
@@ -168,6 +191,12 @@ class Service:
                 raise NoAnswerError("the policy failed, and this domain has no rule to stand in; see the log")
             return action, preference
         found = loaded.rule(rows)
+        if loaded.choosing:  # also where numbers are too large for any rule: one of those that are allowed
+            found = np.where(rows["mask"], np.nan_to_num(found, nan=WORST, neginf=WORST), -np.inf)
+        elif not np.isfinite(found[by_rule]).all():
+            raise NoAnswerError(
+                "the policy has no answer, and the rule none that is a number: what agents see is too large"
+            )
         ruled = found.argmax(-1) if loaded.choosing else found
         if failed.all():
             return ruled, found if loaded.choosing else None

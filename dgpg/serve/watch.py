@@ -24,5 +24,8 @@ async def watching(service: Service) -> AsyncIterator[None]:
 async def _watch(service: Service) -> None:
     while True:
         await asyncio.sleep(service.settings.watch_s)
-        if service.changed:
-            await asyncio.to_thread(service.swap)
+        try:
+            if service.changed:
+                await asyncio.to_thread(service.swap)
+        except Exception as error:  # whatever it is: who stops looking takes no export ever again
+            service.log.event("swap refused", error=repr(error), export=service.current.export)

@@ -180,7 +180,8 @@ def test_who_has_no_token_gets_nothing(folder: Path) -> None:
             assert ask.client.get("/metrics", headers=headers).status_code == 401
         assert ask.client.get("/docs").status_code == 401
         assert ask.client.get("/healthz").status_code == 200
-        ask.decide(content, headers={"Authorization": "Bearer secret"})
+        for word in ("Bearer", "bearer", "BEARER"):
+            ask.decide(content, headers={"Authorization": f"{word} secret"})
 
 
 def test_what_is_too_large_is_not_read(folder: Path) -> None:
@@ -213,6 +214,92 @@ def test_agents_that_speak_are_not_served(folder: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(Policy, "load", lambda _: policy)
     with pytest.raises(DataError, match="its agents speak before they act, and a request is one agent"):
         client.Asking(folder)
+
+
+# --- what breaks ----------------------------------------------------------------------------------
+
+
+def strict(answer: Any) -> Any:
+    """JSON as other languages read it."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    return json.loads(answer.content, parse_constant=refuse)
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (b"", "the request is no JSON"),
+        (b"\x1f\x8b\x08", "the request is no JSON"),
+        (b'{"plain": "\xff"}', "the request is no JSON"),
+        (b"[" * 200_000, "too deep to read"),
+        (b'{"plain":' * 100_000, "too deep to read"),
+        (b'{"plain": {"\\ud800": 1}}', "plain: unknown name '\\ud800'"),
+        (b'{"agent": [1e39, 0, 0, 0, 0], "choices": []}', "'job vCPU' of row 0 is inf"),
+        (b'{"plain": {"job": {"vcpu": ' + b"9" * 5000 + b"}}}", "the request is no JSON"),
+        (b'{"agent": [' + b"9" * 400 + b"]}", "agent: not an array of numbers"),
+    ],
+)
+def test_bytes_of_all_kinds_are_told_of_in_one_message(folder: Path, sent: bytes, said: str) -> None:
+    with client.asking(folder) as ask:
+        answer = ask.client.post("/decide", content=sent)
+        assert answer.status_code == 422 and said in strict(answer)["error"]
+        assert ask.decide(client.seen(ask.service.current.policy, 1, 2))["by"] == ["policy"]
+
+
+def test_what_is_compressed_or_not_there_is_told_in_the_same_words(folder: Path) -> None:
+    with client.asking(folder) as ask:
+        packed = ask.client.post("/decide", content=b"x", headers={"Content-Encoding": "gzip"})
+        assert packed.status_code == 415 and "gzip is not read" in packed.json()["error"]
+        lost, wrong = ask.client.post("/other"), ask.client.get("/decide")
+        assert lost.status_code == 404 and lost.json()["error"] == "POST /other: not found; /docs has what there is"
+        assert wrong.status_code == 405 and "GET /decide: method not allowed" in wrong.json()["error"]
+
+
+@pytest.mark.parametrize("value", [1e30, 3e38, -3e38])
+def test_numbers_at_the_end_of_all_numbers_have_an_answer_that_is_json(folder: Path, value: float) -> None:
+    with client.asking(folder) as ask, np.errstate(all="ignore"):
+        mask = [[False, True, True]]
+        content = {"agent": [[value] * 5], "choices": [[[value] * 18] * 3], "mask": mask}
+        told = strict(ask.client.post("/decide", json=content))
+        assert told["by"] == ["rule"] and told["outside"] == [1e9] and told["action"][0] in (1, 2)
+        adapter = ask.service.current.adapter
+        assert adapter is not None
+        for load in (1e30, 1e308):
+            assert ask.decide({"plain": {**adapter.example, "load": load}})["reason"] == "far outside"
+
+
+def test_a_rule_without_an_answer_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with client.asking(folder) as ask:
+        loaded = ask.service.current
+        object.__setattr__(loaded, "rule", lambda rows: np.full((len(rows["agent"]), 1), np.nan))
+        monkeypatch.setitem(loaded.__dict__, "choosing", False)
+        monkeypatch.setattr(loaded.policy, "run", lambda *_: 1 / 0)
+        told = ask.decide(client.seen(loaded.policy, 2, 3), 503)
+        assert "the rule none that is a number" in told["error"]
+
+
+def test_what_breaks_is_one_message_and_the_log_says_how(folder: Path) -> None:
+    with client.asking(folder) as ask:
+        content = client.seen(ask.service.current.policy, 1, 2)
+        ranges = ask.service.current.ranges
+        object.__setattr__(ask.service.current, "ranges", None)
+        assert ask.decide(content, 500) == {"error": "the service broke on this request; its log says how"}
+        (event,) = ask.events("broken")
+        assert event["path"] == "/decide" and "NoneType" in event["error"] and "Traceback" in event["trace"]
+        object.__setattr__(ask.service.current, "ranges", ranges)
+        ask.decide(content)
+        assert ask.metric('dgpg_request_seconds_count{path="/decide",status="500"}') == 1
+
+
+def test_nobody_who_asks_suffers_from_a_log_that_cannot_be_written(folder: Path) -> None:
+    with client.asking(folder, mode="shadow") as ask:
+        content = client.seen(ask.service.current.policy, 3, 4)
+        told = ask.decide(content)
+        ask.out.close()
+        assert ask.decide(content) == told
 
 
 # --- a new export ---------------------------------------------------------------------------------

@@ -6,15 +6,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dgpg.deploy import Policy
+from dgpg.errors import DataError
 
 from ..commands import ok
 
 for _name in ("onnx", "onnxscript", "onnxruntime", "fastapi", "uvicorn", "prometheus_client", "httpx2"):
     pytest.importorskip(_name, reason="needs the extras export and serve")
 client = pytest.importorskip("tests.serve.asking")
+onnx = pytest.importorskip("onnx")
 
 
 def until(done: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -98,3 +101,34 @@ def test_a_request_ends_with_the_export_that_it_began_with(served: Path, other: 
         assert ask.service.swap() and not ask.service.swap()
         rows, _ = old.policy.rows(**content)
         assert ask.service.decide(old, rows).action.tolist() == old.policy.act(**content).tolist()
+
+
+def spoilt(export: Path, to: Path, weight: float) -> None:
+    """The export with this number for all weights of a layer, as a file that agrees with itself."""
+    model = onnx.load(export / "policy.onnx")
+    for tensor in model.graph.initializer:
+        if tensor.name.endswith("agent_in.weight"):
+            tensor.CopyFrom(onnx.numpy_helper.from_array(np.full(tensor.dims, weight, np.float32), tensor.name))
+    (to / "policy.json").unlink()
+    onnx.save(model, to / "policy.onnx")
+
+
+def test_one_that_opens_and_does_not_decide_is_refused(served: Path, other: Path) -> None:
+    with client.asking(served) as ask:
+        old = ask.service.current.export
+        spoilt(other, served, float("nan"))
+        assert not ask.service.swap() and ask.service.current.export == old
+        assert "opens and does not decide" in ask.events("swap refused")[0]["error"]
+    with pytest.raises(DataError, match="opens and does not decide"):
+        client.Asking(served)
+    spoilt(other, Path(shutil.copytree(other, served / "good")), 0.5)
+    assert client.Asking(served / "good").service.current.export
+
+
+def test_who_looks_for_exports_goes_on_looking(served: Path, other: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with client.asking(served, watch_s=0.02) as ask:
+        with monkeypatch.context() as patch:
+            patch.setattr(ask.service, "swap", lambda: 1 / 0)
+            client.put(other, served)
+            until(lambda: bool(ask.events("swap refused")))
+        until(lambda: ask.service.current.policy.digest == Policy.load(other).digest)

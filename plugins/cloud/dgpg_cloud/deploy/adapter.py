@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,27 @@ from numpy.typing import NDArray
 from dgpg.deploy import Rows, number, only
 from dgpg.errors import DecisionError
 from dgpg_cloud.deploy.estimate import rise
-from dgpg_cloud.deploy.features import Job, Nodes, features
+from dgpg_cloud.deploy.features import Job, Nodes, features, seen
 from dgpg_cloud.deploy.rules import RULES, Floats, View, priced
 from dgpg_cloud.deploy.scales import RESOURCES, Scales
+from dgpg_cloud.deploy.sheet import Sheet, sheet
 
 AMOUNTS = ("used", "requested", "work")
 NODE = (*RESOURCES, *AMOUNTS, "name", "price", "speed", "queued", "able")
 SLOWEST = 1e-3
 """Speed of a node, at least."""
-_KNOWN = {r: frozenset(RESOURCES[:r]) for r in (2, 3)}
-_NODE = {r: frozenset(NODE) - frozenset(RESOURCES[r:]) for r in (2, 3)}
-_NOTHING: Mapping[str, Any] = {}
 _NUMBERS = {int, float}
+_AS_USED, _FOLLOWS = object(), object()  # no values of JSON, nor names in it
+_NONE: Mapping[int, Mapping[str, Any]] = {r: dict.fromkeys(RESOURCES[:r], 0.0) for r in (2, 3)}
+_ABSENT: Mapping[int, Mapping[Any, Any]] = {
+    r: {"name": "", "used": _NONE[r], "requested": _AS_USED, "work": _NONE[r], "queued": 0.0, "speed": 1.0,
+        "able": True, _FOLLOWS: 0.0, **dict.fromkeys(RESOURCES[2:r], 0.0)} for r in (2, 3)
+}  # fmt: skip
+"""Of a node what it does not say."""
+_ALL = {r: len({*_ABSENT[r], "price", *RESOURCES[:r]}) for r in (2, 3)}
+_GETTERS = {
+    r: (itemgetter(*RESOURCES[:r]), itemgetter("queued", _FOLLOWS, "price", "speed", *RESOURCES[:r])) for r in (2, 3)
+}
 
 
 class Placement:
@@ -56,10 +66,12 @@ class Placement:
         nodes = given.get("nodes")
         if not isinstance(nodes, Sequence) or isinstance(nodes, str) or not nodes:
             raise DecisionError("nodes: expected a list of at least one node")
-        told = self._quick(nodes)
-        if told is None:
+        job, load = given.get("job"), partial(number, given, "plain", "load", least=0)
+        page = self._quick(nodes)
+        if page is None:
             told = self._nodes([only(one, f"nodes[{k}]", NODE) for k, one in enumerate(nodes)])
-        return features(self.scales, self._job(given.get("job")), told, number(given, "plain", "load", least=0))
+            return features(self.scales, self._job(job), told, load())
+        return seen(self.scales, self._job(job), *page, load())
 
     def cost(self, rows: Rows) -> NDArray[Any]:
         """What the analytical model says that placing the job adds, `[R, K]`."""
@@ -71,23 +83,28 @@ class Placement:
         steps = max(time, 1.0) if self.scales.step_s is None else self.scales.steps(time)
         return Job(demand, steps, int(number(job, "job", "backlog", 1, least=1)))
 
-    def _quick(self, nodes: Sequence[Any]) -> Nodes | None:
-        """Nodes of which nothing has to be said; None where something may be wrong, which `_nodes` looks for."""
-        r = self.scales.resources
+    def _quick(self, nodes: Sequence[Any]) -> tuple[Sheet, NDArray[np.bool_]] | None:
+        """Nodes of which nothing has to be said, written on a page, and which of them are able; None where something
+        may be wrong, which `_nodes` looks for."""
+        r, k = self.scales.resources, len(nodes)
         try:
-            rows = [_row(one, r) for one in nodes]
-            if not set(map(type, chain.from_iterable(rows))) <= _NUMBERS:
+            values, able = _values(nodes, r)
+            if not set(map(type, values)) <= _NUMBERS or set(map(type, able)) != {bool}:
                 return None
-            table = np.array(rows, np.float64)
-            able = [one.get("able", True) for one in nodes]
+            table = np.array(values, np.float64)
         except (AttributeError, KeyError, TypeError, OverflowError):
             return None
-        whole = set(map(type, able)) == {bool}
-        if not whole or not np.isfinite(table).all() or table.min() < 0 or table[:, 1].min() < SLOWEST:
+        parts, singles = table[: 3 * k * r].reshape(3, k, r), table[3 * k * r :].reshape(k, 4 + r)
+        sound = np.count_nonzero((table >= 0) & (table < np.inf)) == len(table)
+        if not sound or np.count_nonzero(singles[:, 3] >= SLOWEST) < k:
             return None
-        capacity, used, requested, work = (table[:, 3 + n * r : 3 + (n + 1) * r] for n in range(4))
-        work = work / (self.scales.step_s or 1.0)
-        return Nodes(capacity, used, requested, work, table[:, 2], table[:, 0], table[:, 1], np.array(able))
+        if self.scales.step_s is not None:
+            parts[2] /= self.scales.step_s
+        page = sheet(r, k)
+        page.told[: 3 * r].reshape(3, r, k)[:] = parts.transpose(0, 2, 1)
+        page.told[3 * r :] = singles[:, :4].T
+        page.capacity[:] = singles[:, 4:].T
+        return page, np.array(able)
 
     def _nodes(self, nodes: Sequence[Mapping[str, Any]]) -> Nodes:
         """The same, one value after the other; DecisionError for the first that is wrong."""
@@ -122,21 +139,27 @@ class Placement:
         return [number(given, where, name, 0.0 if name == "gpu" else default, least=0) for name in names]
 
 
-def _row(node: Any, r: int) -> tuple[Any, ...]:
-    """Price, speed, queued, then capacity, used, requested and work by resource, as a node has them.
+def _values(nodes: Sequence[Any], r: int) -> tuple[list[Any], list[Any]]:
+    """What is used, requested and worked on, by resource, of all nodes each; then of each node its jobs in the queue,
+    0, its price, its speed and its capacity; and which are able.
 
     Raises:
-        KeyError: one that has to be there is not, or one is there that nobody knows.
-        AttributeError, TypeError: it is no object, nor are its parts.
+        KeyError: something that has to be there is not, or something is that nobody knows.
+        TypeError: a node is no object, or a part of one is none.
     """
-    used = node.get("used", _NOTHING)
-    requested, work = node.get("requested", used), node.get("work", _NOTHING)
-    known, names = _KNOWN[r], RESOURCES[:r]
-    if not node.keys() <= _NODE[r] or not all(part.keys() <= known for part in (used, requested, work)):
-        raise KeyError(node)
-    capacity = node["vcpu"], node["memory_gib"], *(node.get(name, 0.0) for name in names[2:])
-    amounts = [part.get(name, 0.0) for part in (used, requested, work) for name in names]
-    return node["price"], node.get("speed", 1.0), node.get("queued", 0.0), *capacity, *amounts
+    names, every = _GETTERS[r], [{**_ABSENT[r], **one} for one in nodes]
+    used, work = [one["used"] for one in every], [one["work"] for one in every]
+    requested = [one["used"] if one["requested"] is _AS_USED else one["requested"] for one in every]
+    if set(map(len, every)) != {_ALL[r]}:
+        raise KeyError
+    parts = [*used, *requested, *work]
+    if set(map(len, parts)) != {r}:
+        parts = [{**_NONE[r], **part} for part in parts]
+        if set(map(len, parts)) != {r}:
+            raise KeyError
+    values = list(chain.from_iterable(map(names[0], parts)))
+    values.extend(chain.from_iterable(map(names[1], every)))
+    return values, [one["able"] for one in every]
 
 
 def _yes(node: Mapping[str, Any], where: str) -> bool:

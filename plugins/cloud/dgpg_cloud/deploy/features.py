@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dgpg_cloud.deploy.scales import LARGE_JOB, Scales
-from dgpg_cloud.deploy.sheet import sheet
+from dgpg_cloud.deploy.sheet import Sheet, sheet
+
+FULL = 1e30
+"""More than any load: a whole number of tenths can be made of it."""
 
 
 @dataclass(frozen=True)
@@ -64,20 +67,28 @@ def features(scales: Scales, job: Job, nodes: Nodes, load: float) -> dict[str, N
         nodes: that it may go to.
         load: of all machines, see `load`.
     """
-    demand, speed = np.asarray(job.demand, np.float32), np.asarray(nodes.speed, np.float32)
-    sizes = map(truediv, demand.tolist(), LARGE_JOB)
-    agent = np.array([*sizes, math.log1p(job.steps), math.log1p(job.backlog), round(10 * load) / 10], np.float32)
     capacity = np.asarray(nodes.capacity, np.float32)
     page = sheet(scales.resources, len(capacity))
-    page.capacity[:], page.share[:] = capacity.T, demand[:, None]
-    page.queued[:], page.price[:], page.speed[:] = nodes.queued, nodes.price, speed
-    fits = page.fits()
-    fits &= page.queued < scales.places
-    if nodes.able is not True:
-        fits &= np.asarray(nodes.able, bool)
+    page.capacity[:] = capacity.T
+    page.queued[:], page.price[:], page.speed[:] = nodes.queued, nodes.price, nodes.speed
     page.free[:] = np.asarray(nodes.used, np.float32).T
     page.requested[:] = np.asarray(nodes.requested, np.float32).T
     page.drain[:] = np.asarray(nodes.work, np.float32).T
-    page.steps[:] = np.float32(job.steps) / speed
+    return seen(scales, job, page, nodes.able, load)
+
+
+def seen(scales: Scales, job: Job, page: Sheet, able: ArrayLike, load: float) -> dict[str, NDArray[np.generic]]:
+    """The same of nodes that are written on a page: what is used in `free`, the work that is left in `drain`."""
+    demand = np.asarray(job.demand, np.float32)
+    sizes = map(truediv, demand.tolist(), LARGE_JOB)
+    agent = np.array(
+        [*sizes, math.log1p(job.steps), math.log1p(job.backlog), round(10 * min(load, FULL)) / 10], np.float32
+    )
+    page.share[:] = demand[:, None]
+    fits = page.fits()
+    fits &= page.queued < scales.places
+    if able is not True:
+        fits &= np.asarray(able, bool)
+    np.divide(np.float32(job.steps), page.speed, out=page.steps)
     page.fill()
     return {"agent": agent, "choices": page.all.T.copy(), "mask": fits}

@@ -20,7 +20,8 @@ ROUNDING = np.array(1e-6, np.float32)
 
 
 class Sheet:
-    """Features `[5 R + 8, K]` in the order of the names, each row or block of R rows by its own.
+    """Features `[5 R + 8, K]` in the order of the names, each row or block of R rows by its own; `told` are the first,
+    from `free` to `speed`.
 
     Over a handful of candidates it is the number of steps that takes time, not what they compute: each works on whole
     arrays of one layout, and nothing is made on the way.
@@ -33,6 +34,7 @@ class Sheet:
         self.queued, self.on, self.price, self.speed = self.all[3 * r : 3 * r + 4]
         self.size, self.share = self.all[3 * r + 4 : 4 * r + 4], self.all[4 * r + 4 : 5 * r + 4]
         self.now, self.excess, self.over, self.steps = self.all[5 * r + 4 :]
+        self.told = self.all[: 3 * r + 4]
         self._counts = self.all[2 * r : 3 * r + 1]
         self.capacity, self._inverse, self._sum = (np.empty(block, np.float32) for _ in range(3))
         self._large = np.repeat(np.array(LARGE_MACHINE[:r], np.float32)[:, None], count, 1)

@@ -19,6 +19,8 @@ from dgpg_cloud.kubernetes.pods import Pods, uid_of
 from dgpg_cloud.kubernetes.settings import LOG, Settings
 
 Floats = NDArray[np.float64]
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
+"""What comes of objects that are not as the API has them."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ class Written:
         with self._cluster.lock:
             try:
                 self._part.put(thing, self._cluster.clock())
-            except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+            except UNREADABLE as error:
                 self.strange += 1
                 LOG.error("%s: cannot be read: %s", (thing.get("metadata") or {}).get("name"), error)
 

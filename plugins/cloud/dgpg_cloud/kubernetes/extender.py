@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dgpg.errors import ConfigError
+from dgpg.errors import ConfigError, DecisionError
 from dgpg.serve import FAILED, Answer, Loaded, Service
 from dgpg_cloud.deploy import Job, Nodes, Placement, Scales, features
 from dgpg_cloud.kubernetes.advice import Given
-from dgpg_cloud.kubernetes.cluster import Cluster, View
+from dgpg_cloud.kubernetes.cluster import UNREADABLE, Cluster, View
 from dgpg_cloud.kubernetes.levels import levels
 from dgpg_cloud.kubernetes.protocol import Call
 from dgpg_cloud.kubernetes.reflector import USUAL, Backoff
@@ -37,30 +38,33 @@ class Extender:
         """Is the picture of the cluster new enough for the policy?"""
         return self.behind() <= self.cluster.settings.stale_s
 
-    def filter(self, body: bytes) -> bytes:
+    def filter(self, body: bytes | memoryview) -> bytes:
         """Leave out nodes that are too small for the pod even when empty.
 
         What is free just now is kube-scheduler's own to say: it knows of a pod that ended before anybody who watches
         does, and a node that was refused for that moment would not be tried again for minutes.
         """
         call = Call(body)
-        small = self.cluster.too_small(call.pod, call.names)
+        with _read():
+            small = self.cluster.too_small(call.pod, call.names)
         return call.filtered({call.names[k]: TOO_SMALL for k in np.flatnonzero(small)})
 
-    def prioritize(self, body: bytes) -> bytes:
+    def prioritize(self, body: bytes | memoryview) -> bytes:
         """Scores of the nodes; the best one is assumed to get the pod.
 
         In shadow mode all have the same, so that kube-scheduler decides as if nobody had been asked.
         """
         call, loaded = Call(body), self.service.current
-        view = self.cluster.view(call.pod, call.names)
+        with _read():
+            view = self.cluster.view(call.pod, call.names)
         if not view.able.any():
             return call.prioritised(np.zeros(len(call.names), np.int64))
         answer = self._decided(loaded, view, call)
         if self.service.settings.mode == "shadow":
             return call.prioritised(np.zeros(len(call.names), np.int64))
         assert answer.preference is not None  # policies of this domain choose
-        self.cluster.assume(call.pod, call.names[int(answer.action[0])])
+        with _read():
+            self.cluster.assume(call.pod, call.names[int(answer.action[0])])
         return call.prioritised(levels(answer.preference[0]))
 
     def _decided(self, loaded: Loaded, view: View, call: Call) -> Answer:
@@ -73,6 +77,15 @@ class Extender:
             given = Given(call.names, int(answer.wished[0]), rows["choices"][0], placement.cost)
             self.cluster.advise(call.pod, given)
         return answer
+
+
+@contextlib.contextmanager
+def _read() -> Iterator[None]:
+    """DecisionError where a pod is not as the API has them."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise DecisionError(f"Pod: cannot be read ({error}); expected it as the API server has it") from None
 
 
 def extending(service: Service, settings: Settings, api: Any, backoff: Backoff = USUAL) -> tuple[Extender, Watcher]:

@@ -89,7 +89,7 @@ class Call:
         names: of the nodes it may go to.
     """
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes | memoryview) -> None:
         """Read the body of a request.
 
         Raises:
@@ -97,7 +97,7 @@ class Call:
         """
         try:
             args = _ARGS.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise DecisionError(
                 f"ExtenderArgs: {error}; expected the JSON that kube-scheduler sends, with Pod and Nodes or NodeNames"
             ) from None

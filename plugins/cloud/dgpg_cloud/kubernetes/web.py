@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import gc
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
 from dgpg.errors import DecisionError
 from dgpg.serve import NoAnswerError
+from dgpg.serve.app import framed
 from dgpg_cloud.kubernetes.extender import Extender
 from dgpg_cloud.kubernetes.metrics import Figures, health
 from dgpg_cloud.kubernetes.protocol import refused
@@ -29,25 +31,28 @@ def routes(extender: Extender, watcher: Watcher) -> APIRouter:
     service.parts["kubernetes"] = lambda: health(extender, watcher)
     service.metrics.registry.register(Figures(extender, watcher))
     router = APIRouter(lifespan=lambda _: _watched(watcher))
-
-    async def answered(request: Request, verb: Callable[[bytes], bytes]) -> Response:
-        body = await request.body()
-        try:
-            return Response(verb(body), media_type="application/json")
-        except DecisionError as error:
-            return Response(refused(str(error)), 422, media_type="application/json")
-        except NoAnswerError as error:
-            return Response(refused(str(error)), 503, media_type="application/json")
+    verbs = {"/filter": partial(answered, extender.filter), "/prioritize": partial(answered, extender.prioritize)}
+    service.verbs.update(verbs)
 
     @router.post("/filter", summary="kube-scheduler's ExtenderArgs to ExtenderFilterResult")
     async def filter(request: Request) -> Response:
-        return await answered(request, extender.filter)
+        return framed(verbs["/filter"](await request.body()))
 
     @router.post("/prioritize", summary="kube-scheduler's ExtenderArgs to HostPriorityList")
     async def prioritize(request: Request) -> Response:
-        return await answered(request, extender.prioritize)
+        return framed(verbs["/prioritize"](await request.body()))
 
     return router
+
+
+def answered(verb: Callable[[bytes | memoryview], bytes], body: bytes | memoryview) -> tuple[int, bytes]:
+    """Status and content of what a verb answers to a body."""
+    try:
+        return 200, verb(body)
+    except DecisionError as error:
+        return 422, refused(str(error))
+    except NoAnswerError as error:
+        return 503, refused(str(error))
 
 
 @contextlib.asynccontextmanager

@@ -251,6 +251,30 @@ def test_what_is_no_call_of_kube_scheduler_is_one_message(server: ApiServer, fol
             assert answer.status_code == 422 and answer.json()["Error"].startswith("ExtenderArgs: ")
 
 
+NO_PODS: dict[str, Any] = {
+    "metadata": "p", "status": "well", "spec": {"containers": "abc"},
+    **{f"spec {n}": {"containers": [one]} for n, one in enumerate((None, {"resources": {"requests": [1]}}))},
+    **{
+        f"cpu {cpu!r}"[:20]: {"containers": [{"name": "m", "resources": {"requests": {"cpu": cpu}}}]}
+        for cpu in ("1Zx", "nan", "1e999", "9" * 400, "", None, [1], {})
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("part", NO_PODS)
+def test_a_pod_that_is_none_is_one_message(server: ApiServer, folder: Path, part: str) -> None:
+    with asking(server, folder) as ask:
+        bad = {**pod("p"), part.split()[0].replace("cpu", "spec"): NO_PODS[part]}
+        answer = ask.client.post("/prioritize", json={"Pod": bad, "Nodes": None, "NodeNames": NAMES})
+        assert answer.status_code == 422 and answer.json()["Error"].startswith("Pod: cannot be read (")
+        assert len(ask.scores(pod("p"))) == 4
+
+
+def test_names_of_all_kinds_have_a_score_each(server: ApiServer, folder: Path) -> None:
+    with asking(server, folder) as ask:
+        assert ask.scores(pod("p"), ["a", "nöde-🦄", "", "a"]) == [10, 0, 0, 9]
+
+
 def test_an_export_without_what_it_needs_is_not_swapped_in(server: ApiServer, folder: Path, tmp_path: Path) -> None:
     live = Path(shutil.copytree(folder, tmp_path / "live"))
     with asking(server, live) as ask:

@@ -60,7 +60,16 @@ def test_priorities_are_hosts_with_scores() -> None:
 
 @pytest.mark.parametrize(
     "sent",
-    [b"", b"[]", b"{", b'{"pod": {}}', b'{"Pod": 1}', b'{"Pod": {}, "NodeNames": [1]}', b'{"Pod": {}, "Nodes": 1}'],
+    [
+        b"",
+        b"[]",
+        b"{",
+        b'{"Pod": {"a": ' + b"[" * 200_000,
+        b'{"pod": {}}',
+        b'{"Pod": 1}',
+        b'{"Pod": {}, "NodeNames": [1]}',
+        b'{"Pod": {}, "Nodes": 1}',
+    ],
 )
 def test_what_kube_scheduler_does_not_send_is_refused_in_one_message(sent: bytes) -> None:
     with pytest.raises(DecisionError, match=r"^ExtenderArgs: .*expected the JSON that kube-scheduler sends"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -10,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgpg.deploy import number, numbers, only, which
-from dgpg_power.deploy.features import Signals, features
+from dgpg_power.deploy.features import scaled
 from dgpg_power.deploy.scales import Scales, following
-from dgpg_power.deploy.snapshot import bounds
 
 ALWAYS = ("unit", "output", "available", "local_load", "last_local_load", "total_load", "last_total_load", "hour")
 MORE = {"A": (), "B": ("residual", "overload_price")}
@@ -35,8 +35,8 @@ class Dispatch:
             "base_flow": scales.middle[scales.broadcast].round(1).tolist(),
         }
         example = {"unit": scales.units[0], "output": half, **loads, "hour": 12.0, **arrays}
-        names = (*ALWAYS, *MORE[scales.level])
-        self.example: Mapping[str, Any] = {name: x for name, x in example.items() if name in names}
+        self.names = (*ALWAYS, *MORE[scales.level])
+        self.example: Mapping[str, Any] = {name: x for name, x in example.items() if name in self.names}
 
     def features(self, plain: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
         """Arguments of `Policy.act` for one unit.
@@ -44,25 +44,30 @@ class Dispatch:
         Raises:
             DecisionError: a value is missing, unknown or impossible, with its place.
         """
-        names = (*ALWAYS, *MORE[self.scales.level])
-        given, scales = only(plain, "plain", names), self.scales
+        given, scales = only(plain, "plain", self.names), self.scales
         unit = which(given, "plain", "unit", scales.units)
-        told = {name: number(given, "plain", name) for name in ALWAYS[3:7]}
-        output = number(given, "plain", "output")
+        output, hour = number(given, "plain", "output"), number(given, "plain", "hour", least=0)
         available = number(given, "plain", "available", float(scales.unit_max[unit]), least=0)
-        low, high = bounds(scales, np.array([output], np.float32), np.array([available], np.float32), [unit])
-        more: dict[str, Any] = {n: number(given, "plain", n, 0.0) for n in ("residual", "overload_price") if n in names}
-        if "own_flow" in names:
-            more["own_flow"] = numbers(given, "plain", "own_flow", scales.own_lines.shape[1])[None]
-        if "base_flow" in names:
-            more["base_flow"] = numbers(given, "plain", "base_flow", len(scales.broadcast))
-        hour = number(given, "plain", "hour", least=0)
-        signals = Signals(
-            unit=[unit], low=low, high=high, output=[output], local_load=[told["local_load"]],
-            last_local_load=[told["last_local_load"]], total_load=told["total_load"],
-            last_total_load=told["last_total_load"], hour=hour, **more,
-        )  # fmt: skip
-        return {name: x[0] for name, x in features(scales, signals).items()}
+        load, last, total, last_total = (number(given, "plain", name) for name in ALWAYS[3:7])
+        low, high = self._bounds(unit, output, available)
+        angle = 2 * math.pi * (hour % 24) / 24
+        # In the order of `measured`.
+        row = [0.0, 0.0, 0.0, 0.0, low, high, output, load, total, math.sin(angle), math.cos(angle), load - last]
+        row.append(total - last_total)
+        if "residual" in self.names:
+            row += (number(given, "plain", name, 0.0) for name in ("residual", "overload_price"))
+        if "own_flow" in self.names:
+            row += numbers(given, "plain", "own_flow", scales.own_lines.shape[1]).tolist()
+        if "base_flow" in self.names:
+            row += numbers(given, "plain", "base_flow", len(scales.broadcast)).tolist()
+        gain, shift = scales.affine
+        return {"agent": scaled(np.array(row, np.float32), gain[unit], shift[unit]), "index": np.array(unit, np.int64)}
+
+    def _bounds(self, unit: int, output: float, available: float) -> tuple[float, float]:
+        """As `snapshot.bounds`, of one unit."""
+        scales = self.scales
+        least, ramp = float(scales.unit_min[unit]) if available > 0 else 0.0, float(scales.ramp[unit])
+        return min(max(output - ramp, least), available), min(max(output + ramp, least), available)
 
 
 def make(description: Mapping[str, Any]) -> Dispatch:
