@@ -144,6 +144,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, nargs="+", default=[1.0], help="of drivers that may be given routes")
     parser.add_argument("--days", type=int, default=10, help="fresh SUMO seeds")
     parser.add_argument("--search", type=int, default=40, help="days that searches and duaIterate.py play")
+    parser.add_argument("--quick", action="store_true", help="neither duaIterate.py nor the search of own times")
     parser.add_argument("--train", type=int, default=0, help="days that dg-pg and ippo-local learn; 0: not at all")
     args = parser.parse_args()
     for scale in args.scale:
@@ -163,11 +164,13 @@ def one_town(args: argparse.Namespace, scale: float, share: float) -> None:
         row(told, title, routing, args.days, human)
 
     show("fastest without traffic", on_routes(instance, instance.free_minutes[instance.fleet].argmin(-1)))
-    if share == 1:
+    if share == 1 and not args.quick:
         everyone = np.zeros(len(instance.names), np.int64)
         show("duaIterate", Routing(dua.assign(instance.days, args.search, marginal_cost=False), everyone))
         show("duaIterate, marginal cost", Routing(dua.assign(instance.days, args.search, marginal_cost=True), everyone))
     for title, imposed in (("search, own time", False), ("search", True)):
+        if args.quick and not imposed:
+            continue
         fresh = plan_of(args.town, settings, share, "dg-pg", 1, 1)
         show(title, search(fresh, instance, args.search, imposed))
     for algorithm in ("dg-pg", "ippo-local") if args.train else ():

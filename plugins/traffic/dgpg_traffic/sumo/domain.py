@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from gymnasium import spaces
 
 from dgpg.bridges.simulators import Simulation, Simulators
-from dgpg.domain import Baseline, Feature, Names
+from dgpg.domain import Baseline, Feature, Names, Policy
 from dgpg_traffic.sumo import config as settings
 from dgpg_traffic.sumo.baselines import baselines
 from dgpg_traffic.sumo.cells import make
@@ -76,6 +77,15 @@ class SumoDomain:
     def baselines(self, config: settings.Config) -> Sequence[Baseline]:
         """As people drive, on the fastest route without traffic, at random."""
         return baselines(config)
+
+    def figures(
+        self, config: settings.Config, policies: Mapping[str, Policy], folder: Path, seed: int
+    ) -> Sequence[Path]:
+        """What edges cost everybody, under people and the first policy, and trips of the fleet over the day."""
+        from dgpg_traffic.sumo.figures import draw  # dgpg.showing stands above all that training needs
+
+        here = config.model_copy(update={"workers": config.workers.model_copy(update={"count": 0})})
+        return draw(here, self.make_env(here, 1, torch.device("cpu"), seed), policies, folder, seed)
 
     def training(self, algorithm: str) -> Mapping[str, Any]:
         """Tuned settings."""

@@ -54,6 +54,12 @@ class Network:
         return csr_matrix((cost, (first, second)), shape=(len(self.edges), len(self.edges)))
 
 
+def shapes(network: Network) -> list[Floats]:
+    """Points of the line of each edge, metres, `[P, 2]` each."""
+    net = sumolib().net.readNet(str(network.path))
+    return [np.array(net.getEdge(name).getShape(), np.float64)[:, :2] for name in network.edges]
+
+
 def read(path: Path) -> Network:
     """A network of a `.net.xml`.
 
