@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -64,6 +65,37 @@ broken("action_matters", "x_0 for x_t", "same state", "before the actions",
 broken("actions_kept", "changed in place", "actions", "in-place", "clone", env=Overwrites)
 broken("outputs_kept", "one buffer for all steps", "step.state", "shares memory", "clone", env=Reuses)
 
+
+# --- batches -----------------------------------------------------------------------------------
+
+
+class Counts(toy.Parted):
+    """A number that counts through the batch is saved as it is."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "row": torch.arange(self.num_envs)}
+
+    def apart(self, state: Mapping[str, Any], sizes: Sequence[int]) -> list[dict[str, Any]]:
+        rows = state["row"].split(list(sizes))
+        return [{**one, "row": row} for one, row in zip(super().apart(state, sizes), rows, strict=True)]
+
+
+class Swaps(toy.Parted):
+    def joined(self, states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        return super().joined(list(states)[::-1])
+
+
+class Averages(toy.Parted):
+    """By less than the check of batches minds."""
+
+    def step(self, actions: Tensor) -> Step:
+        step = super().step(actions)
+        return replace(step, reward=step.reward * (1 + 1e-6 * step.reward.mean()))
+
+
+broken("parts", "a number that is not made anew", "saved", "count through the batch", env=Counts)
+broken("parts", "in another order", "put together", "in the order of the states", env=Swaps)
+broken("parts", "a mean over the batch", "bit for bit", "by itself", env=Averages)
 
 # --- chance ------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ game is then separable and convex with equal agents, so each of its Nash equilib
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -145,6 +146,23 @@ class Config(Settings):
     model: Literal["cost", "split"] = Field("cost", description="the true cost, or the distance to an even split")
     still: bool = Field(False, description="leave out every chance")
     chances: Chances = Chances()
+
+
+class Parted(Env):
+    """Says that no batch changes it."""
+
+    def apart(self, state: Mapping[str, Any], sizes: Sequence[int]) -> list[dict[str, Any]]:
+        t, noise = (state[name].split(list(sizes)) for name in ("t", "noise"))
+        streams = iter(state["streams"]["streams"])
+        return [
+            {"t": t[at].clone(), "noise": noise[at].clone(), "streams": {"streams": list(islice(streams, size))}}
+            for at, size in enumerate(sizes)
+        ]
+
+    def joined(self, states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        streams = [stream for state in states for stream in state["streams"]["streams"]]
+        both = {name: torch.cat([state[name] for state in states]) for name in ("t", "noise")}
+        return both | {"streams": {"streams": streams}}
 
 
 class Domain:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from dgpg.checks.apart import parts
 from dgpg.checks.baselines import baseline_actions, baseline_names
 from dgpg.checks.blocks import block_cost, block_features, block_work
 from dgpg.checks.chance import (
@@ -105,6 +106,7 @@ CHECKS: tuple[Check, ...] = tuple(
         determinism,
         seeds,
         batch,
+        parts,
         restore,
         restore_elsewhere,
         saved_state_kept,
@@ -205,6 +207,7 @@ __all__ = [
     "new_episode",
     "observations",
     "outputs_kept",
+    "parts",
     "potential_format",
     "reference_format",
     "reference_is_exogenous",

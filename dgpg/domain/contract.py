@@ -44,13 +44,13 @@ def look_at_environment(env: object) -> None:
         )
 
 
-def look_at_decision(decision: Decision, env: Environment) -> None:
-    """What `reset` returned: an observation as the spaces say, and a context of batched tensors.
+def look_at_decision(decision: Decision, env: Environment, envs: int) -> None:
+    """What `reset` returned of `envs` environments: an observation as the spaces say, and a context of batched tensors.
 
     Raises:
         PluginError: naming the member, what was expected and what came.
     """
-    envs, agents, seen = env.num_envs, env.num_agents, decision.observation
+    agents, seen = env.num_agents, decision.observation
     size = {name: (env.observation_space[name].shape or (0,)) for name in ("agent", "choices", "mask", "central")}
     choices = size["mask"][-1]
     where = "Environment.reset().observation"
@@ -88,9 +88,9 @@ def look_at_noise(found: int, agents: int) -> None:
         raise ConfigError(f"noise of {found} agents was given with an observation of {agents}; give each its own")
 
 
-def look_at_step(step: Step, env: Environment) -> None:
-    """What `step` returned."""
-    envs, agents = env.num_envs, env.num_agents
+def look_at_step(step: Step, env: Environment, envs: int) -> None:
+    """What `step` returned of `envs` environments, of all in `env` or some."""
+    agents = env.num_agents
     look("Step.reward", step.reward, (envs,), "[B]", FLOAT)
     look("Step.state", step.state, (envs, None, None), "[B, G, m]", NUMBERS)
     look("Step.terminated", step.terminated, (envs,), "[B]", BOOL)

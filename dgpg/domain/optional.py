@@ -85,6 +85,24 @@ class SupportsEpisodes(Protocol):
 
 
 @runtime_checkable
+class SupportsParts(Protocol):
+    """An environment that goes on to the last bit whatever batch it is in (measures aside): shards of a training that
+    one process holds are then a single batch of it, which costs them one step instead of one each.
+
+    The check `parts` looks whether it is so. Whole numbers are, as are sums along an environment's own dimensions and
+    logarithms; matrix products and sigmoids are not.
+    """
+
+    def apart(self, state: Mapping[str, Any], sizes: Sequence[int]) -> Sequence[Mapping[str, Any]]:
+        """What batches of `sizes` environments, one after the other, would have saved of those of a `state_dict`."""
+        ...
+
+    def joined(self, states: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        """What a single batch of all their environments would have saved, so that it goes on as they would."""
+        ...
+
+
+@runtime_checkable
 class SupportsDescription(Protocol):
     """A domain that can say what it made of its configuration and files."""
 

@@ -64,7 +64,7 @@ class Task:
     """What there is to learn: the parts a domain made for one configuration."""
 
     env: Environment
-    """Environments of the (first) shard."""
+    """Environments of the (first) shard, or of all that this process holds."""
     model: AnalyticalModel
     mapping: AgentMapping | JointMapping
     more: tuple[Environment, ...] = ()
@@ -72,7 +72,7 @@ class Task:
 
     @property
     def envs(self) -> tuple[Environment, ...]:
-        """Of each shard that this process holds."""
+        """Of each shard that this process holds, or one of all."""
         return (self.env, *self.more)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -15,9 +17,20 @@ from dgpg.learning.trajectory import Trajectory
 
 @torch.no_grad()
 def collect(
-    env: Environment, team: Team, decision: Decision, noise: Tensor, shard: Shard = WHOLE
-) -> tuple[Trajectory, Decision]:
-    """T steps from `decision` on, T given by `noise` `[B, T, N, *DRAWS]`; returns also where they led."""
+    env: Environment, team: Team, decision: Decision, noise: Tensor, shard: Shard = WHOLE,
+    step: Callable[[Tensor], Step] | None = None,
+) -> tuple[Trajectory, Decision]:  # fmt: skip
+    """T steps from `decision` on, T given by `noise` `[B, T, N, *DRAWS]`; returns also where they led.
+
+    Args:
+        env: what acts.
+        team: who decides.
+        decision: where it begins.
+        noise: what decides, where policies leave it to chance.
+        shard: what this is a part of.
+        step: of the environment, if not its own.
+    """
+    step = step or env.step
     decisions: list[Decision] = []
     steps: list[Step] = []
     actions: list[Tensor] = []
@@ -27,9 +40,9 @@ def collect(
         policies.append(team.policy(decision))
         actions.append(team.kind.sample(policies[-1], noise_t))
         decisions.append(decision)
-        steps.append(env.step(team.kind.to_env(actions[-1])))
+        steps.append(step(team.kind.to_env(actions[-1])))
         if len(steps) == 1:
-            look_at_step(steps[0], env)
+            look_at_step(steps[0], env, len(noise))
         decision = steps[-1].decision
     return _trajectory(decisions, actions, policies, steps, decision), decision
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 R = TypeVar("R")
+X = TypeVar("X")
 
 Exchange = Callable[[list[Tensor]], list[Tensor]]
 """Tensors of the shards that a process holds, one each and alike in shape, to those of all shards in their order."""
@@ -40,6 +41,10 @@ class Shard(Protocol):
         """Act when all shards of this process have come so far, once for them all: they share networks."""
         ...
 
+    def within(self, x: X, act: Callable[[list[X]], Sequence[R]]) -> R:
+        """Its own of what `act` makes of what each shard of this process says: they may share environments."""
+        ...
+
 
 class Whole:
     """The only shard there is."""
@@ -55,6 +60,10 @@ class Whole:
     def once(self, act: Callable[[], R]) -> R:
         """Act."""
         return act()
+
+    def within(self, x: X, act: Callable[[list[X]], Sequence[R]]) -> R:
+        """Act on it alone."""
+        return act([x])[0]
 
 
 WHOLE = Whole()
@@ -208,6 +217,9 @@ class _Member:
     def once(self, act: Callable[[], R]) -> R:
         done: R = self._turns.meet(self._at, act, lambda acts: acts[0]())
         return done
+
+    def within(self, x: X, act: Callable[[list[X]], Sequence[R]]) -> R:
+        return self._turns.meet(self._at, x, act)[self._at]
 
 
 def _sum(parts: Sequence[Tensor]) -> Tensor:

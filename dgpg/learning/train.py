@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dgpg.domain import Decision, Environment, SupportsFit, contract, random
+from dgpg.domain import Decision, SupportsFit, contract, random
 from dgpg.domain.types import map_tensors
 from dgpg.errors import DivergenceError, OverflowingError
 from dgpg.learning import advantage as adv
@@ -26,6 +26,7 @@ from dgpg.learning.blocks import Memory
 from dgpg.learning.config import RunConfig
 from dgpg.learning.estimators import Estimator
 from dgpg.learning.estimators.estimator import size
+from dgpg.learning.grounds import grounds
 from dgpg.learning.returns import Returns, Unasked
 from dgpg.learning.rollout import collect
 from dgpg.learning.shards import Shard, Shards, environments, mean
@@ -39,18 +40,18 @@ LARGEST = 1e15
 
 @dataclass
 class Part:
-    """Environments of one shard, and its chance."""
+    """One shard: where it is, and its chance."""
 
-    env: Environment
+    at: int
+    """Among those of this process."""
     decision: Decision
     streams: random.Streams
     shuffle: torch.Generator
     seen: Memory | None
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next iteration depends on."""
+        """Everything that the next iteration depends on beside environments."""
         return {
-            "env": self.env.state_dict(),
             "streams": self.streams.state_dict(),
             "shuffle": self.shuffle.get_state(),
             "seen": self.seen.state_dict() if self.seen else {},
@@ -60,7 +61,6 @@ class Part:
         """Go on from what `state_dict` returned, bit for bit."""
         self.streams.load_state_dict(state["streams"])
         self.shuffle.set_state(state["shuffle"].cpu())
-        self.decision = self.env.load_state_dict(state["env"])
         if self.seen:
             self.seen.load_state_dict(state["seen"])
 
@@ -80,8 +80,10 @@ class Trainer:
         self.shards = shards or Shards(config.train.shards)
         train, env = config.train, task.env
         self.horizon = train.horizon or env.horizon
-        decisions = [one.reset() for one in task.envs]
-        contract.look_at_decision(decisions[0], env)
+        sizes = [len(self._environments(number)) for number in self.shards.mine]
+        self.grounds = grounds(task.envs, sizes)
+        decisions = self.grounds.reset()
+        contract.look_at_decision(decisions[0], env, sizes[0])
         kind = kind_of(env.action_space, train.distribution)
         self.team = make_team(config, algorithm, task, kind, decisions[0])
         self.kind, self.actor = kind, self.team.actor
@@ -91,7 +93,7 @@ class Trainer:
         self.blocks = make_blocks(config, algorithm, task, self.estimator, decisions[0])
         self.returns = (Unasked if alone else Returns)(config, algorithm, task, decisions[0])
         self.critic = self.returns.critic
-        self.parts = [self._part(*one) for one in zip(self.shards.mine, task.envs, decisions, strict=True)]
+        self.parts = [self._part(at, decision) for at, decision in enumerate(decisions)]
         self.iteration, self.episodes, self.wall_s = 0, 0, 0.0
         self.known = 0.0
         """What the estimator learned of the return in the iteration before."""
@@ -100,12 +102,21 @@ class Trainer:
         """Why the environments cannot be saved, if they cannot: a run of them is not resumed."""
         self._spent: dict[str, float] = {}
 
-    def _part(self, number: int, env: Environment, decision: Decision) -> Part:
+    def _environments(self, number: int) -> range:
+        return environments(number, self.shards.count, self.config.num_envs)
+
+    def _part(self, at: int, decision: Decision) -> Part:
         """As in a batch, environment b has a stream of its own whatever shard it is in."""
-        seed, first = self.config.seed, environments(number, self.shards.count, self.config.num_envs).start
-        streams = random.Streams(random.derive(seed, "actions") + first, env.num_envs)
+        seed, number = self.config.seed, self.shards.mine[at]
+        own = self._environments(number)
+        streams = random.Streams(random.derive(seed, "actions") + own.start, len(own))
         shuffle = random.generator(random.derive(seed, "minibatches") + number)
-        return Part(env, decision, streams, shuffle, make_memory(self.config, number) if self.blocks else None)
+        return Part(at, decision, streams, shuffle, make_memory(self.config, number) if self.blocks else None)
+
+    def stand(self, decisions: Sequence[Decision]) -> None:
+        """Where each shard is."""
+        for held, decision in zip(self.parts, decisions, strict=True):
+            held.decision = decision
 
     @property
     def decision(self) -> Decision:
@@ -146,9 +157,9 @@ class Trainer:
 
     def _collect(self, shard: Shard, part: Part) -> Trajectory:
         """Step 1, in one shard."""
-        env = part.env
+        env, step = self.task.env, partial(self.grounds.step, part.at, shard=shard)
         noise = part.streams.uniform(self.horizon, env.num_agents, *self.kind.DRAWS).to(env.device)
-        trajectory, part.decision = collect(env, self.team, part.decision, noise, shard)
+        trajectory, part.decision = collect(env, self.team, part.decision, noise, shard, step)
         return trajectory
 
     def _value(self, shard: Shard, part: Part, trajectory: Trajectory) -> dict[str, Tensor]:
@@ -247,8 +258,12 @@ class Trainer:
             "coefficient": self.known,
             "blocks": self.blocks.state_dict() if self.blocks else {},
             "model": self.task.model.state_dict() if isinstance(self.task.model, SupportsFit) else {},
-            "shards": [] if self.unsaved else [part.state_dict() for part in self.parts],
+            "shards": [] if self.unsaved else self._shards(),
         }
+
+    def _shards(self) -> list[dict[str, Any]]:
+        envs = self.grounds.state_dicts()
+        return [{"env": env, **part.state_dict()} for env, part in zip(envs, self.parts, strict=True)]
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` returned, bit for bit; `shards` are those of all processes."""
@@ -260,8 +275,10 @@ class Trainer:
             self.blocks.load_state_dict(state["blocks"])
         if isinstance(self.task.model, SupportsFit):
             self.task.model.load_state_dict(state["model"])
-        for number, shard in zip(self.shards.mine, self.parts, strict=True):
-            shard.load_state_dict(state["shards"][number])
+        mine = [state["shards"][number] for number in self.shards.mine]
+        for held, shard in zip(self.parts, mine, strict=True):
+            held.load_state_dict(shard)
+        self.stand(self.grounds.load_state_dicts([shard["env"] for shard in mine]))
         counters = state["counters"]
         self.iteration, self.episodes = counters["iteration"], counters["episodes"]
         self.wall_s = counters["wall_s"]

@@ -24,6 +24,7 @@ from dgpg.domain import (
     SupportsBlockPotential,
     SupportsDescription,
     SupportsFit,
+    SupportsParts,
     SupportsTraining,
     contract,
     random,
@@ -282,9 +283,15 @@ def make_task(run: RunConfig, domain: Domain, config: BaseModel, model: Analytic
     """What there is to learn, with environments of some shards, in which nothing has happened yet."""
     device, seed = torch.device(run.device), random.derive(run.seed, "train")
     parts = [environments(shard, run.train.shards, run.num_envs) for shard in mine]
-    env, *more = (domain.make_env(config, len(part), device, seed + part.start) for part in parts)
+
+    def made(part: range) -> Environment:
+        return domain.make_env(config, len(part), device, seed + part.start)
+
+    env, more = made(parts[0]), parts[1:]
+    if more and isinstance(env, SupportsParts):
+        env, more = made(range(parts[0].start, parts[-1].stop)), []
     mapping: AgentMapping | JointMapping = domain.agent_mapping(config)
-    return Task(env, on_device(model, device), on_device(mapping, device), tuple(more))
+    return Task(env, on_device(model, device), on_device(mapping, device), tuple(map(made, more)))
 
 
 def keep_memory() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,29 +21,29 @@ def cannot_restore(trainer: Trainer) -> str | None:
 
     The trainer is left where it was if it could; otherwise its environments have moved on.
     """
-    env, before = trainer.task.env, trainer.decision
-    actions = trainer.kind.anything(before.observation, random.generator(0))
+    grounds, before = trainer.grounds, [part.decision for part in trainer.parts]
+    actions = [trainer.kind.anything(one.observation, random.generator(0)) for one in before]
     try:
-        saved = _through_a_file(env.state_dict())
-        first = env.step(actions)
-        restored = env.load_state_dict(_through_a_file(saved))
-        second = env.step(actions)
-        trainer.parts[0].decision = env.load_state_dict(saved)
+        saved = _through_a_file(grounds.state_dicts())
+        first = grounds.steps(actions)
+        restored = grounds.load_state_dicts(_through_a_file(saved))
+        second = grounds.steps(actions)
+        trainer.stand(grounds.load_state_dicts(saved))
     except Exception as error:  # a plugin may raise anything
         return f"the environment cannot be saved and restored ({type(error).__name__}: {error}); {CURE}"
-    if not _same(before, restored):
+    if not _same(tuple(before), tuple(restored)):
         return f"the environment's load_state_dict returns another moment of decision than the saved one; {CURE}"
-    if not _same(_shown(first), _shown(second)):
+    if not _same(tuple(map(_shown, first)), tuple(map(_shown, second))):
         return f"the same action after a restored state has another outcome; {CURE}"
     return None
 
 
-def _through_a_file(state: dict[str, Any]) -> dict[str, Any]:
+def _through_a_file(states: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """As a checkpoint would store and return it."""
     file = io.BytesIO()
-    torch.save(state, file)
+    torch.save(list(states), file)
     file.seek(0)
-    whole: dict[str, Any] = torch.load(file, weights_only=True)
+    whole: list[dict[str, Any]] = torch.load(file, weights_only=True)
     return whole
 
 

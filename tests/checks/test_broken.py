@@ -41,9 +41,15 @@ def test_the_intact_toy_passes_everything(model, seed):
     assert [one.message for one in outcomes if one.status == "fail"] == []
     skipped = {one.name for one in outcomes if one.status == "skip"}
     references = {"conservation", *(name for name in FUNCTIONS if name.startswith("reference_"))}
-    assert skipped == {"entry_point", "default_model", "named", "joint_state", "slope_is_effect", "measured_state"} | (
-        references if model == "cost" else set()
-    )
+    assert skipped == {
+        "entry_point",
+        "default_model",
+        "named",
+        "joint_state",
+        "slope_is_effect",
+        "measured_state",
+        "parts",
+    } | (references if model == "cost" else set())
 
 
 @pytest.mark.parametrize("domain", [toy_box.Domain(), toy_simplex.Domain()], ids=["box", "simplex"])
@@ -55,7 +61,10 @@ def test_the_intact_continuous_toys_pass_everything(seed, domain):
     choices = {"influence_format", "distinct_blocks", "state_is_sum", "influence_is_effect"}
     references = {"conservation", *(name for name in FUNCTIONS if name.startswith("reference_"))}
     blocks = {"block_cost", "block_features", "block_work", "measured_state"}
-    assert skipped == {"entry_point", "default_model", "named", "transferred_settings"} | choices | references | blocks
+    assert (
+        skipped
+        == {"entry_point", "default_model", "named", "transferred_settings", "parts"} | choices | references | blocks
+    )
 
 
 def test_a_deterministic_domain_says_so_and_is_skipped():

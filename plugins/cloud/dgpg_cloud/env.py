@@ -11,7 +11,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from dgpg.domain import Context, Decision, Step, random
-from dgpg_cloud import dynamics
+from dgpg_cloud import dynamics, parts
 from dgpg_cloud.arrivals import Tape, draw, tape
 from dgpg_cloud.instance import Instance
 from dgpg_cloud.measures import NOT_STARTED, not_started, of_step, of_waits, waits
@@ -174,6 +174,9 @@ class CloudEnv:
             "tape": {name: x.clone() for name, x in fields.items()},
             "cluster": {name: x.clone() for name, x in self.cluster.tensors().items()},
         }
+
+    apart = staticmethod(parts.apart)
+    joined = staticmethod(parts.joined)
 
     def load_state_dict(self, state: dict[str, Any]) -> Decision:
         """Restore what `state_dict` returned."""

@@ -6,6 +6,8 @@ from dgpg import checks
 from dgpg.domain import registry
 from dgpg.testing import DomainTests
 
+from .traced import uneven
+
 MODEL_CHECKS = [
     check for check in checks.CHECKS if check.function.__module__ in ("dgpg.checks.model", "dgpg.checks.reference")
 ]
@@ -39,3 +41,10 @@ def test_jobs_without_a_free_candidate_are_in_no_total(model):
 
 def test_a_load_out_of_reach_names_every_setting_that_changes_it():
     checks.edge_values(checks.subject("cloud", {"num_agents": 8}))
+
+
+def test_a_batch_comes_apart_whatever_there_is_in_it(tmp_path):
+    """Numbers of agents that fill no register of the processor, full queues, jobs that run before the episode."""
+    checks.parts(checks.subject("cloud", {"num_agents": 31}))
+    checks.parts(checks.subject("cloud", CROWDED))
+    checks.parts(checks.subject("cloud", uneven(tmp_path).config.model_dump(mode="json")))
