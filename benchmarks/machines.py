@@ -1,8 +1,14 @@
 """Messages an iteration of several processes, what one costs between two of this machine, and iterations of 1 and 2.
 
     python benchmarks/machines.py --agents 20 200
+    python benchmarks/machines.py --agents 200 --cost 2 4 8
+    python benchmarks/machines.py --agents 200 --cost 8 --num-envs 32
 
-For seconds an iteration takes in W processes: T / W + messages (latency + bytes / bandwidth), see docs/machines.md.
+With `--cost`, what shards cost a single process: processor time of an iteration with so many over that without, in
+pairs one after the other, the median of the ratios and their quartiles.
+
+Else, for seconds an iteration takes in W processes: T / W + messages (latency + bytes / bandwidth), see
+docs/machines.md.
 """
 
 from __future__ import annotations
@@ -22,6 +28,7 @@ from pathlib import Path
 import torch
 import torch.distributed as distributed
 from common import emit
+from publishing import published
 from torch import Tensor
 
 from dgpg.learning import Trainer
@@ -97,15 +104,53 @@ def seconds(agents: int, processes: int, shards: int) -> float:
     return statistics.median(after - before for before, after in pairwise(walls))
 
 
+def made(agents: int, algorithm: str, envs: int | None, shards: int) -> Trainer:
+    """One that has been through an iteration."""
+    train = {"shards": shards, "threads": 1}
+    values = {"settings": {"num_agents": agents}, "algorithm": algorithm, "device": "cpu", "num_envs": envs}
+    plan = launch.resolve("cloud", {**values, "train": train})
+    trainer = Trainer(plan.run, find(algorithm), plan.task)
+    trainer.iterate()
+    return trainer
+
+
+def cost(agents: int, algorithm: str, envs: int | None, shards: list[int], pairs: int) -> dict[str, str]:
+    """Percent of processor time that shards add to an iteration of a single process, by their number."""
+    torch.set_num_threads(1)
+    launch.keep_memory()
+    trainers = {count: made(agents, algorithm, envs, count) for count in (1, *shards)}
+    took: dict[int, list[float]] = {count: [] for count in trainers}
+    for _ in range(pairs):
+        for count, trainer in trainers.items():
+            start = time.process_time()
+            trainer.iterate()
+            took[count].append(time.process_time() - start)
+    found = {"1 s": f"{statistics.median(took[1]):.2f}"}
+    for count in shards:
+        more = [100 * (x / one - 1) for x, one in zip(took[count], took[1], strict=True)]
+        low, middle, high = statistics.quantiles(more, n=4)
+        found[f"{count} %"] = f"{middle:+.1f} ({low:+.1f} to {high:+.1f})"
+    return found
+
+
 def main() -> None:
     """One JSON line a number of agents, then one of the transport."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--agents", type=int, nargs="+", default=[20, 200])
     parser.add_argument("--no-times", action="store_true", help="count alone: the machine is not quiet")
+    parser.add_argument("--cost", type=int, nargs="+", metavar="S", help="of shards in one process, and nothing else")
+    parser.add_argument("--num-envs", type=int, help="with --cost; 8 by default")
+    parser.add_argument("--pairs", type=int, default=15, help="with --cost")
     parser.add_argument("--speak", type=int, nargs=2, metavar=("PORT", "RANK"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.speak:
         spoken(args.speak[1], args.speak[0])
+        return
+    if args.cost:
+        for agents in args.agents:
+            for algorithm in ("dg-pg", "mappo"):
+                found = cost(agents, algorithm, args.num_envs, args.cost, args.pairs)
+                emit({"agents": agents, "algorithm": algorithm, "environments": args.num_envs or 8} | found)
         return
     for agents in args.agents:
         for algorithm in ("dg-pg", "mappo"):
@@ -118,4 +163,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    published(main)

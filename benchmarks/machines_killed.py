@@ -218,11 +218,13 @@ def main() -> None:
     """Print a line a kill; the record is the summary."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--domains", nargs="+", default=list(INSTANCES), choices=list(INSTANCES))
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     multiprocessing.get_context("forkserver").set_forkserver_preload(IMPORTED)
     draw, rows, wholes = random.Random(args.seed), [], {}
-    order = [case for _ in range(-(-args.kills // len(CASES))) for case in draw.sample(CASES, len(CASES))]
+    cases = [case for case in CASES if case.domain in args.domains]
+    order = [case for _ in range(-(-args.kills // len(cases))) for case in draw.sample(cases, len(cases))]
     with tempfile.TemporaryDirectory() as place:
         while sum(row["in time"] for row in rows) < args.kills:
             case = order[len(rows) % len(order)]

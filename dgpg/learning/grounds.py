@@ -11,10 +11,12 @@ from torch import Tensor
 
 from dgpg.domain import Decision, Environment, Step, SupportsParts
 from dgpg.domain.types import Record, map_tensors
+from dgpg.learning.networks import placed
+from dgpg.learning.rounds import Team
 from dgpg.learning.shards import Shard
 
-LINE = 64
-"""Bytes at a multiple of which torch puts tensors: kernels may add up otherwise from elsewhere."""
+Move = tuple[Tensor, Tensor, Step]
+"""Policies and actions of a moment, as of the action kind, and what followed."""
 
 
 class Grounds(Protocol):
@@ -24,8 +26,8 @@ class Grounds(Protocol):
         """New episodes; the first moment of each shard."""
         ...
 
-    def step(self, at: int, actions: Tensor, shard: Shard) -> Step:
-        """What follows in one shard; all take a step at the same time."""
+    def move(self, at: int, team: Team, decision: Decision, noise: Tensor, shard: Shard) -> Move:
+        """What a team does in one shard, by `noise` `[B, N, *DRAWS]`; in all it moves at the same time."""
         ...
 
     def steps(self, actions: Sequence[Tensor]) -> list[Step]:
@@ -51,9 +53,10 @@ class Apart:
         """Of each."""
         return [env.reset() for env in self.envs]
 
-    def step(self, at: int, actions: Tensor, shard: Shard) -> Step:
-        """Of its own."""
-        return self.envs[at].step(actions)
+    def move(self, at: int, team: Team, decision: Decision, noise: Tensor, shard: Shard) -> Move:
+        """In its own."""
+        policy, actions = _decided(team, decision, noise)
+        return policy, actions, self.envs[at].step(team.kind.to_env(actions))
 
     def steps(self, actions: Sequence[Tensor]) -> list[Step]:
         """Of each."""
@@ -81,15 +84,31 @@ class Together:
 
     def reset(self) -> list[Decision]:
         """Of all."""
-        return self._cut(self.env.reset())
+        self.whole = self.env.reset()
+        return self._cut(self.whole)
 
-    def step(self, at: int, actions: Tensor, shard: Shard) -> Step:
-        """Of all, when each shard has said its actions."""
-        return shard.within(actions, self.steps)
+    def move(self, at: int, team: Team, decision: Decision, noise: Tensor, shard: Shard) -> Move:
+        """In all, when each shard has come so far; policies too, where that changes none of them."""
+        if team.by_rows:
+            return shard.within(noise, lambda every: self._moves(team, torch.cat(every)))
+        policy, actions = _decided(team, decision, noise)
+        return policy, actions, shard.within(team.kind.to_env(actions), self.steps)
+
+    def _moves(self, team: Team, noise: Tensor) -> list[Move]:
+        policy = team.policies(self.whole, self.sizes)
+        actions = team.kind.sample(policy, noise)
+        each = (torch.split(x, self.sizes) for x in (policy, actions))
+        return list(zip(*each, self._step(team.kind.to_env(actions)), strict=True))
 
     def steps(self, actions: Sequence[Tensor]) -> list[Step]:
-        """Of all, without measures, which learning does not look at."""
-        return self._cut(replace(self.env.step(torch.cat(list(actions))), measures={}))
+        """Of all."""
+        return self._step(torch.cat(list(actions)))
+
+    def _step(self, actions: Tensor) -> list[Step]:
+        """Without measures, which learning does not look at."""
+        step = self.env.step(actions)
+        self.whole = step.decision
+        return self._cut(replace(step, measures={}))
 
     def state_dicts(self) -> list[Mapping[str, Any]]:
         """Taken apart."""
@@ -97,7 +116,8 @@ class Together:
 
     def load_state_dicts(self, states: Sequence[Mapping[str, Any]]) -> list[Decision]:
         """Put together."""
-        return self._cut(self.env.load_state_dict(dict(self.parts.joined(states))))
+        self.whole = self.env.load_state_dict(dict(self.parts.joined(states)))
+        return self._cut(self.whole)
 
     def _cut(self, record: Record) -> list[Record]:
         columns: list[Sequence[Tensor]] = []
@@ -120,9 +140,10 @@ def grounds(envs: Sequence[Environment], sizes: Sequence[int]) -> Grounds:
     return Apart(envs) if len(envs) == len(sizes) else Together(envs[0], sizes)
 
 
+def _decided(team: Team, decision: Decision, noise: Tensor) -> tuple[Tensor, Tensor]:
+    policy = team.policy(decision)
+    return policy, team.kind.sample(policy, noise)
+
+
 def _filled(record: Record, tensors: Iterator[Tensor]) -> Record:
-    return map_tensors(lambda x: _placed(next(tensors)), record)
-
-
-def _placed(x: Tensor) -> Tensor:
-    return x if x.data_ptr() % LINE == 0 else x.clone()
+    return map_tensors(lambda x: placed(next(tensors)), record)

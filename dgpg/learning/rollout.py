@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from dgpg.domain import Decision, Environment, Step
 from dgpg.domain.contract import look_at_step
 from dgpg.domain.types import stack
+from dgpg.learning.grounds import Apart, Grounds, Move
 from dgpg.learning.rounds import Team
 from dgpg.learning.shards import WHOLE, Shard
 from dgpg.learning.trajectory import Trajectory
@@ -18,7 +17,7 @@ from dgpg.learning.trajectory import Trajectory
 @torch.no_grad()
 def collect(
     env: Environment, team: Team, decision: Decision, noise: Tensor, shard: Shard = WHOLE,
-    step: Callable[[Tensor], Step] | None = None,
+    grounds: Grounds | None = None, at: int = 0,
 ) -> tuple[Trajectory, Decision]:  # fmt: skip
     """T steps from `decision` on, T given by `noise` `[B, T, N, *DRAWS]`; returns also where they led.
 
@@ -28,22 +27,20 @@ def collect(
         decision: where it begins.
         noise: what decides, where policies leave it to chance.
         shard: what this is a part of.
-        step: of the environment, if not its own.
+        grounds: where shards act, if not each in an `env` of its own.
+        at: which of them this is.
     """
-    step = step or env.step
+    grounds = grounds or Apart([env])
     decisions: list[Decision] = []
-    steps: list[Step] = []
-    actions: list[Tensor] = []
-    policies: list[Tensor] = []
+    moves: list[Move] = []
     for noise_t in noise.unbind(1):
         team.measure(decision, shard)
-        policies.append(team.policy(decision))
-        actions.append(team.kind.sample(policies[-1], noise_t))
         decisions.append(decision)
-        steps.append(step(team.kind.to_env(actions[-1])))
-        if len(steps) == 1:
-            look_at_step(steps[0], env, len(noise))
-        decision = steps[-1].decision
+        moves.append(grounds.move(at, team, decision, noise_t, shard))
+        decision = moves[-1][2].decision
+        if len(moves) == 1:
+            look_at_step(moves[0][2], env, len(noise))
+    policies, actions, steps = (list(column) for column in zip(*moves, strict=True))
     return _trajectory(decisions, actions, policies, steps, decision), decision
 
 

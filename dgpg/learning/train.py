@@ -157,9 +157,9 @@ class Trainer:
 
     def _collect(self, shard: Shard, part: Part) -> Trajectory:
         """Step 1, in one shard."""
-        env, step = self.task.env, partial(self.grounds.step, part.at, shard=shard)
+        env = self.task.env
         noise = part.streams.uniform(self.horizon, env.num_agents, *self.kind.DRAWS).to(env.device)
-        trajectory, part.decision = collect(env, self.team, part.decision, noise, shard, step)
+        trajectory, part.decision = collect(env, self.team, part.decision, noise, shard, self.grounds, part.at)
         return trajectory
 
     def _value(self, shard: Shard, part: Part, trajectory: Trajectory) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dgpg.domain import Decision, Observation
 from dgpg.domain.random import generator
 from dgpg.learning.networks import (
+    ByParts,
     CentralCritic,
     LocalCritic,
     MlpActor,
@@ -153,3 +154,17 @@ def test_gain_of_hidden_layers_keeps_the_scale() -> None:
     x = normal(0, 2000, 64)
     hidden = torch.relu(Shared().layer(64, 64, math.sqrt(2), generator(1))(x))
     assert hidden.square().mean().item() == pytest.approx(1.0, rel=0.05)
+
+
+@pytest.mark.parametrize("inputs", [5, 17, 35])
+@pytest.mark.parametrize("outputs", [1, 32])
+def test_rows_by_parts_are_those_of_each_part_alone(inputs: int, outputs: int) -> None:
+    layer, sizes = torch.nn.Linear(inputs, outputs), [1, 0, 2, 3, 40, 7, 201]
+    rows = torch.randn(sum(sizes), 3, inputs, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad(), ByParts(sizes):
+        found = layer(rows)
+    with torch.no_grad():
+        alone = torch.cat([layer(part.clone()) for part in rows.split(sizes)])
+        whole = layer(rows)
+    assert torch.equal(found, alone)
+    torch.testing.assert_close(found, whole)

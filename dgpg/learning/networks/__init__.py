@@ -1,6 +1,7 @@
 """Function approximators: actors, critics, and who shares weights with whom."""
 
 from dgpg.learning.networks.actors import Actor, MlpActor, ScoringActor
+from dgpg.learning.networks.by_parts import ByParts, placed
 from dgpg.learning.networks.critics import (
     BlockCritic,
     CentralCritic,
@@ -17,6 +18,7 @@ from dgpg.learning.networks.sharing import Independent, Parameters, Shared, Shar
 __all__ = [
     "Actor",
     "BlockCritic",
+    "ByParts",
     "CentralCritic",
     "Critic",
     "Independent",
@@ -31,6 +33,7 @@ __all__ = [
     "make_block_critic",
     "make_critic",
     "mlp",
+    "placed",
     "sharing_of",
     "sizes",
     "values",

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from dgpg.domain import AgentMapping, AnalyticalModel, Decision, JointMapping, contract, random
-from dgpg.learning.actions import ActionKind
-from dgpg.learning.networks import Actor
+from dgpg.learning.actions import ActionKind, Categorical
+from dgpg.learning.networks import Actor, ByParts, ScoringActor, Shared
 from dgpg.learning.rounds.descent import MirrorDescent
 from dgpg.learning.rounds.intents import Intents, intents_of
 from dgpg.learning.shards import WHOLE, Shard
@@ -76,6 +76,21 @@ class Team:
     actor: Actor | MirrorDescent
     rounds: Rounds | None = None
     """None: nobody speaks, and policies depend on observations alone."""
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether a policy is a matter of one row of a shared network, and of exponentials and logarithms."""
+        alone = self.rounds is None and isinstance(self.actor, ScoringActor)
+        return alone and isinstance(self.actor.sharing, Shared) and isinstance(self.kind, Categorical)
+
+    def policies(self, decision: Decision, sizes: list[int]) -> Tensor:
+        """Policies `[B, N, K]` of parts of a batch, of so many environments each, to the last bit as of each alone.
+
+        Only where they are `by_rows`.
+        """
+        acting = torch.stack([part.sum() for part in torch.split(decision.observation.active, sizes)])
+        with ByParts(acting.tolist()):
+            return self.policy(decision)
 
     def policy(self, decision: Decision, chance: Tensor | None = None) -> Tensor:
         """Policies of the action kind, `[B, N, ...]`, after the last round.
