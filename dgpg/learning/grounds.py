@@ -31,7 +31,7 @@ class Grounds(Protocol):
         ...
 
     def steps(self, actions: Sequence[Tensor]) -> list[Step]:
-        """What follows in each."""
+        """What follows in each, of actions `[B, N, ...]` in units of the environment."""
         ...
 
     def state_dicts(self) -> list[Mapping[str, Any]]:
@@ -59,7 +59,7 @@ class Apart:
         return policy, actions, self.envs[at].step(team.kind.to_env(actions))
 
     def steps(self, actions: Sequence[Tensor]) -> list[Step]:
-        """Of each."""
+        """Of each, `[B, N, ...]`."""
         return [env.step(x) for env, x in zip(self.envs, actions, strict=True)]
 
     def state_dicts(self) -> list[Mapping[str, Any]]:
@@ -101,7 +101,7 @@ class Together:
         return list(zip(*each, self._step(team.kind.to_env(actions)), strict=True))
 
     def steps(self, actions: Sequence[Tensor]) -> list[Step]:
-        """Of all."""
+        """Of all, `[B, N, ...]` each."""
         return self._step(torch.cat(list(actions)))
 
     def _step(self, actions: Tensor) -> list[Step]:

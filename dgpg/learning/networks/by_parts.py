@@ -37,5 +37,5 @@ class ByParts(TorchFunctionMode):
 
 
 def placed(x: Tensor) -> Tensor:
-    """The same numbers where a tensor of its own would lie: kernels may add up otherwise from elsewhere."""
+    """The same numbers, any shape, where a tensor of its own would lie: kernels may add up otherwise from elsewhere."""
     return x if x.data_ptr() % LINE == 0 else x.clone()
