@@ -195,7 +195,7 @@ def killed(case: Case, draw: random.Random, whole: Path, folder: Path) -> dict[s
         seconds = time.monotonic() - start
     told = {"killed": victim, "of": before, "iteration": reached, "on in": after, "in time": in_time}
     saved = [int(file.stem[-6:]) for file in (run / "checkpoints").glob("iteration-*.pt")]
-    wrong = trained(after, ["train", "--resume", "--out", str(run)], folder)
+    wrong = trained(after, [*case.arguments(run), "--resume"], folder)
     different = None if wrong else difference(run, whole)
     found = {"again": reached - max(saved, default=0), "ended_s": round(seconds, 1), "stuck": ends.count(None)}
     return vars(case) | told | found | {"lost": wrong, "different": different}

@@ -13,6 +13,7 @@ from dgpg.domain import registry
 from dgpg.errors import ConfigError, DgpgError, Elsewhere, RunError
 from dgpg.learning import Metrics, Trainer
 from dgpg.runs import Plan, RunFolder, launch, loggers, training
+from dgpg.runs.record import unborn
 from dgpg.runs.world import Lost, World, joined
 from dgpg.showing import report
 from dgpg.showing.waiting import waiting
@@ -73,15 +74,22 @@ def _begun(
     resume: bool,
     names: Sequence[str] | None,
 ) -> tuple[Plan, Trainer, RunFolder]:
-    """A new run, or the one in `out`: also if the launcher starts the same command again."""
+    """A new run, or the one in `out`: also if the launcher starts the same command again.
+
+    Where a training was killed before its run had begun, --resume begins it, if it is told which.
+    """
     again = world.again and out is not None and world.first(lambda: (out / "config.json").is_file())
+    anew = resume and "domain" in asked and world.first(lambda: out is not None and unborn(out))
     with _waiting(world):
-        if out is not None and (resume or again):
+        if out is not None and (resume or again) and not anew:
             return training.resume(out, asked, world, names)
         name = asked.pop("domain")
         plan = world.together(lambda: launch.resolve(name, asked, said, world.held))
         path = world.first(lambda: out or _fresh(name, plan.run.algorithm))
-        return plan, *training.start(plan, path, _plugin(name), world, names)
+        trainer, folder = training.start(plan, path, _plugin(name), world, names)
+    if anew:
+        folder.told.append(f"no run had begun in {path}: it begins now")
+    return plan, trainer, folder
 
 
 @contextmanager

@@ -87,7 +87,7 @@ class RunFolder:
                 raise RunError(f"{path}: no such run folder; name the --out of a training")
             values = parse_json(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise RunError(f"{path} is not a run: it has no config.json") from None
+            raise RunError(_no_run(path)) from None
         except (OSError, ValueError, RecursionError, ConfigError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else error
             advice = "put back what the training wrote there; without it the run cannot be used"
@@ -182,6 +182,15 @@ class Onlooker(RunFolder):
         """Nothing."""
 
 
+def _no_run(path: Path) -> str:
+    if unborn(path):
+        return (
+            f"in {path} no run has begun: a training that was about to was stopped, and nothing is lost; start it as "
+            "before, with its domain"
+        )
+    return f"{path} is not a run: it has no config.json"
+
+
 def begins(path: Path) -> bool:
     """Whether a folder is new: empty, or left by a process that was killed before its run had begun."""
     if not path.is_dir():
@@ -189,3 +198,8 @@ def begins(path: Path) -> bool:
     found = {entry.name for entry in path.iterdir() if not entry.name.startswith(".config.json.")}
     found = {name for name in found if not name.startswith(f".{FILE}.")}
     return found <= UNBORN and not any((path / "checkpoints").glob("*"))
+
+
+def unborn(path: Path) -> bool:
+    """Whether a process left a folder that was killed before its run had begun."""
+    return begins(path) and any(path.iterdir())

@@ -132,6 +132,16 @@ def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_used() -> None:
     assert metrics(Path("whole")) == metrics(Path("r"))
 
 
+def test_killed_before_its_configuration_a_run_begins_with_resume() -> None:
+    Path("r/checkpoints").mkdir(parents=True)
+    Path("r/.lock").touch()
+    assert "in r no run has begun" in refused("train", "--resume", "--out", "r")
+    shown = ok("train", "cloud", *TINY, "--resume", "--out", "r").out
+    assert "note: no run had begun in r: it begins now" in shown and "iteration 3 saved" in shown
+    Path("empty").mkdir()
+    assert "not a run: it has no config.json" in refused("train", "cloud", *TINY, "--resume", "--out", "empty")
+
+
 def test_control_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     iterate, count = Trainer.iterate, itertools.count(1)
 
