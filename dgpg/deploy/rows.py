@@ -70,7 +70,8 @@ class Reader:
             raise DecisionError(f"places: {'; '.join(told)}; expected {', '.join((*PLACES, *context))}")
         for name in wanted:
             kind = np.int64 if name == "block" else np.float32
-            x = self._numbers(name, places[name]).astype(kind, copy=False)
+            with large():
+                x = self._numbers(name, places[name]).astype(kind, copy=False)
             rows[name] = x[None] if one and x.ndim == len(self._sizes[name]) - 1 else x
         self.fit(rows)
         return rows, one
@@ -126,7 +127,8 @@ class Reader:
         """Features in their order, float32."""
         if isinstance(given, np.ndarray) and given.dtype == _FLOAT:
             return given
-        return self._numbers(name, self._stacked(name, given) if isinstance(given, Mapping) else given)
+        with large():  # once for all features: it takes as long as reading one
+            return self._numbers(name, self._stacked(name, given) if isinstance(given, Mapping) else given)
 
     def _stacked(self, name: str, given: Mapping[str, ArrayLike]) -> NDArray[np.float32]:
         """Values by name; each is of one shape, or one number for all."""
@@ -154,8 +156,7 @@ class Reader:
                 f"{name}: not an array of numbers"
                 + (f", expected {self._shape(name)}" if name in self.features else "")
             )
-        with np.errstate(over="ignore"):  # what is too large becomes inf, which is told
-            return found.astype(np.float32, copy=False)
+        return found.astype(np.float32, copy=False)
 
     def _mask(self, mask: ArrayLike | None, rows: Mapping[str, NDArray[Any]], one: bool) -> NDArray[np.bool_]:
         if mask is None:
@@ -200,6 +201,11 @@ class Reader:
         features = self.features.get(name, ())
         told = f" ({', '.join(features)})" if features else ""
         return f"[{', '.join(map(str, self.arrays[name][1:]))}], the first left out for one agent{told}"
+
+
+def large() -> np.errstate:
+    """What is too large for single precision becomes infinite without a warning, and is told as such."""
+    return np.errstate(over="ignore")
 
 
 def _array(given: Any) -> NDArray[Any]:
