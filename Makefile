@@ -25,7 +25,7 @@ demo: $(STAMP) ## train on the cloud domain, evaluate, print the table and the f
 	$(BIN)/dgpg evaluate runs/demo
 
 test: $(STAMP) ## run every test; PYTEST_ARGS="-m 'not learning'" leaves out the slow learning tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(STAMP) ## style, formatting, types and layers
 	$(BIN)/ruff check .

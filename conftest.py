@@ -32,6 +32,12 @@ settings.register_profile("nightly", derandomize=False, max_examples=2000, deadl
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: processes take whole files, and a long one at the end leaves others idle."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Callable[[str], Path]:
     """Path of a file or folder below that of the real data; a test that needs it is skipped where it is absent."""

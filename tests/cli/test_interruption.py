@@ -118,7 +118,7 @@ def test_stopped_before_its_first_checkpoint_a_run_goes_on(there: str) -> None:
         for path in Path("r/events").iterdir():
             path.unlink()
         Path("r/events").rmdir()
-        assert "is not a run" in refused("train", "--resume", "--out", "r")
+        assert "in r no run has begun" in refused("train", "--resume", "--out", "r")
         ok("train", "cloud", *TINY, "--out", "r")
     else:
         ok("train", "--resume", "--out", "r")
