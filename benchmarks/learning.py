@@ -97,7 +97,7 @@ def _runs(
 def _row(settings: Mapping[str, Any], name: str, results: Sequence[Run], first: Sequence[Run] | None) -> str:
     """One JSON line, and a line of the table."""
     curve, above = mean_over(results), {}
-    if first is not None and first is not results:
+    if first is not None and first is not results and len(results) > 1:  # a single pair has no interval
         above = {mark: percent_above(*([r["curve"][mark] for r in of] for of in (results, first))) for mark in curve}
     over = {mark: round(value, 3) for mark, value in curve.items()}
     emit({**settings, "algorithm": name, "over_h": over, "above dg-pg %": above or None, **_trained(results)})
