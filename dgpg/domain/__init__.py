@@ -47,7 +47,7 @@ from dgpg.domain.random import Streams
 from dgpg.domain.registry import load_domain
 from dgpg.domain.settings import Settings, merge, validate
 from dgpg.domain.spaces import Simplex
-from dgpg.domain.types import Context, Decision, Experience, Influence, Observation, Step, allows_any
+from dgpg.domain.types import Context, Decision, Experience, Features, Influence, Observation, Step, allows_any
 
 __all__ = [
     "API_VERSION",
@@ -63,6 +63,7 @@ __all__ = [
     "Episodes",
     "Experience",
     "Feature",
+    "Features",
     "Influence",
     "Information",
     "JointMapping",

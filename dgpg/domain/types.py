@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -18,6 +18,9 @@ from dgpg.errors import PluginError
 
 Context = Mapping[str, Tensor]
 """What an analytical model may look at, by name; every tensor is `[B, ...]`, fixed before a_t is drawn."""
+
+Features: TypeAlias = tuple[Tensor, Tensor, Tensor]
+"""Of agents `[B, N, F]`, of choices `[B, N, K, C]`, and of the whole system `[B, S]`."""
 
 Record = TypeVar("Record")
 """A frozen dataclass of tensors, mappings of tensors or such dataclasses."""
@@ -40,10 +43,39 @@ class Observation:
     central: Tensor
     """Features of the whole system for a central critic, `[B, S]`; never given to an actor."""
 
+    @classmethod
+    def on_request(cls, mask: Tensor, features: Callable[[], Features]) -> Observation:
+        """An observation whose features are made when one of them is first asked for, if ever: rules look at none.
+
+        Args:
+            mask: `[B, N, K]`.
+            features: makes those of agents, choices and the whole system, of nothing that changes in the meantime.
+        """
+        observation = object.__new__(cls)
+        vars(observation).update(mask=mask, _features=features)
+        return observation
+
     @cached_property
     def active(self) -> Tensor:
         """True for agents that have something to decide, `[B, N]`."""
         return allows_any(self.mask)
+
+    def __getstate__(self) -> dict[str, Tensor]:
+        """Copies and pickles hold tensors, never what would make them."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    if not TYPE_CHECKING:  # to a type checker every name would be an attribute
+
+        def __getattr__(self, name: str) -> Tensor:
+            if name not in FEATURES or "_features" not in vars(self):
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+            vars(self).update(zip(FEATURES, vars(self)["_features"](), strict=True))
+            del vars(self)["_features"]
+            return vars(self)[name]
+
+
+FEATURES = ("agent", "choices", "central")
+"""Fields of an observation that may be made on request."""
 
 
 def allows_any(mask: Tensor) -> Tensor:

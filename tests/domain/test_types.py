@@ -1,12 +1,15 @@
 """Records: what belongs together is mapped, stacked and flattened together."""
 
-from dataclasses import FrozenInstanceError, dataclass, replace
+import copy
+import pickle
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError, dataclass, fields, replace
 
 import numpy as np
 import pytest
 import torch
 
-from dgpg.domain import Decision, Influence, Observation
+from dgpg.domain import Decision, Features, Influence, Observation
 from dgpg.domain.types import flatten, map_tensors, stack
 from dgpg.errors import PluginError
 
@@ -27,6 +30,47 @@ def make_decision(number: float) -> Decision:
 
 def test_an_agent_with_no_choice_is_not_active() -> None:
     assert make_observation(0.0).active.tolist() == [[True, False]]
+
+
+def on_request(number: float) -> tuple[Observation, list[str]]:
+    """The same, with features on request, and a word for each time that they were made."""
+    whole, made = make_observation(number), list[str]()
+
+    def features() -> Features:
+        made.append("made")
+        return whole.agent, whole.choices, whole.central
+
+    return Observation.on_request(whole.mask, features), made
+
+
+def test_features_on_request_are_made_once_when_one_is_asked_for() -> None:
+    seen, made = on_request(2.0)
+    assert seen.active.tolist() == [[True, False]] and seen.mask.shape == (1, 2, 2) and made == []
+    assert seen.central.unique().tolist() == [2.0] and made == ["made"]
+    assert seen.agent.shape == (1, 2, 3) and seen.choices.shape == (1, 2, 2, 4) and made == ["made"]
+
+
+@pytest.mark.parametrize(
+    "again",
+    [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x)), lambda x: map_tensors(torch.clone, x), replace],
+)
+def test_copies_of_an_observation_hold_its_features(again: Callable[[Observation], Observation]) -> None:
+    seen, made = on_request(2.0)
+    other = again(seen)
+    assert made == ["made"] and other.active.tolist() == [[True, False]]
+    assert all(torch.equal(getattr(other, f.name), getattr(make_observation(2.0), f.name)) for f in fields(other))
+
+
+def test_an_observation_has_no_other_names_and_no_feature_of_an_error() -> None:
+    def broken() -> Features:
+        raise ValueError("no weather")
+
+    seen = Observation.on_request(make_observation(0.0).mask, broken)
+    with pytest.raises(AttributeError, match="'Observation' object has no attribute 'weather'"):
+        _ = seen.weather  # type: ignore[attr-defined]
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no weather"):
+            _ = seen.agent
 
 
 def test_a_field_that_is_no_tensor_is_named() -> None:

@@ -5,10 +5,12 @@ A dispatcher sees its job, its candidates' free capacity, backlog, type and pric
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
-from dgpg.domain import Context, Decision, Feature, Names, Observation, allows_any
+from dgpg.domain import Context, Decision, Feature, Features, Names, Observation, allows_any
 from dgpg_cloud.arrivals import Tape
 from dgpg_cloud.deploy.scales import LARGE_JOB, LARGE_MACHINE
 from dgpg_cloud.dynamics import Cluster, next_job
@@ -34,6 +36,8 @@ def make_context(cluster: Cluster, tape: Tape, plant: Plant, t: int) -> Context:
     """
     envs, resources = len(cluster.placed), len(plant.unit)
     job, has_job = next_job(cluster, tape.length), cluster.placed < tape.arrived[t]
+    row = job.flatten()
+    demand, steps = (x.index_select(0, row).view(*job.shape, *x.shape[1:]) for x in (tape.demand, tape.base_steps))
     used = cluster.used[:, :-1] * plant.unit
     requested = used + cluster.waiting[:, :-1] * plant.unit
     return {
@@ -42,8 +46,8 @@ def make_context(cluster: Cluster, tape: Tape, plant: Plant, t: int) -> Context:
         "used": used.view(envs, -1, resources),
         "queued": cluster.length.view(envs, -1).float(),
         "has_job": has_job,
-        "demand": tape.demand[job][..., :-1] * (has_job.unsqueeze(-1) * plant.unit),
-        "steps": tape.base_steps[job] * has_job.float(),
+        "demand": demand[..., :-1] * (has_job.unsqueeze(-1) * plant.unit),
+        "steps": steps * has_job.float(),
     }
 
 
@@ -74,10 +78,22 @@ def choice_mask(cluster: Cluster, tape: Tape, plant: Plant, context: Context) ->
 
 
 def make_observation(cluster: Cluster, tape: Tape, plant: Plant, t: int, context: Context) -> Observation:
-    """Features of order one; every choice of a dispatcher has the same features in the same order."""
-    machine = _machines(context, plant)
+    """Who may choose what; with features, for who asks."""
     mask = choice_mask(cluster, tape, plant, context)
     backlog = (tape.arrived[t] - cluster.placed).float()
+    return Observation.on_request(mask, partial(make_features, context, mask, backlog, plant))
+
+
+def make_features(context: Context, mask: Tensor, backlog: Tensor, plant: Plant) -> Features:
+    """Of order one; every choice of a dispatcher has the same features in the same order.
+
+    Args:
+        context: as of `make_context`.
+        mask: of choices, `[B, N, K]`.
+        backlog: jobs that wait in each dispatcher's buffer, `[B, N]`.
+        plant: the machines.
+    """
+    machine = _machines(context, plant)
     load = (context["used"] * plant.inverse).amax(-1).mean(-1)
     agent = torch.cat(
         [
@@ -88,7 +104,7 @@ def make_observation(cluster: Cluster, tape: Tape, plant: Plant, t: int, context
         ],
         -1,
     )
-    return Observation(agent, _choices(machine, context, plant), mask, _central(machine, agent, mask))
+    return agent, _choices(machine, context, plant), _central(machine, agent, mask)
 
 
 def _scale(size: tuple[float, ...], plant: Plant) -> Tensor:

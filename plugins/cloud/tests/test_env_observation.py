@@ -1,5 +1,6 @@
 """What agents see, and nothing of what is to come; how busy an episode starts."""
 
+import copy
 from dataclasses import fields
 
 import numpy as np
@@ -18,6 +19,20 @@ from dgpg_cloud.observation import sizes
 from .made import CPU, SMALL, any_actions, assert_same, hand_made, loaded, pick, seeds, some, with_jobs
 
 # --- what agents see ---------------------------------------------------------------------------
+
+
+def test_features_are_those_of_their_moment_whenever_they_are_asked_for() -> None:
+    now, later = (domain.make_env(SMALL[0], 2, CPU, 3) for _ in range(2))
+    rng = np.random.default_rng(3)
+    first, unread = now.reset(), [later.reset()]
+    read = [copy.deepcopy(first.observation)]
+    for _ in range(now.horizon + 2):
+        actions = any_actions(rng, now)
+        read.append(copy.deepcopy(now.step(actions).decision.observation))
+        unread.append(later.step(actions).decision)
+    assert all("agent" not in vars(decision.observation) for decision in unread)
+    for seen, decision in zip(read, unread, strict=True):
+        assert_same(seen, decision.observation)
 
 
 @some

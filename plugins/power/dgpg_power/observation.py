@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dgpg.domain import Context, Decision, Feature, Names, Observation
+from dgpg.domain import Context, Decision, Feature, Features, Names, Observation
 from dgpg_power.deploy.scales import BOUND, CHANGE, Scales
 from dgpg_power.dynamics import balanced, next_range
 from dgpg_power.grid import Grid, make_grid
@@ -110,8 +111,13 @@ def make_context(grid: Grid, tape: Tape, past: Past, t: int) -> Context:
 
 def decide(grid: Grid, sight: Sight, tape: Tape, past: Past, t: int) -> Decision:
     """The moment of decision of step t."""
-    context = make_context(grid, tape, past, t)
-    told, clock = tape.forecast[t], tape.clock[t]
+    context, mask = make_context(grid, tape, past, t), (tape.most[t] > 0).unsqueeze(-1)
+    features = partial(make_features, grid, sight, context, past, tape.forecast[t], tape.clock[t])
+    return Decision(Observation.on_request(mask, features), context)
+
+
+def make_features(grid: Grid, sight: Sight, context: Context, past: Past, told: Tensor, clock: Tensor) -> Features:
+    """What units see of forecasts `told` `[B, nb]` at `clock` `[B, 2]`, at the level of `sight`."""
     total = _scaled(told.sum(-1), sight.total)
     agent = _own(grid, sight, context, past, told, total, clock)
     if sight.level in "BCP":
@@ -121,7 +127,6 @@ def decide(grid: Grid, sight: Sight, tape: Tape, past: Past, t: int) -> Decision
     if sight.level == "P":
         base = _loading(grid.loop_flow - told @ grid.bus_factors.mT, grid, sight.base_loading)[:, sight.broadcast]
         agent = torch.cat([agent, base.unsqueeze(1).expand(-1, agent.shape[1], -1)], -1)
-    active = tape.most[t] > 0
     central = [
         _scaled(told, sight.buses),
         past.output / grid.unit_max.clamp(min=1e-6),
@@ -130,14 +135,8 @@ def decide(grid: Grid, sight: Sight, tape: Tape, past: Past, t: int) -> Decision
         total.unsqueeze(-1),
         clock,
     ]
-    envs, agents = agent.shape[:2]
-    observation = Observation(
-        agent=agent.clamp(-BOUND, BOUND),
-        choices=agent.new_zeros(envs, agents, 1, 0),
-        mask=active.unsqueeze(-1),
-        central=torch.cat(central, -1).clamp(-BOUND, BOUND),
-    )
-    return Decision(observation, context)
+    choices = agent.new_zeros(*agent.shape[:2], 1, 0)
+    return agent.clamp(-BOUND, BOUND), choices, torch.cat(central, -1).clamp(-BOUND, BOUND)
 
 
 def _own(grid: Grid, sight: Sight, context: Context, past: Past, told: Tensor, total: Tensor, clock: Tensor) -> Tensor:
@@ -207,7 +206,7 @@ def plain(instance: Instance) -> Scales:
 
 
 def names(instance: Instance) -> Names:
-    """What `decide` holds at the instance's level, in its order."""
+    """What `make_features` gives at the instance's level, in its order."""
     level, own, wide = instance.config.observation, instance.own_lines.shape[1], len(instance.broadcast)
     relative, deviations = "1, of the largest", "deviations"
     agent = [

@@ -35,6 +35,20 @@ def test_observations_have_the_size_that_is_announced(name: str, level: str) -> 
     assert agent == {"A": 13, "B": 15, "C": 15 + min(8, lines), "P": 15 + min(8, lines) + min(20, lines)}[level]
 
 
+def test_features_are_those_of_their_moment_whenever_they_are_asked_for() -> None:
+    now, later = (environment(network="case24-tight", observation="P") for _ in range(2))
+    draw = torch.Generator().manual_seed(0)
+    read, unread = [now.reset()], [later.reset()]
+    for _ in range(now.horizon + 2):
+        assert torch.isfinite(read[-1].observation.agent).all()
+        actions = random_actions(now, draw)
+        read.append(now.step(actions).decision)
+        unread.append(later.step(actions).decision)
+    for moment, other in zip(read, unread, strict=True):
+        for name in ("agent", "choices", "mask", "central"):
+            assert torch.equal(getattr(moment.observation, name), getattr(other.observation, name))
+
+
 def test_levels_contain_each_other() -> None:
     seen = [stepped(environment(network="case24-tight", observation=level)).decision.observation for level in LEVELS]
     for less, more in pairwise(seen):

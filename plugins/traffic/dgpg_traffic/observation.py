@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dgpg.domain import Context, Decision, Feature, Names, Observation
+from dgpg.domain import Context, Decision, Feature, Features, Names, Observation
 from dgpg_traffic.demand import Tape
 from dgpg_traffic.deploy.scales import BOUND, LEVEL, Scales
 from dgpg_traffic.dynamics import Loaded
@@ -141,14 +142,20 @@ def make_context(tape: Tape, past: Past, t: int) -> Context:
 def decide(roads: Roads, sight: Sight, tape: Tape, past: Past, t: int) -> Decision:
     """The moment of decision of period t."""
     context = make_context(tape, past, t)
-    envs, (agents, slots) = len(past.flow), roads.incidence.shape
-    now = tape.period[t]
+    mask = roads.incidence.exists.expand(len(past.flow), *roads.incidence.shape)
+    return Decision(Observation.on_request(mask, partial(make_features, roads, sight, context, past)), context)
+
+
+def make_features(roads: Roads, sight: Sight, context: Context, past: Past) -> Features:
+    """What an agent sees of its demand, of the network and of its routes, after the period of `past`."""
+    now = context["period"]
     level, before = (sight.usual[x].unsqueeze(-1) for x in (now, now - 1))
     own = (context["demand"] / (sight.demand * level) - 1) / sight.noise
     change = own - (past.demand / (sight.demand * before) - 1) / sight.noise
     price = implied_marginal(roads.links, past.time)
     slow = _scaled(slowness(past.time, roads.links.free_time), sight.congestion).unsqueeze(-1)
     common = torch.cat([slow, (level - 1) / LEVEL, sight.clock[now]], -1)
+    agents = own.shape[-1]
     agent = torch.cat([torch.stack([own, change], -1), common.unsqueeze(1).expand(-1, agents, -1)], -1)
     routes = [
         _scaled(roads.incidence.cost(cost), scale)
@@ -156,13 +163,7 @@ def decide(roads: Roads, sight: Sight, tape: Tape, past: Past, t: int) -> Decisi
     ]
     nominal = roads.links.capacity
     central = torch.cat([own, past.flow / nominal, past.left / nominal, common], -1)
-    observation = Observation(
-        agent=_bent(agent),
-        choices=_bent(torch.stack(routes, -1)),
-        mask=roads.incidence.exists.expand(envs, agents, slots),
-        central=_bent(central),
-    )
-    return Decision(observation, context)
+    return _bent(agent), _bent(torch.stack(routes, -1)), _bent(central)
 
 
 def _scaled(x: Tensor, moments: Tensor) -> Tensor:

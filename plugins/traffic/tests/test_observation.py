@@ -30,6 +30,20 @@ def fields(seen: Observation) -> dict[str, torch.Tensor]:
     return {"agent": seen.agent, "choices": seen.choices, "mask": seen.mask, "central": seen.central}
 
 
+def test_features_are_those_of_their_moment_whenever_they_are_asked_for() -> None:
+    now, later = (environment(network="grid", demand={"noise": 0.4}) for _ in range(2))
+    draw = torch.Generator().manual_seed(0)
+    read, unread = [now.reset()], [later.reset()]
+    for _ in range(now.horizon + 2):
+        assert torch.isfinite(read[-1].observation.agent).all()
+        actions = random_splits(now, draw)
+        read.append(now.step(actions).decision)
+        unread.append(later.step(actions).decision)
+    for moment, other in zip(read, unread, strict=True):
+        pairs = zip(fields(moment.observation).values(), fields(other.observation).values(), strict=True)
+        assert all(torch.equal(one, two) for one, two in pairs)
+
+
 @pytest.mark.parametrize("per_pair", [1, 2])
 @pytest.mark.parametrize("name", ["braess", "grid"])
 def test_features_have_the_sizes_and_bounds_that_are_announced(name: str, per_pair: int) -> None:
