@@ -18,7 +18,7 @@ Why these and no others: docs/adr/0009-alignment-is-a-direction-and-a-control.md
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -41,6 +41,7 @@ from dgpg.learning.actions import kind_of
 from dgpg.measuring import moments
 from dgpg.measuring.evaluate import Watch, unwatched
 from dgpg.measuring.moments import Array, Even, Sample
+from dgpg.measuring.replays import Replays
 from dgpg.measuring.rules import BiggestFirst, following
 from dgpg.measuring.statistics import Costs, difference
 from dgpg.measuring.tries import tries_of
@@ -72,14 +73,21 @@ def checked(plan: launch.Plan, how: Plan, seed: int, tell: Watch = unwatched) ->
     domain, config = plan.domain, plan.config
     found = domain.baselines(config) if isinstance(domain, SupportsBaselines) else ()
     rules = [rule for rule in found if not isinstance(rule, SupportsOwnConfig) and _to_beat(rule)]
-    return measure(plan.task, how, seed, rules, tell)
+
+    def more(count: int) -> Environment:
+        return domain.make_env(config, count, plan.task.env.device, seed)
+
+    return measure(plan.task, how, seed, rules, tell, more)
 
 
 def _to_beat(rule: Baseline) -> bool:
     return not isinstance(rule, SupportsRole) or rule.role == "baseline"
 
 
-def measure(task: Task, plan: Plan, seed: int, rules: Sequence[Baseline] = (), tell: Watch = unwatched) -> Alignment:
+def measure(
+    task: Task, plan: Plan, seed: int, rules: Sequence[Baseline] = (), tell: Watch = unwatched,
+    more: Callable[[int], Environment] | None = None,
+) -> Alignment:  # fmt: skip
     """Measure on fresh episodes of the task's environment, which is left in an arbitrary state.
 
     Args:
@@ -88,15 +96,18 @@ def measure(task: Task, plan: Plan, seed: int, rules: Sequence[Baseline] = (), t
         seed: of everything random.
         rules: of the domain, for the same instance; the cheapest is held against the model.
         tell: is told what is being measured and what part of that is done.
+        more: makes so many environments of the same instance, for what can be done in one batch.
     """
     way, draws = tries_of(task.env, task.mapping), random.derive(seed, "alignment")
-    even = Even(way)
+    even, replays = Even(way), Replays(task.env, way, more)
     follower = _alone(task)
     costs = _episodes(task.env, (even, follower, *rules), way.draws, draws, tell)
-    lookahead = plan.lookahead or moments.reach(task.env, way, even, seed)
+    lookahead = plan.lookahead or moments.reach(replays, even, seed)
 
     def looked(play: Baseline | Even, count: int, what: str) -> Alignment:
-        found = moments.sample(task, play, count, plan.agents, lookahead, seed, lambda share: tell(what, share))
+        found = moments.sample(
+            task, replays, play, count, plan.agents, lookahead, seed, lambda share: tell(what, share)
+        )
         return summarise(found, np.random.default_rng(random.derive(seed, "bootstrap")), lookahead)
 
     found = looked(even, plan.moments, "alignment under even draws")

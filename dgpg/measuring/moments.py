@@ -19,7 +19,8 @@ from dgpg.domain import AnalyticalModel, Context, Decision, Environment, Policy,
 from dgpg.learning import Task
 from dgpg.learning.actions import kind_of, make_actor
 from dgpg.learning.advantage import centre
-from dgpg.measuring.tries import Choices, Moment, Numbers, rows, tries_of
+from dgpg.measuring.replays import Replays
+from dgpg.measuring.tries import Choices, Moment, Numbers, rows
 
 Array = NDArray[np.float64]
 CONTROLS = 4
@@ -61,12 +62,14 @@ class Even:
 
 
 def sample(
-    task: Task, play: Policy, moments: int, agents: int, lookahead: int, seed: int, tell: Callable[[float], None]
-) -> Sample:
+    task: Task, replays: Replays, play: Policy, moments: int, agents: int, lookahead: int, seed: int,
+    tell: Callable[[float], None],
+) -> Sample:  # fmt: skip
     """Gradients in `moments` moments along an episode of `play`, of `agents` agents in each.
 
     Args:
         task: environments, which are left in an arbitrary state, model and mapping.
+        replays: of tries in them.
         play: who acts until a moment, and in it.
         moments: of each environment.
         agents: who try, in each moment.
@@ -76,7 +79,7 @@ def sample(
     """
     actor = make_actor(task.env, kind_of(task.env.action_space), "shared", 32, seed)
     chance = random.generator(random.derive(seed, "shuffles"))
-    way = tries_of(task.env, task.mapping)
+    way = replays.way
     controls: list[AnalyticalModel] = []
     parts: list[list[Array]] = []
     for moment, saved, noise in _moments(task.env, way, play, moments, agents, lookahead, seed):
@@ -84,7 +87,7 @@ def sample(
         even = moment.mask / moment.mask.sum(-1, keepdim=True).clamp(min=1)
         costs = []
         for p in range(moment.agents.shape[1]):
-            costs.append(_costs(task.env, way, saved, moment, p, noise))
+            costs.append(_costs(replays, saved, moment, p, noise))
             tell((len(parts) + (p + 1) / moment.agents.shape[1]) / moments)
         rises = way.rises((task.model, *controls), moment)
         said = [even * centre(rise, even) for rise in rises]
@@ -98,13 +101,14 @@ def sample(
     return Sample(true_, guided, shuffled.swapaxes(0, 1), features, potential, own, env)
 
 
-def reach(env: Environment, way: Choices | Numbers, play: Policy, seed: int) -> int:
+def reach(replays: Replays, play: Policy, seed: int) -> int:
     """Steps until `SPENT` of what one agent's try ever changes has been paid, at most the horizon.
 
     Looked at from early in an episode to its end. The environment is left in an arbitrary state.
     """
-    moment, saved, noise = next(_moments(env, way, play, 1, 1, env.horizon, seed))
-    paid = torch.stack([_followed(env, way, saved, moment.instead(0, k), noise) for k in range(moment.mask.shape[-1])])
+    env = replays.env
+    moment, saved, noise = next(_moments(env, replays.way, play, 1, 1, env.horizon, seed))
+    paid = replays.paid(saved, moment.each(0), noise)
     allowed = moment.mask[:, 0].T.unsqueeze(-1)  # [K, B, 1]
     mean = (paid * allowed).sum(0) / allowed.sum(0).clamp(min=1)
     apart = ((paid - mean).abs() * allowed).sum((0, 1))
@@ -170,28 +174,8 @@ def _moments(
         decision = env.step(play.act(decision, chance.uniform(env.num_agents, *way.draws).to(env.device))).decision
 
 
-def _costs(
-    env: Environment, way: Choices | Numbers, saved: dict[str, Any], moment: Moment, p: int, noise: Tensor
-) -> tuple[Tensor, Tensor]:
+def _costs(replays: Replays, saved: dict[str, Any], moment: Moment, p: int, noise: Tensor) -> tuple[Tensor, Tensor]:
     """If the p-th agent did each of its tries, cost of the next steps, of the first; `[B, K]`, 0 where it may not."""
-    tries = range(moment.mask.shape[-1])
-    paid = torch.stack([_followed(env, way, saved, moment.instead(p, k), noise) for k in tries], 1)
+    paid = replays.paid(saved, moment.each(p), noise).movedim(0, 1)
     may = moment.mask[:, p]
     return paid.sum(-1).where(may, 0.0), paid[..., 0].where(may, 0.0)
-
-
-def _followed(
-    env: Environment, way: Choices | Numbers, saved: dict[str, Any], actions: Tensor, noise: Tensor
-) -> Tensor:
-    """Cost of each step from a joint action on, `[B, H]`, 0 after the episode's end."""
-    env.load_state_dict(saved)
-    step = env.step(actions)
-    paid, over = [-step.reward.double()], step.terminated | step.truncated
-    for noise_t in noise[:, 1:].unbind(1):
-        if over.all():
-            break
-        step = env.step(way.even(step.decision.observation, noise_t))
-        paid.append(-step.reward.double() * ~over)
-        over = over | step.terminated | step.truncated
-    missing = noise.shape[1] - len(paid)
-    return torch.nn.functional.pad(torch.stack(paid, -1), (0, missing))

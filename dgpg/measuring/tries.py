@@ -48,6 +48,10 @@ class Moment:
         changed[every, agent] = torch.where(may, self.tried[:, p, k], changed[every, agent])
         return changed
 
+    def each(self, p: int) -> list[Tensor]:
+        """The joint actions `instead` of each of its K tries."""
+        return [self.instead(p, k) for k in range(self.mask.shape[-1])]
+
 
 def rows(x: Tensor, agents: Tensor) -> Tensor:
     """Rows `agents` `[B, P]` of `[B, N, ...]`."""

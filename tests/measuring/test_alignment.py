@@ -17,6 +17,7 @@ from dgpg.learning.networks import MlpActor
 from dgpg.measuring import Alignment, alignment
 from dgpg.measuring.alignment import Plan
 from dgpg.measuring.moments import Even, Sample, reach
+from dgpg.measuring.replays import Replays
 from dgpg.measuring.statistics import difference
 from dgpg.measuring.tries import CANDIDATES, Choices, Moment, Numbers, tries_of
 from dgpg.measuring.verdict import Alone, Along
@@ -236,10 +237,11 @@ def test_a_potential_that_takes_all_blocks_for_alike_has_no_control() -> None:
 def test_a_try_is_followed_until_what_it_does_has_died_out(toy: ModuleType) -> None:
     """A step of the toy costs by itself alone; a car costs until it leaves."""
     env = toy.Env(16, 3, horizon=6)
-    assert reach(env, tries_of(env, toy.Routes()), Even(tries_of(env, toy.Routes())), 0) == 1
+    routes = tries_of(env, toy.Routes())
+    assert reach(Replays(env, routes), Even(routes), 0) == 1
     cars = toy_charging.Env(16, 3)
     way = tries_of(cars, toy_charging.Chargers())
-    assert toy_charging.STAY - 2 <= reach(cars, way, Even(way), 0) <= toy_charging.STAY
+    assert toy_charging.STAY - 2 <= reach(Replays(cars, way), Even(way), 0) <= toy_charging.STAY
 
 
 def test_even_draws_are_even_and_allowed(toy: ModuleType) -> None:
