@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from dgpg_cloud import dynamics, parts
 from dgpg_cloud.arrivals import Tape, draw, tape
 from dgpg_cloud.instance import Instance
 from dgpg_cloud.measures import NOT_STARTED, not_started, of_step, of_waits, waits
-from dgpg_cloud.observation import choice_mask, decide, make_context, near, sizes
+from dgpg_cloud.observation import choice_mask, decide, make_context, sizes
 from dgpg_cloud.plant import Plant, make
 from dgpg_cloud.reward import bill, machine_cost
 
@@ -201,10 +202,22 @@ def first_starts(instance: Instance, num_envs: int, seed: int) -> list[int | Non
 
 
 def least_requested(context: Context, mask: Tensor, plant: Plant) -> Tensor:
-    """The candidate whose largest requested share would be least, `[B, N]`."""
-    share = near(context["requested"] * plant.inverse, plant)
-    share = share + context["demand"].unsqueeze(-2) * plant.near_inverse
-    return share.amax(-1).masked_fill(~mask, torch.inf).argmin(-1)
+    """The candidate whose largest requested share would be least, `[B, N]`; the first for who has no job."""
+    env, sender = context["has_job"].nonzero(as_tuple=True)
+    share, taken = context["requested"] * plant.inverse, context["demand"][env, sender]
+
+    def after(r: int) -> Tensor:
+        """Share of a resource, `[senders, K]`."""
+        before, inverse = share[..., r], plant.inverse[:, r]
+        if plant.everywhere:
+            return before.index_select(0, env) + taken[:, r, None] * inverse
+        reach = plant.candidates.index_select(0, sender)
+        return before[env.unsqueeze(-1), reach] + taken[:, r, None] * inverse[reach]
+
+    worst = reduce(torch.maximum, map(after, range(len(plant.unit))))
+    choice = mask.new_zeros(mask.shape[:2], dtype=torch.int64)
+    choice[env, sender] = worst.masked_fill_(~mask[env, sender], torch.inf).argmin(-1)
+    return choice
 
 
 def _box(*shape: int) -> spaces.Box:

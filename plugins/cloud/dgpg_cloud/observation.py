@@ -67,6 +67,8 @@ def near(x: Tensor, plant: Plant) -> Tensor:
 def choice_mask(cluster: Cluster, tape: Tape, plant: Plant, context: Context) -> Tensor:
     """True where a waiting job could ever run on the candidate and its queue has a place, `[B, N, K]`."""
     room = (cluster.length < plant.hardware.queue_places).view(-1, plant.hardware.count)
+    if plant.everywhere:
+        return _mask_of_all(cluster, tape, plant, context, room)
     mask: Tensor = near(room, plant) & context["has_job"].unsqueeze(-1)
     # A few resources one by one: to ask `all` of them takes many times as long.
     for demand, capacity in zip(context["demand"].unbind(-1), plant.near_capacity.unbind(-1), strict=True):
@@ -75,6 +77,21 @@ def choice_mask(cluster: Cluster, tape: Tape, plant: Plant, context: Context) ->
         kind = tape.kind[next_job(cluster, tape.length)]
         mask &= plant.allowed[kind.unsqueeze(-1), plant.candidates]
     return mask
+
+
+def _mask_of_all(cluster: Cluster, tape: Tape, plant: Plant, context: Context, room: Tensor) -> Tensor:
+    """The same where every machine is a candidate: millions of places, looked at for those alone who have a job."""
+    has_job = context["has_job"]
+    sender = has_job.flatten().nonzero().squeeze(-1)
+    able = room.index_select(0, sender // has_job.shape[1])
+    demand = context["demand"].flatten(0, 1).index_select(0, sender)
+    for asked, capacity in zip(demand.unbind(-1), plant.capacity.unbind(-1), strict=True):
+        able &= asked.unsqueeze(-1) <= capacity
+    if len(plant.allowed) > 1:
+        job = next_job(cluster, tape.length).flatten().index_select(0, sender)
+        able &= plant.allowed.index_select(0, tape.kind.index_select(0, job))
+    mask = able.new_zeros(has_job.numel(), able.shape[1]).index_copy_(0, sender, able)
+    return mask.view(*has_job.shape, -1)
 
 
 def make_observation(cluster: Cluster, tape: Tape, plant: Plant, t: int, context: Context) -> Observation:

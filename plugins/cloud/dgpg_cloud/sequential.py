@@ -76,9 +76,9 @@ class Machines:
         self._everywhere, self._reach = plant.everywhere, plant.candidates.cpu().numpy()
         self._inverse, self._speed, self._price = (array(x) for x in (plant.inverse.T, plant.speed, plant.price))
         self._permille = (self._speed * 1000).round()
-        self._demand, self._steps = (array(context[name]) for name in ("demand", "steps"))
-        by_resource = [array(context[name].movedim(-1, 0)) for name in ("used", "requested", "work")]
-        self._held = np.concatenate([*by_resource, array(context["queued"])[None]])
+        held = [array(context[name].movedim(-1, 0)) for name in ("used", "requested", "work")]
+        self._demand, self._steps = array(context["demand"].movedim(-1, 0)), array(context["steps"])
+        self._held = np.concatenate([*held, array(context["queued"])[None]])
         """Numbers that a booking adds to, `[3 R + 1, B, M]`."""
         self._seen = self._look(self._held, self._inverse[:, None], self._speed)
         """What a view is made of, `[2 R + 4, B, M]`."""
@@ -103,7 +103,7 @@ class Machines:
             reach = self._reach[at]
             seen, inverse = self._seen[:, self.envs[..., None], reach], self._inverse[:, reach]
             speed, price = self._permille[reach], self._price[reach]
-        demand, count = np.moveaxis(self._demand[self.envs, at], -1, 0)[..., None], len(inverse)
+        demand, count = self._demand[:, self.envs, at, None], len(inverse)
         return View(
             np,
             used=list(seen[:count]),
@@ -123,7 +123,7 @@ class Machines:
         env, place = sends.nonzero()
         chosen, who = choice[env, place], at[env, place]
         machine = chosen if self._everywhere else self._reach[who, chosen]
-        fits, demand = view.fits_now[env, place, chosen], self._demand[env, who].T
+        fits, demand = view.fits_now[env, place, chosen], self._demand[:, env, who]
         added = np.concatenate([demand * fits, demand, demand * self._steps[env, who], 1 - fits[None]])
         self._held[:, env, machine] += added
         held = self._held[:, env, machine]

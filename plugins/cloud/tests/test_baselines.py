@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -16,8 +17,9 @@ from dgpg_cloud import baselines as rules
 from dgpg_cloud import view as looks
 from dgpg_cloud.config import Config
 from dgpg_cloud.domain import domain
-from dgpg_cloud.env import CloudEnv
+from dgpg_cloud.env import CloudEnv, least_requested
 from dgpg_cloud.instance import build
+from dgpg_cloud.observation import choice_mask
 from dgpg_cloud.plant import make
 from dgpg_cloud.sequential import Machines, Sequential, turns
 
@@ -192,3 +194,23 @@ def test_a_job_that_asks_for_nothing_waits_where_others_do() -> None:
     machines, at = Machines({**decision.context, **nothing}, plant), np.zeros((3, 1), dtype=np.int64)
     machines.book(at, at, machines.view(at), np.array([[True], [False], [True]]))
     assert machines.view(at).queued[:, 0, 0].tolist() == [2, 1, 2]
+
+
+def test_what_is_allowed_and_least_requested_among_all_machines_is_found_by_those_who_have_a_job_alone() -> None:
+    """As by all of them with candidates of their own, where jobs differ in the machines that may run them."""
+    env = CloudEnv(build(CONFIG.of_all()), 3, CPU, 1)
+    rng, decision = np.random.default_rng(2), env.reset()
+    tape = replace(env.tape, kind=torch.from_numpy(rng.integers(3, size=len(env.tape.kind))))
+    allowed = torch.from_numpy(rng.random((3, env.plant.hardware.count)) < 0.5)
+    every = replace(env.plant, allowed=allowed)
+    each = replace(every, everywhere=False)
+    for _ in range(env.horizon - 1):
+        mask, other = (choice_mask(env.cluster, tape, plant, decision.context) for plant in (every, each))
+        assert mask.any() and not mask.all(-1).all() and torch.equal(mask, other)
+        choice, same = (least_requested(decision.context, mask, plant) for plant in (every, each))
+        assert torch.equal(choice, same)
+        share = (decision.context["requested"].unsqueeze(1) + decision.context["demand"].unsqueeze(2)) * each.inverse
+        least = share.amax(-1).masked_fill(~mask, torch.inf).amin(-1)
+        chosen = share.amax(-1).gather(-1, choice.unsqueeze(-1)).squeeze(-1)
+        assert torch.allclose(chosen[mask.any(-1)], least[mask.any(-1)], rtol=1e-5)
+        decision = env.step(choice).decision
