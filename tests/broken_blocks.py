@@ -36,6 +36,16 @@ def infinite(env: Any, step: Step) -> Step:
     return replace(step, block_cost=step.block_cost / 0.0)
 
 
+def as_reward(env: Any, step: Step) -> Step:
+    assert step.block_cost is not None
+    return replace(step, block_cost=-step.block_cost)
+
+
+def in_cents(env: Any, step: Step) -> Step:
+    assert step.block_cost is not None
+    return replace(step, block_cost=100 * step.block_cost)
+
+
 class Fewer(toy.Env):
     num_blocks = 2
 
@@ -90,6 +100,8 @@ broken("block_cost", "without num_blocks", "num_blocks", "no such attribute", en
 broken("block_cost", "summed over blocks", "[3, 3]", "[3]", env=returning(summed))
 broken("block_cost", "not in every step", "None", env=returning(forgotten))
 broken("block_cost", "infinite", "infinity", env=returning(infinite))
+broken("block_cost", "as rewards", "change with the shared cost", "a reward for a cost", env=returning(as_reward))
+broken("block_cost", "in other units", "change with the shared cost", "other units", env=returning(in_cents))
 broken("block_cost", "of fewer blocks", "num_blocks", "G = 3", env=Fewer)
 broken("block_features", "by the place in the batch", "another order", "index", mapping=ByPlace)
 broken("block_features", "of the context alone", "differentiably", mapping=OfContext)

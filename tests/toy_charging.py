@@ -40,6 +40,7 @@ class Env(ToyEnv):
     """Episodes of `horizon` steps; a car in each charger at any time."""
 
     cost_unit = "cost of a step"
+    num_blocks = AGENTS
 
     def __init__(self, num_envs: int = 4, seed: int = 0, horizon: int = 24) -> None:
         super().__init__(num_envs, AGENTS, seed, horizon, False)
@@ -86,7 +87,8 @@ class Env(ToyEnv):
         state, left = charged(actions, self.decision.context), self._left()
         self.need = torch.where(left == 0, self._new(), state[..., 1])
         self.need = torch.where((self.t + 1 == self.horizon).unsqueeze(-1), NEED, self.need)
-        return self._go_on(-cost_of(state, left).sum(-1), state)
+        cost = cost_of(state, left)
+        return self._go_on(-cost.sum(-1), state, block_cost=cost)
 
     def state_dict(self) -> dict[str, object]:
         return super().state_dict() | {"need": self.need.clone()}

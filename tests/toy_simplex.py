@@ -57,6 +57,7 @@ class Env(ToyEnv):
     """Environments end early with probability 0.2 a step, else after `horizon` steps."""
 
     cost_unit = "total time of a step"
+    num_blocks = LINKS
 
     def __init__(
         self, num_envs: int = 4, seed: int = 0, horizon: int = 3, still: bool = False, agents: int = 4,
@@ -104,7 +105,8 @@ class Env(ToyEnv):
         state, context = self.effect(actions), self.decision.context
         time = times(state[..., 0])
         local = -context["demand"] * context["acting"] * (actions * time.unsqueeze(1)).sum(-1)
-        return self._go_on(-(state[..., 0] * time).sum(-1), state, local)
+        spent = state[..., 0] * time
+        return self._go_on(-spent.sum(-1), state, local, spent)
 
 
 class Cost(CostModel):

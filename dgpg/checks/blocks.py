@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dgpg.checks.subject import Sample, Subject
 from dgpg.checks.verdict import CheckFailed, Skipped
-from dgpg.domain import AgentMapping, SupportsBlockCost, SupportsBlockFeatures, SupportsBlockWork, random
+from dgpg.domain import AgentMapping, Step, SupportsBlockCost, SupportsBlockFeatures, SupportsBlockWork, random
 
 TOLERANCE = 1e-4
 """Of float32 sums, relative."""
@@ -15,7 +15,11 @@ SHOWN = "see dgpg.domain.blocks"
 
 
 def block_cost(subject: Subject) -> None:
-    """Every step of an environment that says what its blocks cost has block_cost [B, G], float32 and finite."""
+    """Every step of an environment that says what its blocks cost has block_cost [B, G], which goes with the shared cost.
+
+    What is left of the shared cost belongs to no block: other joint actions of the same moment change it by less than
+    they change the shared cost.
+    """
     env = subject.env
     if not isinstance(env, SupportsBlockCost):
         found = [t for t, moment in enumerate(subject.episode) if moment.step_then.block_cost is not None]
@@ -35,6 +39,31 @@ def block_cost(subject: Subject) -> None:
             raise _failed(f"Step.block_cost in step {t}", f"torch.float32 {wanted}", got)
         if not cost.isfinite().all():
             raise _failed(f"Step.block_cost in step {t}", "finite numbers", "nan or infinity")
+    _goes_with_cost(subject)
+
+
+def _goes_with_cost(subject: Subject) -> None:
+    """What joint actions of one moment change in the shared cost is changed in what blocks cost."""
+    shared, blocks = [], []
+    for situation in subject.situations:
+        steps = [situation.step(sample.actions) for sample in subject.samples if sample.situation is situation]
+        cost, of_blocks = torch.stack([-step.reward for step in steps]), torch.stack([_sum(step) for step in steps])
+        shared.append(cost.double() - cost.double().mean(0))
+        blocks.append(of_blocks - of_blocks.mean(0))
+    change, explained = torch.cat(shared).square().sum(), torch.cat(blocks)
+    left = (torch.cat(shared) - explained).square().sum()
+    if float(left) > float(change) * (1 + TOLERANCE) and float(explained.square().sum()) > 0:
+        raise _failed(
+            "Step.block_cost of other joint actions of the same moments",
+            f"to change with the shared cost, whose changes have the sum of squares {float(change):.4g}",
+            f"changes that leave {float(left):.4g} of it when they are taken off",
+            "a reward for a cost, other units, or costs of another step: who learns from them is led the wrong way",
+        )
+
+
+def _sum(step: Step) -> Tensor:
+    assert step.block_cost is not None
+    return step.block_cost.double().sum(-1)
 
 
 def block_features(subject: Subject) -> None:

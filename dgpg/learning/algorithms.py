@@ -8,17 +8,18 @@ from typing import Any, Literal, cast
 
 import torch
 from gymnasium import spaces
+from torch import Tensor
 
 from dgpg.domain import (
     AgentMapping,
     AnalyticalModel,
+    Context,
     Decision,
     Environment,
     JointMapping,
     Simplex,
     SupportsBlockCost,
     SupportsBlockPotential,
-    contract,
     merge,
     random,
     validate,
@@ -169,7 +170,7 @@ def train_config(
             "use mappo or ippo"
         )
     independent = {**domain, **settings}.get("parameters") == "independent"
-    learned = valued and (settings.get("blocks") or {}).get("use", True)
+    learned = valued and isinstance(space, spaces.MultiDiscrete) and (settings.get("blocks") or {}).get("use", True)
     if learned and settings.get("estimator") is not None:
         learned = find_estimator(kind_of(space), settings["estimator"]).LEARNS
     own = merge(algorithm.tuned, algorithm.independent if independent else {})
@@ -256,8 +257,8 @@ def make_team(run: RunConfig, algorithm: Algorithm, task: Task, kind: ActionKind
 
 
 def values_blocks(env: Environment, model: AnalyticalModel) -> bool:
-    """Whether costs of blocks are known to be of choices, and the model is a sum over blocks."""
-    return attributes(env) and isinstance(model, SupportsBlockPotential)
+    """Whether costs of blocks are known, and the model is a sum over blocks."""
+    return isinstance(env, SupportsBlockCost) and isinstance(model, SupportsBlockPotential)
 
 
 def attributes(env: Environment) -> bool:
@@ -279,10 +280,11 @@ def make_blocks(
     """
     config = run.train.blocks
     guided = algorithm.guided and run.train.alpha.ever and estimator.LEARNS
-    wanted = guided and algorithm.actor == "network" and config.use
+    asked = config.use and (config.numbers or isinstance(task.env.action_space, spaces.MultiDiscrete))
+    wanted = guided and algorithm.actor == "network" and asked
     if not (wanted and values_blocks(task.env, task.model)):
         return None
-    model, mapping = cast(SupportsBlockPotential, task.model), contract.choosing(task.mapping)
+    model, mapping = cast(SupportsBlockPotential, task.model), task.mapping
     correction = make_correction(run, task.env, model, mapping, decision)
     horizon = min(run.train.horizon or task.env.horizon, task.env.horizon)
     return BlockLearner(model, mapping, correction, config, horizon)
@@ -294,13 +296,23 @@ def make_memory(run: RunConfig, shard: int) -> Memory:
 
 
 def make_correction(
-    run: RunConfig, env: Environment, model: SupportsBlockPotential, mapping: AgentMapping, decision: Decision
-) -> Correction:
+    run: RunConfig, env: Environment, model: SupportsBlockPotential, mapping: AgentMapping | JointMapping,
+    decision: Decision,
+) -> Correction:  # fmt: skip
     """The network of block values of a run, untrained."""
     context, config = decision.context, run.train.blocks
-    state = mapping.base_state(context)
+    state = _some_state(env, mapping, context)
     blocks = state.shape[1]
     index = torch.arange(blocks, device=env.device).expand(len(state), -1)
     shown = looks(mapping, state, index, context, model.block_potential(state, index, context))
     init = random.generator(random.derive(run.seed, "block values"))
     return Correction(shown.shape[-1], blocks, config.hidden, init).to(env.device)
+
+
+def _some_state(env: Environment, mapping: AgentMapping | JointMapping, context: Context) -> Tensor:
+    """A state of a moment, `[B, G, m]`, for its shape: of nobody's choices, or of zeros for numbers and splits."""
+    if isinstance(mapping, AgentMapping):
+        return mapping.base_state(context)
+    assert env.action_space.shape is not None
+    nothing = torch.zeros(env.num_envs, *env.action_space.shape, device=env.device)
+    return mapping.state(nothing, context)

@@ -41,6 +41,7 @@ class BlockConfig(Settings):
     """Values of blocks (`dgpg.learning.blocks`), where the domain says what blocks cost."""
 
     use: bool = Field(True, description="learn them, and guide by them; false follows the model as it is")
+    numbers: bool = Field(False, description="also where agents do not choose, but set numbers or splits")
     over: int = Field(
         10, ge=1, le=10**6, description="least iterations in which guidance goes over from model to value"
     )

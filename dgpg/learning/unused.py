@@ -53,6 +53,7 @@ def refuse_unused(
     coordination: CoordinationConfig,
     estimator: type[Estimator],
     valued: bool,
+    choosing: bool,
     asked: Mapping[str, Any],
 ) -> None:
     """Refuse what these settings, resolved, leave without effect.
@@ -63,6 +64,7 @@ def refuse_unused(
         coordination: resolved.
         estimator: that `train` names.
         valued: whether environment and model let values of blocks be learned.
+        choosing: whether agents choose, rather than set numbers or splits.
         asked: fields of `RunConfig`, only those that the user gave.
 
     Raises:
@@ -75,7 +77,7 @@ def refuse_unused(
             lines.append(f"--model {asked['model']}: {why}; leave it out, or use dg-pg")
         if (asked.get("coordination") or {}).get("detached"):
             lines.append("coordination.detached: there are no rounds; leave it out, or set coordination.rounds=3 too")
-    unvalued = _no_values(algorithm, train, estimator, valued) if algorithm.guided else None
+    unvalued = _no_values(algorithm, train, estimator, valued, choosing) if algorithm.guided else None
     if unvalued is not None:
         lines += _told(asked.get("train"), ("blocks",), f"{unvalued}; leave it out")
     if algorithm.guided and train.alpha.guidance_alone and estimator.ALONE:
@@ -84,13 +86,19 @@ def refuse_unused(
     _refuse(lines)
 
 
-def _no_values(algorithm: Algorithm, train: TrainConfig, estimator: type[Estimator], valued: bool) -> str | None:
+def _no_values(
+    algorithm: Algorithm, train: TrainConfig, estimator: type[Estimator], valued: bool, choosing: bool
+) -> str | None:
     """Why no values of blocks are learned, None where they may be."""
     if not valued:
         return "the domain does not say what blocks cost, or the model is no sum over them"
     if not estimator.LEARNS:
         return f"the estimator {train.estimator} keeps the objective, which a learned potential would not"
-    return f"algorithm {algorithm.name} has no network to guide" if algorithm.actor == "descent" else None
+    if algorithm.actor == "descent":
+        return f"algorithm {algorithm.name} has no network to guide"
+    if not (choosing or train.blocks.numbers):
+        return "agents set numbers or splits, whose blocks are learned with train.blocks.numbers=true only"
+    return None
 
 
 def _told(train: Any, names: tuple[str, ...], why: str) -> Iterator[str]:

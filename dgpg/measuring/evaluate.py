@@ -32,7 +32,7 @@ from dgpg.errors import ConfigError
 from dgpg.learning.actions import kind_of
 from dgpg.learning.rounds import Team
 from dgpg.measuring.rows import Kind, Mode, Row, in_order
-from dgpg.measuring.rules import BiggestFirst, GreedyPotential, following
+from dgpg.measuring.rules import BiggestFirst, following
 from dgpg.measuring.statistics import Costs, Difference, block_of, difference, interval
 from dgpg.runs import Trained
 from dgpg.runs.launch import on_device
@@ -222,7 +222,7 @@ def contestants(trained: Trained) -> list[Contestant]:
     found += networks(UNTRAINED, "untrained", trained.untrained, trained.config)
     found += rules(trained.domain, trained.config, trained.model, trained.device, count)
     if trained.value is not None:
-        rule = GreedyPotential(trained.value, trained.value.mapping, "greedy-block-value")
+        rule = following(trained.value, trained.value.mapping, trained.team.kind, "greedy-block-value")
         found.append(Contestant(rule.name, "baseline", rule.information, None, rule, trained.config))
     return found
 

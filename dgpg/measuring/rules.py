@@ -89,16 +89,16 @@ def _within(kind: Box | Simplex, seen: Observation) -> Callable[[Tensor], Tensor
 
 
 def following(
-    model: AnalyticalModel, mapping: AgentMapping | JointMapping, kind: ActionKind
+    model: AnalyticalModel, mapping: AgentMapping | JointMapping, kind: ActionKind, name: str = "greedy-potential"
 ) -> GreedyPotential | DescendPotential:
-    """The rule that follows a model without learning.
+    """The rule that follows a model without learning, and how tables call it.
 
     Raises:
         PluginError: a mapping for the other kind of action.
     """
     if isinstance(kind, Box | Simplex):
-        return DescendPotential(model, joint(mapping), kind)
-    return GreedyPotential(model, of_choices(mapping))
+        return DescendPotential(model, joint(mapping), kind, name)
+    return GreedyPotential(model, of_choices(mapping), name)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from gymnasium import spaces
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError
 
@@ -116,10 +117,10 @@ def resolve(
     tuned = domain.training(algorithm.name) if isinstance(domain, SupportsTraining) else {}
     coordination = coordination_config(algorithm, values.get("coordination", {}))
     told, asked = tuned.get("train", {}), values.get("train", {})
-    valued = values_blocks(probe, model)
+    valued, choosing = values_blocks(probe, model), isinstance(probe.action_space, spaces.MultiDiscrete)
     train = train_config(algorithm, told, asked, probe.action_space, coordination.rounds, valued)
     _refuse_without_blocks(train, probe, model)
-    refuse_unused(algorithm, train, coordination, _estimator(train, probe), valued, said)
+    refuse_unused(algorithm, train, coordination, _estimator(train, probe), valued, choosing, said)
     num_envs = values.get("num_envs") or tuned.get("num_envs") or (8 if probe.num_agents < MANY_AGENTS else 2)
     _refuse_shards(train.shards, int(num_envs), name, algorithm.guided and isinstance(model, SupportsFit))
     train = _with_threads(train, probe.num_agents * int(num_envs), said.get("train", {}).get("threads"))

@@ -18,7 +18,6 @@ from dgpg.domain import (
     SupportsBlockPotential,
     SupportsFit,
     SupportsTransfer,
-    contract,
     merge,
 )
 from dgpg.errors import ConfigError, DgpgError, RunError
@@ -177,7 +176,7 @@ def _block_value(task: Task, state: Mapping[str, Any] | None) -> BlockValue | No
     if not state or not isinstance(task.model, SupportsBlockPotential):
         return None
     correction = Correction.like(state["correction"]).to(task.env.device)
-    return BlockValue(task.model, contract.choosing(task.mapping), correction)
+    return BlockValue(task.model, task.mapping, correction)
 
 
 def _spoken(team: Team, channel: ChannelConfig) -> Team:

@@ -11,17 +11,20 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from dgpg.domain import AgentMapping, SupportsBlockWork
+from dgpg.domain import AgentMapping, JointMapping, SupportsBlockWork
 from dgpg.domain.types import flatten
 from dgpg.learning.blocks import targets
 from dgpg.learning.shards import WHOLE, Shard, mean
 from dgpg.learning.trajectory import Trajectory
 
 
-def brought(trajectory: Trajectory, mapping: AgentMapping, gamma: float) -> Tensor:
-    """Work that joint actions brought to blocks, discounted, `[T, B, G]`; zero where the mapping does not say."""
+def brought(trajectory: Trajectory, mapping: AgentMapping | JointMapping, gamma: float) -> Tensor:
+    """Work that joint actions brought to blocks, discounted, `[T, B, G]`; zero where the mapping does not say.
+
+    Numbers and splits bring none: what they do to blocks is no change that one could tell apart from the rest.
+    """
     cost = cast(Tensor, trajectory.block_cost)
-    if not isinstance(mapping, SupportsBlockWork):
+    if not (isinstance(mapping, AgentMapping) and isinstance(mapping, SupportsBlockWork)):
         return torch.zeros_like(cost)
     change = trajectory.state.flatten(0, 1) - mapping.base_state(flatten(trajectory.decision).context)
     return mapping.block_work(change, gamma).clamp(min=0).view(cost.shape)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dgpg.domain import AgentMapping, SupportsBlockPotential
+from dgpg.domain import AgentMapping, JointMapping, SupportsBlockPotential
 from dgpg.domain.types import flatten, map_tensors
 from dgpg.learning.blocks import targets
 from dgpg.learning.blocks.attributed import brought
@@ -37,7 +37,7 @@ class BlockLearner:
     def __init__(
         self,
         base: SupportsBlockPotential,
-        mapping: AgentMapping,
+        mapping: AgentMapping | JointMapping,
         correction: Correction,
         config: BlockConfig,
         horizon: int,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dgpg.domain import AgentMapping, Context, SupportsBlockPotential, block_looks, random
+from dgpg.domain import AgentMapping, Context, JointMapping, SupportsBlockPotential, block_looks, random
 from dgpg.learning.networks import Shared
 
 LARGEST = 10.0
@@ -68,7 +68,7 @@ class BlockValue:
     """
 
     base: SupportsBlockPotential
-    mapping: AgentMapping
+    mapping: AgentMapping | JointMapping
     correction: Correction
 
     def block_potential(self, block: Tensor, index: Tensor, context: Context) -> Tensor:
@@ -89,7 +89,7 @@ class BlockValue:
         return self.block_potential(state, index, context).sum(-1)
 
 
-def looks(mapping: AgentMapping, block: Tensor, index: Tensor, context: Context, phi: Tensor) -> Tensor:
+def looks(mapping: object, block: Tensor, index: Tensor, context: Context, phi: Tensor) -> Tensor:
     """What the network sees of blocks, raw, `[B, A, F]`: how they look, or their coordinates where the mapping does
     not say, and the model's potential."""
     return torch.cat([block_looks(mapping, block, index, context), phi.unsqueeze(-1)], -1)

@@ -25,10 +25,14 @@ TUNED: dict[str, Any] = {
         "estimator": "pathwise_plain", "horizon": 1, "parameters": "independent", "distribution": "mean",
         "alpha": {"start": 1.0, "end": 1.0}, "epochs": 1, "minibatches": 1, "actor_hidden": 32, "actor_lr": 3e-3,
         "lr_end": 0.02, "entropy": 0.0, "max_grad_norm": 10.0, "checkpoint_every": 500, "threads": 1,
+        "blocks": {"gamma": 0.0, "steps": 6},
     },
 }  # fmt: skip
 """What dg-pg was tuned to, on demand that varies: from splits that are nearly right the plain gradient ends lower than
-the natural one, which is for starts far off (docs/results/traffic.md)."""
+the natural one, which is for starts far off (docs/results/traffic.md).
+
+Where values of links are asked for, they are of the period alone: demand lasts, so that who meets much of it on a link
+meets much later too, whatever anybody does (docs/adr/0039)."""
 DESCENT: dict[str, Any] = TUNED | {"train": TUNED["train"] | {"actor_lr": 3e-2}}
 """A descent has a handful of numbers to fit, not a network."""
 SAMPLED: dict[str, Any] = {

@@ -24,12 +24,15 @@ class TrafficEnv:
 
     An action is `[B, N, K]`, shares of the agent's routes. State `[B, L, 5]`: vehicles that pass each link, that come
     to it and that it found waiting; the time that those left waiting have ahead; its capacity, incidents included.
-    Without queues `[B, L, 2]`: flow and capacity.
+    Without queues `[B, L, 2]`: flow and capacity. A link costs the time of all on it in the period and what those left
+    waiting need at least, at the end of a day what they need. What was charged before for those who were waiting is
+    taken off the shared cost, and is no link's.
     """
 
     def __init__(self, instance: Instance, num_envs: int, device: torch.device, seed: int) -> None:
         self.instance, self.num_envs, self.device = instance, num_envs, device
         self.num_agents, self.horizon = instance.num_agents, instance.config.horizon
+        self.num_blocks = instance.network.num_links
         self.cost_unit = f"total {instance.network.cost_name} of a period (vehicles x the network's unit of time)"
         self.roads = instance.roads(device)
         self.sight = make_sight(instance, device)
@@ -71,11 +74,14 @@ class TrafficEnv:
         loading, waiting = self.roads.loading, context["waiting"]
         entering = splits * demand.unsqueeze(-1)
         loaded = loading.load(entering, waiting, capacity)
-        cost = loading.spent(loaded).double().sum(-1) - loading.pending(waiting)
+        spent = loading.spent(loaded)
+        cost = spent.double().sum(-1) - loading.pending(waiting)
         self.t += 1
         over = self.t == self.horizon
         if over:
-            cost = cost + drain(loading, entering, loaded.waiting, self.roads.links.capacity.expand_as(capacity))
+            usual = self.roads.links.capacity.expand_as(capacity)
+            more, on_links = drain(loading, entering, loaded.waiting, usual)
+            cost, spent = cost + more, spent + on_links.float()
         time = loading.mean_time(loaded)
         own = own_time(demand, splits, self.roads.incidence.cost(time))
         measures = {
@@ -96,6 +102,7 @@ class TrafficEnv:
             decision=self.decision,
             final=final if over else None,
             local_reward=-own,
+            block_cost=spent,
             measures=measures,
         )
 

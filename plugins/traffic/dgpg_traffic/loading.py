@@ -42,6 +42,10 @@ class Loading(Protocol):
         """Of a link, mean of those who came to it in the period, `[B, L]`."""
         ...
 
+    def pending_on(self, waiting: Tensor) -> Tensor:
+        """The same by link, `[B, L]`: the wait where they wait, the drive where they will drive."""
+        ...
+
     def on_links(self, waiting: Tensor) -> Tensor:
         """Those who wait `[B, J]` by link, `[B, L]`."""
         ...
@@ -75,6 +79,10 @@ class Static:
     def pending(self, waiting: Tensor) -> Tensor:
         """Nothing."""
         return waiting.sum(-1)
+
+    def pending_on(self, waiting: Tensor) -> Tensor:
+        """Nothing."""
+        return self.on_links(waiting)
 
     def mean_time(self, loaded: Loaded) -> Tensor:
         """As in `Loading`."""
@@ -126,6 +134,13 @@ class Queued:
         left = self.on_links(waiting)
         return (self.period * drained(left, self.links.capacity) + self._ahead(waiting)).sum(-1)
 
+    def pending_on(self, waiting: Tensor) -> Tensor:
+        """As in `Loading`."""
+        before, nobody = waiting.t(), waiting.new_zeros(self.legs.counts[0], len(waiting))
+        going = before + self.legs.along(nobody, before, torch.ones_like(before))
+        drive = self.legs.on_links(going).t() * self.links.free_time
+        return self.period * drained(self.on_links(waiting), self.links.capacity) + drive
+
     def mean_time(self, loaded: Loaded) -> Tensor:
         """The drive, and the wait of those who came, first come, first served."""
         wait = mean_wait(loaded.found, loaded.arrives, loaded.capacity)
@@ -154,8 +169,11 @@ def _driven(links: Bpr, loaded: Loaded) -> Tensor:
 
 
 @torch.no_grad()
-def drain(loading: Loading, entering: Tensor, waiting: Tensor, capacity: Tensor) -> Tensor:
-    """What those who wait need until all have arrived beyond what `pending` says, `[B]`, if nobody else sets out.
+def drain(loading: Loading, entering: Tensor, waiting: Tensor, capacity: Tensor) -> tuple[Tensor, Tensor]:
+    """What those who wait need until all have arrived beyond what `pending` says, if nobody else sets out.
+
+    Returns:
+        Of all, `[B]`, and of each link, `[B, L]`, float64.
 
     Args:
         entering: of the right shape, `[B, N, K]`.
@@ -163,8 +181,11 @@ def drain(loading: Loading, entering: Tensor, waiting: Tensor, capacity: Tensor)
         capacity: `[B, L]`.
     """
     nobody, more = torch.zeros_like(entering), waiting.new_zeros(len(waiting), dtype=torch.float64)
+    on_links = torch.zeros_like(capacity, dtype=torch.float64)
     while waiting.sum() > 0:  # each period some queue lets through its link's capacity, or ends
         loaded = loading.load(nobody, waiting, capacity)
-        more += loading.spent(loaded).double().sum(-1) - loading.pending(waiting)
+        spent = loading.spent(loaded).double()
+        more += spent.sum(-1) - loading.pending(waiting)
+        on_links += spent - loading.pending_on(waiting)
         waiting = loaded.waiting
-    return more
+    return more, on_links

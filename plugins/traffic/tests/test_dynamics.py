@@ -162,7 +162,7 @@ def test_a_day_is_charged_the_area_between_the_curves_of_those_who_set_out_and_a
         found = queued.load(one, waiting, capacity)
         charged += float(queued.spent(found).sum() - queued.pending(waiting))
         lived, waiting = lived + spent_by_loops(roads, found), found.waiting
-    charged += float(drain(queued, sets_out[0], waiting, capacity).sum())
+    charged += float(drain(queued, sets_out[0], waiting, capacity)[0].sum())
     while waiting.sum() > 0:
         found = queued.load(0 * sets_out[0], waiting, capacity)
         lived, waiting = lived + spent_by_loops(roads, found), found.waiting
@@ -189,7 +189,7 @@ def test_below_capacity_everywhere_all_is_static(seed: int) -> None:
     sets_out = sets_out * (0.99 / most.clamp(min=1e-9))[:, None, None]
     one, other = (x.load(sets_out, nobody(roads, 3), capacity) for x in (static, queued))
     torch.testing.assert_close(one.passes, other.passes)
-    assert not other.waiting.any() and not drain(queued, sets_out, other.waiting, capacity).any()
+    assert not other.waiting.any() and not drain(queued, sets_out, other.waiting, capacity)[0].any()
     for name in ("spent", "mean_time"):
         torch.testing.assert_close(getattr(queued, name)(other), getattr(static, name)(one))
     torch.testing.assert_close(queued.time(other, other.left), static.time(one, one.left))
