@@ -15,7 +15,7 @@ SHOWN = "see dgpg.domain.blocks"
 
 
 def block_cost(subject: Subject) -> None:
-    """Every step of an environment that says what its blocks cost has block_cost [B, G], which goes with the shared cost.
+    """Every step of an environment that says what blocks cost has block_cost [B, G], and with it goes the shared cost.
 
     What is left of the shared cost belongs to no block: other joint actions of the same moment change it by less than
     they change the shared cost.

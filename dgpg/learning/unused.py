@@ -80,6 +80,11 @@ def refuse_unused(
     unvalued = _no_values(algorithm, train, estimator, valued, choosing) if algorithm.guided else None
     if unvalued is not None:
         lines += _told(asked.get("train"), ("blocks",), f"{unvalued}; leave it out")
+    elif algorithm.guided and choosing:
+        lines += _told(_blocks(asked), ("numbers",), "agents choose here; leave it out", "train.blocks")
+    elif algorithm.guided:
+        why = "numbers and splits bring no work that could pay it; leave it out"
+        lines += _told(_blocks(asked), ("fee",), why, "train.blocks")
     if algorithm.guided and train.alpha.guidance_alone and estimator.ALONE:
         why = "guidance alone trains here (train.alpha is 1 from start to end), and no return is learned"
         lines += _told(asked.get("train"), RETURN, f"{why}; leave it out, or set train.alpha.end=0")
@@ -101,10 +106,16 @@ def _no_values(
     return None
 
 
-def _told(train: Any, names: tuple[str, ...], why: str) -> Iterator[str]:
-    for name in names if isinstance(train, Mapping) else ():
-        if train.get(name) is not None:
-            yield f"train.{name} is not used: {why}"
+def _blocks(asked: Mapping[str, Any]) -> Any:
+    """What somebody said of values of blocks."""
+    train = asked.get("train")
+    return train.get("blocks") if isinstance(train, Mapping) else None
+
+
+def _told(said: Any, names: tuple[str, ...], why: str, where: str = "train") -> Iterator[str]:
+    for name in names if isinstance(said, Mapping) else ():
+        if said.get(name) is not None:
+            yield f"{where}.{name} is not used: {why}"
 
 
 def _refuse(lines: list[str]) -> None:

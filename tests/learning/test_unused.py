@@ -50,6 +50,20 @@ def test_a_model_and_rounds_that_are_not_there() -> None:
     assert "there are no rounds" in refusal("dg-pg", coordination={"detached": True})
 
 
+def test_values_of_blocks_of_numbers_and_of_choices() -> None:
+    assert refusal("dg-pg", train={"blocks": {"numbers": True}}).startswith("train.blocks.numbers is not used: agents")
+    for domain, said, expected in (
+        ("traffic", {"over": 3}, "train.blocks is not used: agents set numbers or splits"),
+        ("traffic", {"numbers": True, "fee": 0.5}, "train.blocks.fee is not used: numbers and splits bring no work"),
+        ("power", {"numbers": True}, "train.blocks is not used: the domain does not say what blocks cost"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            launch.resolve(domain, {"device": "cpu", "train": {"blocks": said}})
+        assert str(caught.value).startswith(expected)
+    plan = launch.resolve("traffic", {"device": "cpu", "train": {"blocks": {"numbers": True}}})
+    assert plan.run.train.blocks.gamma == 0  # links carry over what would have come anyway
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_the_record_of_a_run_resolves_to_itself(algorithm: str) -> None:
     run = launch.resolve("cloud", {"algorithm": algorithm, **SMALL}).run

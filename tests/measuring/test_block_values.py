@@ -33,6 +33,23 @@ def test_another_instance_has_blocks_that_look_alike(run: Path) -> None:
     assert "greedy-block-value" in rows
 
 
+def test_what_was_learned_of_splits_is_followed_and_resumed(tmp_path: Path) -> None:
+    """The rule descends what was learned as it descends the model; a run in two parts is the run in one."""
+    told = ("--set", "network=braess", "--set", "horizon=4", "--set", "models.capacity=nominal", "--num-envs", "8",
+            "--set", "incidents.probability=0.3", "--set", "train.blocks.numbers=true", "--set", "train.blocks.over=2",
+            "--set", "train.checkpoint_every=2", "--iterations", "6", "--device", "cpu")  # fmt: skip
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    ok("train", "traffic", *told, "--out", str(whole))
+    ok("train", "traffic", *told, "--stop-after", "4", "--out", str(parts))
+    ok("train", "--resume", "--out", str(parts))
+    lines = [[json.loads(x) for x in (run / "metrics.jsonl").read_text().splitlines()] for run in (whole, parts)]
+    for name in ("cost", "block_fit", "model_fit", "block_share", "guidance_part"):
+        assert [line[name] for line in lines[0]] == [line[name] for line in lines[1]]
+    assert lines[0][-1]["block_share"] > 0
+    rows = {row.name: row.cost for row in evaluate_run(open_trained(whole, {}), 2, 1)[1]}
+    assert rows["greedy-block-value"] != rows["greedy-potential"]
+
+
 def test_a_run_from_before_goes_on_without(run: Path, tmp_path: Path) -> None:
     """Its configuration does not speak of values of blocks, and following the model is what it did."""
     old = tmp_path / "old"

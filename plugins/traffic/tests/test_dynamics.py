@@ -118,6 +118,8 @@ def test_a_corridor_by_hand() -> None:
     expected = [sum(x) for x in zip(driven, ahead, waits, strict=True)]
     assert queued.spent(found).tolist() == [pytest.approx(expected)]
     assert queued.pending(found.waiting).item() == pytest.approx(sum(ahead) + 60 * (2.5 + 5))
+    # By link: all 20 have the second link ahead, ten of them the first as well.
+    assert queued.pending_on(found.waiting).tolist() == [pytest.approx([60 * 2.5 + 10 * 6, 60 * 5 + 20 * 6])]
     # The 10 that waited at the second pass before the 10 from the first, of whom none does: one more period.
     second = load(roads.legs, torch.zeros(1, 1, 1).double(), found.waiting, roads.capacity[None])
     assert second.passes[0].tolist() == pytest.approx([10, 10], rel=1e-5)
@@ -162,7 +164,9 @@ def test_a_day_is_charged_the_area_between_the_curves_of_those_who_set_out_and_a
         found = queued.load(one, waiting, capacity)
         charged += float(queued.spent(found).sum() - queued.pending(waiting))
         lived, waiting = lived + spent_by_loops(roads, found), found.waiting
-    charged += float(drain(queued, sets_out[0], waiting, capacity)[0].sum())
+    more, on_links = drain(queued, sets_out[0], waiting, capacity)
+    torch.testing.assert_close(on_links.sum(-1), more)
+    charged += float(more.sum())
     while waiting.sum() > 0:
         found = queued.load(0 * sets_out[0], waiting, capacity)
         lived, waiting = lived + spent_by_loops(roads, found), found.waiting

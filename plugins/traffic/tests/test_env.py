@@ -1,5 +1,6 @@
 """The environment: what it charges against a loop, queues, incidents, and that it repeats itself."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,6 +118,31 @@ def test_steps_are_those_of_loops(values: dict[str, Any]) -> None:
         assert left == pytest.approx(sum(waiting.values()), rel=1e-4, abs=1e-2)
         queued |= bool(waiting)
     assert queued == env.instance.config.queues
+
+
+def test_links_of_a_static_period_cost_all_of_it_by_hand() -> None:
+    """Flow x time, of each link the time that its parameters and the flow of the state say."""
+    env = started(2, queues=False)
+    step, links = env.step(random_splits(env, torch.Generator().manual_seed(0))), env.instance.network
+    assert step.block_cost is not None
+    for b, g in itertools.product(range(2), range(env.num_blocks)):
+        flow = float(step.state[b, g, 0])
+        time = links.free_time[g] * (1 + links.b[g] * (flow / links.capacity[g]) ** links.power[g])
+        assert float(step.block_cost[b, g]) == pytest.approx(flow * time, rel=1e-4, abs=1e-3)
+    torch.testing.assert_close(step.block_cost.sum(-1), -step.reward)
+
+
+@given(st.integers(0, 99), st.sampled_from([0.3, 1.0, 1.6]), st.booleans())
+@hypothesis_settings(max_examples=12)
+def test_links_and_what_was_charged_before_are_all_of_the_cost(seed: int, scale: float, queues: bool) -> None:
+    """Whatever agents do; what was charged before depends on the past alone."""
+    env = started(2, network="grid", horizon=3, queues=queues, demand={"scale": scale}, **INCIDENTS)
+    chance = torch.Generator().manual_seed(seed)
+    for _ in range(4):
+        before = env.roads.loading.pending(env.decision.context["waiting"])
+        step = env.step(random_splits(env, chance))
+        assert step.block_cost is not None
+        torch.testing.assert_close(step.block_cost.sum(-1) - before, -step.reward, rtol=1e-4, atol=1e-2)
 
 
 def test_who_enters_arrives_or_waits() -> None:
