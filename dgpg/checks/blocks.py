@@ -46,7 +46,7 @@ def _goes_with_cost(subject: Subject) -> None:
     """What joint actions of one moment change in the shared cost is changed in what blocks cost."""
     shared, blocks = [], []
     for situation in subject.situations:
-        steps = [situation.step(sample.actions) for sample in subject.samples if sample.situation is situation]
+        steps = [sample.step for sample in subject.samples if sample.situation is situation]
         cost, of_blocks = torch.stack([-step.reward for step in steps]), torch.stack([_sum(step) for step in steps])
         shared.append(cost.double() - cost.double().mean(0))
         blocks.append(of_blocks - of_blocks.mean(0))

@@ -72,11 +72,16 @@ class Situation:
 
 @dataclass(frozen=True)
 class Sample:
-    """A state that a random joint action produced."""
+    """What a random joint action brought about."""
 
     situation: Situation
     actions: Tensor
-    state: Tensor
+    step: Step
+
+    @property
+    def state(self) -> Tensor:
+        """x that it produced, `[B, G, m]`."""
+        return self.step.state
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +174,7 @@ class Subject:
         """States of three random joint actions in each situation."""
         chance = random.generator(self.seed + 1)
         pairs = [(s, allowed(s.env, s.decision, chance)) for s in self.situations for _ in range(3)]
-        return [Sample(s, actions, s.step(actions).state) for s, actions in pairs]
+        return [Sample(s, actions, s.step(actions)) for s, actions in pairs]
 
 
 def allowed(env: Environment, decision: Decision, chance: torch.Generator) -> Tensor:

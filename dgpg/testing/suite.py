@@ -92,7 +92,7 @@ class DomainTests:
         def property_(data: st.DataObject) -> None:
             situation = data.draw(st.sampled_from(subject.situations), label="situation")
             actions = data.draw(joint_actions(subject, situation.decision), label="actions")
-            sample = checks.Sample(situation, actions, situation.step(actions).state)
+            sample = checks.Sample(situation, actions, situation.step(actions))
             alone = replace(subject)
             vars(alone)["samples"] = [sample]
             check(alone)
