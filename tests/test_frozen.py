@@ -28,8 +28,8 @@ def test_they_are_listed_checked_trained_and_measured(tmp_path: Path) -> None:
     fresh = Fresh.make(tmp_path)
     built = wheels(tmp_path / "dist", ROOT, FROZEN)
     fresh.pip("install", "--no-index", "--no-deps", *built.glob("*.whl"))
-    listed = fresh.run("dgpg", "domains").stdout
-    assert set(fresh.domains().values()) == {"ok"} and len(fresh.domains()) == 5, listed
+    listed = fresh.domains()
+    assert set(listed.values()) == {"ok"} and len(listed) == 5, listed
     for name, model in (("kept-discrete", "even"), ("kept-continuous", "pumping")):
         assert " 0 failed" in fresh.run("dgpg", "check", name).stdout
         assert " 0 failed" in fresh.run("dgpg", "check", name, "--model", model).stdout

@@ -16,10 +16,11 @@ def test_a_model_for_somebody_elses_domain(tmp_path: Path) -> None:
     built = wheels(tmp_path / "dist", ROOT, ROOT / "plugins" / "cloud", EXAMPLE)
     fresh.pip("install", "--no-index", "--find-links", built, "dgpg-cloud-mine")
     assert fresh.domains()["cloud.mine"] == "ok"
-    checked = fresh.run("dgpg", "check", "cloud", "--model", "cloud.mine", "--device", "cpu").stdout
+    small = ["--set", "num_agents=6", "--set", "horizon=12", "--device", "cpu"]
+    checked = fresh.run("dgpg", "check", "cloud", "--model", "cloud.mine", *small).stdout
     assert " 0 failed" in checked and "direction" in checked
-    small = ["--set", "num_agents=6", "--set", "horizon=12", "--num-envs", 2, "--device", "cpu", "--iterations", 2]
-    fresh.run("dgpg", "train", "cloud", "--model", "mine", *small, "--out", "run")
+    short = ["--num-envs", 2, "--iterations", 2, "--out", "run"]
+    fresh.run("dgpg", "train", "cloud", "--model", "mine", *small, *short)
     assert json.loads((tmp_path / "run" / "config.json").read_text())["model"] == "cloud.mine"
     costs = [row["cost"] for row in json.loads(fresh.run("dgpg", "evaluate", "run", "--json").stdout)["results"]]
     assert len(costs) > 10 and min(costs) > 0

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import math
+import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,11 @@ LIMIT = 1e12
 MOST = 2**30
 """Bytes of a file, unpacked, that are read; a small file may unpack to more than any machine holds."""
 PIECE = 2**20
+CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+"""Bytes that no text holds."""
+ASCII = bytes(range(128))
+ACCENTS = 1 / 8
+"""Share of the bytes of a text in Latin letters that are not ASCII, at most."""
 
 
 def read_text(path: Path) -> str:
@@ -41,7 +47,7 @@ def read_text(path: Path) -> str:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path}: truncated or damaged gzip file ({error}): fetch it again") from error
     except UnicodeDecodeError as error:
-        raise _not_text(path, f"byte {error.start}") from error
+        raise _not_utf8(path, error.object, error.start) from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}): check its permissions") from error
     if "\0" in text:
@@ -228,6 +234,17 @@ def csv_cells(path: Path, text: str, delimiter: str = ",") -> tuple[list[list[st
         message = f"not valid CSV ({error}): it may be truncated; fetch it again"
         raise DataError(f"{path}:{reader.line_num}: {message}") from error
     return (cells, line) if cells else ([[]], [1])
+
+
+def _not_utf8(path: Path, found: bytes, at: int) -> DataError:
+    """A text of another alphabet, if nothing speaks against it; its other characters then tell nothing."""
+    if CONTROL.search(found) or len(found.translate(None, ASCII)) > ACCENTS * len(found):
+        return _not_text(path, f"byte {at}")
+    line = found.count(b"\n", 0, at) + 1
+    return DataError(
+        f"{path}:{line}: a character that is not UTF-8, as of Latin-1 or Windows-1252, expected UTF-8 text: convert "
+        f"it, for example with iconv -f latin1 -t utf-8 {path.name} > converted"
+    )
 
 
 def _not_text(path: Path, found: str) -> DataError:

@@ -40,19 +40,26 @@ def test_text_comes_plain_with_a_byte_order_mark_or_packed(tmp_path: Path, conte
     assert read_text(written(tmp_path, content)) == "a\nb"
 
 
+def test_a_text_of_another_encoding_is_told_how_to_convert_it(tmp_path: Path) -> None:
+    path = written(tmp_path, "name,links\nStra\xdfe,1\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"t\.csv:2: a character that is not UTF-8, as of Latin-1 .* iconv -f latin1"):
+        read_text(path)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"", "the file is empty: fetch it again"),
         (b" \n\t\n", "the file is empty"),
-        (b"ab\xff", r"not a text file \(byte 2\), expected UTF-8 text, plain or gzip: check the path"),
+        (b"ab\xff\1", r"not a text file \(byte 2\), expected UTF-8 text, plain or gzip: check the path"),
+        ("a,b".encode("utf-16"), r"not a text file \(byte 0\)"),
         (b"a\0b", r"not a text file \(a zero byte\)"),
         (gzip.compress(b"a\nb")[:-3], "truncated or damaged gzip file .*: fetch it again"),
         (b"\x1f\x8bab", "truncated or damaged gzip file"),
         (gzip.compress(b"a" * 99)[:12] + b"\xff" * 20, "truncated or damaged gzip file"),
     ],
     # Names, since a packed file holds the second it was packed in: two workers would disagree.
-    ids=["empty", "blank", "not-utf8", "zero-byte", "cut-short", "header-only", "noise"],
+    ids=["empty", "blank", "not-utf8", "utf16", "zero-byte", "cut-short", "header-only", "noise"],
 )
 def test_a_file_without_text_is_named(tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(DataError, match=rf"t\.csv: {message}"):
