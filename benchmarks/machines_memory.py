@@ -3,7 +3,7 @@
     python benchmarks/machines_memory.py --agents 5000 --processes 1 2 4
 
 As many shards as the most processes, of one environment each; an iteration of `dg-pg` on cloud, preset `waiting`, with
-networks that are shared and with one for each agent. `base` is a process with ten agents: what torch and the program take.
+networks that are shared and with one for each agent. `base` is a process with ten agents: torch and the program.
 """
 
 from __future__ import annotations
