@@ -22,6 +22,9 @@ from torch import Tensor
 R = TypeVar("R")
 X = TypeVar("X")
 
+PIECE = 2**20
+"""Numbers of a message, at most."""
+
 Exchange = Callable[[list[Tensor]], list[Tensor]]
 """Tensors of the shards that a process holds, one each and alike in shape, to those of all shards in their order."""
 
@@ -124,7 +127,7 @@ class _Alone(Whole):
         return self._exchange([x])
 
     def total(self, x: Tensor) -> Tensor:
-        return _sum(self.every(x))
+        return _total([x], self._exchange)
 
 
 class _Abandoned(Exception):
@@ -194,7 +197,7 @@ class _Turns:
         return self._exchange(parts)
 
     def total(self, parts: list[Tensor]) -> Tensor:
-        return _sum(self._exchange(parts))
+        return _total(parts, self._exchange)
 
     def _pass_on(self, at: int) -> None:
         """To the next one that is still at work, in a ring."""
@@ -222,5 +225,9 @@ class _Member:
         return self._turns.meet(self._at, x, act)[self._at]
 
 
-def _sum(parts: Sequence[Tensor]) -> Tensor:
-    return reduce(torch.add, parts)
+def _total(parts: list[Tensor], exchange: Exchange) -> Tensor:
+    """Sum over all shards, of `parts` held here; in pieces, so that nobody holds millions of numbers of all."""
+    if parts[0].numel() <= PIECE:
+        return reduce(torch.add, exchange(parts))
+    pieces = zip(*(part.flatten().split(PIECE) for part in parts), strict=True)
+    return torch.cat([reduce(torch.add, exchange(list(piece))) for piece in pieces]).view(parts[0].shape)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dgpg.domain import Decision, Observation
-from dgpg.learning import Task, Trainer
+from dgpg.learning import Task, Trainer, shards
 from dgpg.learning.grounds import Together
 from dgpg.learning.losses import explained_variance
 from dgpg.learning.shards import Shard, Shards, environments, mean, variance
@@ -48,6 +48,24 @@ def test_sums_are_of_all_shards_in_their_order() -> None:
     found = Shards(4, range(1, 4), exchange).each(work, [1, 2, 3])
     assert found == [(106.0, [100.0, -1.0, -2.0, -3.0])] * 3 and heard == [[1, 2, 3], [-1, -2, -3]]
     assert Shards(2, range(1, 2), exchange).each(work, [7]) == [(107.0, [100.0, -7.0])]
+
+
+@pytest.mark.parametrize("held", [1, 3])
+def test_a_sum_of_many_numbers_is_said_in_pieces(held: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a process holds no more than a piece of what all others say; each number is the same to the last bit."""
+    monkeypatch.setattr(shards, "PIECE", 4)
+    said: list[int] = []
+
+    def exchange(own: list[Tensor]) -> list[Tensor]:
+        said.append(own[0].numel())
+        return [torch.full_like(own[0], 0.3), *own]
+
+    parts = [torch.rand(2, 5, generator=torch.Generator().manual_seed(n)) for n in range(held)]
+    found = Shards(held + 1, range(1, held + 1), exchange).each(lambda shard, x: shard.total(x), parts)
+    whole = torch.full((2, 5), 0.3)
+    for part in parts:
+        whole = whole + part
+    assert said == [4, 4, 2] and all(torch.equal(one, whole) for one in found)
 
 
 def test_shards_of_a_process_take_turns_and_act_once() -> None:
