@@ -159,7 +159,8 @@ class SupportsFigures(Protocol):
     def figures(self, config: Any, policies: Mapping[str, Policy], folder: Path, seed: int) -> Sequence[Path]:
         """Files drawn into `folder`, on the CPU, of the trained policy (the first) and the domain's rules.
 
-        An evaluation hands on the policy before its training too, as `untrained`. Episodes are the first of those
+        An evaluation hands on the rules in the order of its table, those of the policy's own information first and of
+        these the cheapest, and last the policy before its training, as `untrained`. Episodes are the first of those
         that `dgpg.measuring.play` draws from `seed`. matplotlib is installed when this is called: import it within.
         `dgpg.showing.blank` and `save` give a figure and reproducible SVG, `dgpg.showing.maps.moving` one that moves on
         the page of a run.

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dgpg.domain import SupportsFigures
+from dgpg.domain import Policy, SupportsFigures
 from dgpg.errors import DgpgError, RunError
 from dgpg.measuring import Row
-from dgpg.measuring.evaluate import Watched, drawn
+from dgpg.measuring.evaluate import UNTRAINED, Watched, drawn
 from dgpg.runs import RunFolder, Trained
 from dgpg.runs.atomic import write_atomic
 from dgpg.showing.drawing import Axes, Figure, blank, held_against, save
@@ -46,11 +46,18 @@ def draw(
     if isinstance(domain, SupportsFigures):
         what = f"no figures of domain {trained.run.domain}"
         among = {
-            name: Watched(one, partial(told, f"drawing figures: {name} acts")) for name, one in drawn(trained).items()
+            name: Watched(one, partial(told, f"drawing figures: {name} acts"))
+            for name, one in _ranked(drawn(trained), rows).items()
         }
         own, why = _tried(what, lambda: domain.figures(trained.config, among, folder, seed))
         paths, notes = [*paths, *own], [*notes, *why]
     return paths, notes
+
+
+def _ranked(among: Mapping[str, Policy], rows: Sequence[Row]) -> dict[str, Policy]:
+    """Policies in the order of the evaluation's rows; the untrained one, which is no rule, last."""
+    place = {row.name: at for at, row in enumerate(rows)} | {UNTRAINED: len(rows)}
+    return {name: among[name] for name in sorted(among, key=lambda name: place.get(name, len(rows)))}
 
 
 def obstacle(folder: Path) -> str | None:

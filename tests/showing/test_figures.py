@@ -133,6 +133,10 @@ def test_a_domain_draws_its_policies_with_the_trained_one_first(
     (names, seed), again = drawing.calls
     assert (names, seed) == again and seed == 7
     assert names[0] == "dg-pg" and names[-1] == "untrained" and {"random", "join-shortest-queue"} <= set(names)
+    rows = json.loads((run / "evaluation.json").read_text())["rows"]
+    cost = {row["name"]: row["cost"] for row in rows if row["kind"] == "baseline" and row["information"] == "same"}
+    told = [cost[name] for name in names if name in cost]
+    assert len(told) > 3 and told == sorted(told)  # the cheapest first, so that no domain has to look for it
 
 
 @pytest.mark.parametrize(

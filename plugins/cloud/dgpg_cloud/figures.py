@@ -37,6 +37,8 @@ TYPES = 14
 def draw(config: Config, policies: Mapping[str, Policy], folder: Path, seed: int) -> list[Path]:
     """`use.svg`, `waiting.svg`, `types.svg`, `machines.svg` and, of a trace, `durations.svg`.
 
+    Of the policies, which come in the order of an evaluation's table, only those are played that are shown.
+
     Raises:
         ConfigError: `policies` has nothing beside the policy to draw.
     """
@@ -44,14 +46,13 @@ def draw(config: Config, policies: Mapping[str, Policy], folder: Path, seed: int
     rules = [other for other in others if other != UNTRAINED]
     if not rules:
         raise ConfigError(f"policies = [{name!r}]: expected rules beside it: take them from domain.baselines(config)")
-    instance, played = build(config), {key: record(config, policies[key], EPISODES, seed) for key in policies}
-    best = min(rules, key=lambda rule: float(played[rule].cost.mean()))
-    shown = {key: played[key] for key in (name, best, UNTRAINED) if key in played}
+    instance, among = build(config), (name, rules[0], UNTRAINED)
+    shown = {key: record(config, policies[key], EPISODES, seed) for key in among if key in policies}
     drawn = [
         use(folder / "use.svg", instance, shown),
         waiting(folder / "waiting.svg", instance, shown),
         types(folder / "types.svg", instance, shown),
-        machines(folder / "machines.svg", instance, name, played[name]),
+        machines(folder / "machines.svg", instance, name, shown[name]),
     ]
     return drawn if instance.replay is None else [*drawn, durations(folder / "durations.svg", instance)]
 

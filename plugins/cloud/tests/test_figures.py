@@ -80,7 +80,7 @@ def test_the_best_rule_and_the_untrained_policy_stand_beside_it(
     settings, shown = config(tmp_path if trace else None), list[list[str]]()
     known = rules(settings)
     monkeypatch.setattr(figures, "use", lambda path, instance, played: shown.append(list(played)) or path)
-    best = min(known, key=lambda name: float(record(settings, known[name], figures.EPISODES, 1).cost.mean()))
+    best = next(iter(known))
     among = {"dg-pg": known["random"], **known, figures.UNTRAINED: known[best]}
     domain.figures(settings, among, tmp_path, 1)
     assert shown == [["dg-pg", best, "untrained"]]
