@@ -30,6 +30,8 @@ PAGE = 500
 WATCH_S = 300
 """Seconds after which the server ends a watch that is well, so that load spreads over its replicas."""
 CONNECT_S, LIST_S = 5.0, 60.0
+CHANCE = random.SystemRandom()
+"""Of the machine: replicas must not wait alike, and nobody else's numbers may depend on how often a server fails."""
 
 
 class Store(Protocol):
@@ -57,7 +59,7 @@ class Backoff:
 
     def __call__(self, failures: int) -> float:
         """After so many."""
-        return float(min(self.first * 2.0 ** min(failures - 1, 16), self.longest)) * (1 + random.random())
+        return float(min(self.first * 2.0 ** min(failures - 1, 16), self.longest)) * (1 + CHANCE.random())
 
 
 USUAL = Backoff()
@@ -156,6 +158,7 @@ class Reflector:
             if not token:
                 break
         self._store.keep(found)
+        self._since = time.monotonic()
         self.version, self.relists = page["metadata"]["resourceVersion"], self.relists + 1
 
     def _follow(self) -> None:
@@ -182,6 +185,10 @@ class Reflector:
         def opened(**options: Any) -> Any:
             answer = self._listed(**options)
             if answer.status == http.HTTPStatus.OK:
+                if self.behind > self._gap_s:  # it took so long to open: what was missed comes after it
+                    self.version = None
+                    answer.close()
+                    raise TimeoutError(f"the watch opened {self.behind:.1f} s after the last news")
                 self._since = None
             return answer
 

@@ -1,5 +1,6 @@
 """Lists and watches against an API server that fails in every documented way."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Collection, Iterator
@@ -47,11 +48,19 @@ def watched(server: ApiServer) -> Iterator[tuple[ApiServer, Kept, Reflector]]:
     for name in "abc":
         server.put("nodes", node(name))
     kept = Kept()
-    reflector = Reflector("nodes", api(server).list_node, kept, silent_s=1.0, backoff=QUICK)
+    with running(Reflector("nodes", api(server).list_node, kept, silent_s=1.0, backoff=QUICK)) as reflector:
+        eventually(lambda: bool(server.streams))
+        yield server, kept, reflector
+
+
+@contextlib.contextmanager
+def running(reflector: Reflector) -> Iterator[Reflector]:
+    """Whatever fails, no thread is left to talk to servers that are gone."""
     reflector.start()
-    eventually(lambda: bool(server.streams))
-    yield server, kept, reflector
-    reflector.stop()
+    try:
+        yield reflector
+    finally:
+        reflector.stop()
 
 
 def api(server: ApiServer) -> Any:
@@ -84,11 +93,9 @@ def test_a_long_list_comes_in_pages(server: ApiServer, monkeypatch: pytest.Monke
     for number in range(30):
         server.put("nodes", node(f"n{number}"))
     kept = Kept()
-    reflector = Reflector("nodes", api(server).list_node, kept, backoff=QUICK)
-    reflector.start()
-    eventually(lambda: bool(server.streams))
-    assert same(server, kept) and server.asked.count(("list", "nodes")) == 5
-    reflector.stop()
+    with running(Reflector("nodes", api(server).list_node, kept, backoff=QUICK)):
+        eventually(lambda: bool(server.streams))
+        assert same(server, kept) and server.asked.count(("list", "nodes")) == 5
 
 
 def test_a_dropped_connection_is_taken_up_where_it_was(watched: tuple[ApiServer, Kept, Reflector]) -> None:
@@ -140,53 +147,67 @@ def test_a_server_that_is_down_is_waited_for(watched: tuple[ApiServer, Kept, Ref
 def test_after_a_long_gap_it_lists_anew_before_it_looks_new(server: ApiServer) -> None:
     server.put("nodes", node("a"))
     kept = Kept()
-    reflector = Reflector("nodes", api(server).list_node, kept, gap_s=0.2, backoff=QUICK)
-    reflector.start()
-    eventually(lambda: bool(server.streams))
-    server.down()
-    eventually(lambda: reflector.behind > 0.2)
-    server.put("nodes", node("missed"))
-    server.up()
-    eventually(lambda: reflector.behind == 0)
-    assert same(server, kept) and reflector.relists == 2
-    reflector.stop()
+    with running(Reflector("nodes", api(server).list_node, kept, gap_s=0.2, backoff=QUICK)) as reflector:
+        eventually(lambda: bool(server.streams))
+        server.down()
+        eventually(lambda: reflector.behind > 0.2)
+        server.put("nodes", node("missed"))
+        server.up()
+        eventually(lambda: reflector.behind == 0)
+        assert same(server, kept) and reflector.relists == 2
+
+
+def test_a_watch_that_opens_late_lists_anew_before_it_looks_new(server: ApiServer) -> None:
+    """The gap is that between news, however long a connection took to open."""
+    listed, late, kept = api(server).list_node, threading.Event(), Kept()
+
+    def slowly(**options: Any) -> Any:
+        if options.get("watch") and late.is_set():
+            late.clear()
+            time.sleep(0.4)
+        return listed(**options)
+
+    with running(Reflector("nodes", slowly, kept, gap_s=0.2, backoff=QUICK)) as reflector:
+        eventually(lambda: bool(server.streams) and reflector.behind == 0)
+        late.set()
+        server.drop()
+        eventually(lambda: not late.is_set())
+        server.put("nodes", node("missed"))
+        eventually(lambda: reflector.behind == 0)
+        assert same(server, kept) and reflector.relists == 2
 
 
 def test_refusals_are_tried_again(server: ApiServer) -> None:
     server.put("nodes", node("a"))
     server.refuse(500, 429, 503)
     kept = Kept()
-    reflector = Reflector("nodes", api(server).list_node, kept, backoff=QUICK)
-    reflector.start()
-    eventually(lambda: same(server, kept))
-    assert reflector.failures == 3
-    reflector.stop()
+    with running(Reflector("nodes", api(server).list_node, kept, backoff=QUICK)) as reflector:
+        eventually(lambda: same(server, kept))
+        assert reflector.failures == 3
 
 
 def test_a_forbidden_watch_is_told_and_tried_again_ever_more_slowly(caplog: pytest.LogCaptureFixture) -> None:
-    with ApiServer(allowed={("list", "nodes")}) as server:
-        reflector = Reflector("nodes", api(server).list_node, Kept(), backoff=QUICK)
-        reflector.start()
+    with (
+        ApiServer(allowed={("list", "nodes")}) as server,
+        running(Reflector("nodes", api(server).list_node, Kept(), backoff=QUICK)) as reflector,
+    ):
         eventually(lambda: reflector.failures >= 3)
         assert "403" in caplog.text or "Forbidden" in caplog.text
         assert reflector.behind > 0
-        reflector.stop()
 
 
 def test_silence_is_a_dead_connection(server: ApiServer) -> None:
     server.put("nodes", node("a"))
     kept = Kept()
-    reflector = Reflector("nodes", api(server).list_node, kept, silent_s=0.3, backoff=QUICK)
-    reflector.start()
-    eventually(lambda: bool(server.streams))
-    server.silent = True
-    server.put("nodes", node("unheard"))
-    time.sleep(0.1)
-    assert "unheard" not in kept.there
-    eventually(lambda: reflector.failures > 0)
-    server.silent = False
-    eventually(lambda: same(server, kept))
-    reflector.stop()
+    with running(Reflector("nodes", api(server).list_node, kept, silent_s=0.3, backoff=QUICK)) as reflector:
+        eventually(lambda: bool(server.streams))
+        server.silent = True
+        server.put("nodes", node("unheard"))
+        time.sleep(0.1)
+        assert "unheard" not in kept.there
+        eventually(lambda: reflector.failures > 0)
+        server.silent = False
+        eventually(lambda: same(server, kept))
 
 
 def test_a_thread_that_died_is_old_at_once_and_can_be_started_again(watched: tuple[ApiServer, Kept, Reflector]) -> None:
