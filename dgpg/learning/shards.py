@@ -229,5 +229,5 @@ def _total(parts: list[Tensor], exchange: Exchange) -> Tensor:
     """Sum over all shards, of `parts` held here; in pieces, so that nobody holds millions of numbers of all."""
     if parts[0].numel() <= PIECE:
         return reduce(torch.add, exchange(parts))
-    pieces = zip(*(part.flatten().split(PIECE) for part in parts), strict=True)
+    pieces = zip(*(torch.split(part.flatten(), PIECE) for part in parts), strict=True)
     return torch.cat([reduce(torch.add, exchange(list(piece))) for piece in pieces]).view(parts[0].shape)
