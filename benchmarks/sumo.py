@@ -2,9 +2,9 @@
 
     python benchmarks/sumo.py runs/town runs/town-ippo-local --days 10
 
-Runs are those of `dgpg train sumo`, of one town and of any draws of the fleet. Each row is measured on the same fresh
-SUMO seeds, and its difference to the row `human` of its fleet, the same cars on people's routes, is taken day by day,
-with a 95 % interval (Student's t over days); rows of several runs are of the mean difference on each day.
+Runs are those of `dgpg train sumo`, of one town and of any draws and shares of the fleet. Each row is measured on the
+same fresh SUMO seeds, and its difference to the row `human` of its fleet, the same cars on people's routes, is taken
+day by day, with a 95 % interval (Student's t over days); rows of several runs are of the mean difference on each day.
 Of a run also days to human level (the first of five training days in a row whose mean is not above the mean of people)
 and, as URB has it, the cost of learning: mean minutes of training days above people's.
 """
@@ -106,24 +106,26 @@ def main() -> None:
     args = parser.parse_args()
     # In this process, so that SUMO's seconds are its own children's.
     runs = {path: open_trained(path, {"workers": {"count": 0}}) for path in args.runs}
-    human: dict[int, Found] = {}
-    differences: dict[str, list[Any]] = {}
+    human: dict[tuple[int, float], Found] = {}
+    differences: dict[tuple[str, float], list[Any]] = {}
     for path, run in runs.items():
-        fleet = run.config.fleet.seed  # type: ignore[attr-defined]
-        if fleet not in human:
+        fleet = run.config.fleet  # type: ignore[attr-defined]
+        cars = fleet.seed, fleet.share
+        told = {"fleet": fleet.seed, "share": fleet.share}
+        if cars not in human:
             rules = {rule.name: rule for rule in run.domain.baselines(run.config)}  # type: ignore[attr-defined]
-            human[fleet] = measure(run, rules["human"], args.days)
-            emit({"fleet": fleet} | row("human", human[fleet], human[fleet]))
+            human[cars] = measure(run, rules["human"], args.days)
+            emit(told | row("human", human[cars], human[cars]))
             for name in args.rules if len(human) == 1 else ():
-                emit({"fleet": fleet} | row(name, measure(run, rules[name], args.days), human[fleet]))
+                emit(told | row(name, measure(run, rules[name], args.days), human[cars]))
         found, algorithm = measure(run, NetworkPolicy(run.team, "greedy"), args.days), run.run.algorithm
-        differences.setdefault(algorithm, []).append(found.fleet - human[fleet].fleet)
-        learned = training(path, float(human[fleet].fleet.mean()))
-        emit({"fleet": fleet} | row(f"{algorithm}, seed {run.run.seed}", found, human[fleet]) | learned)
-    mean = float(np.mean([one.fleet.mean() for one in human.values()]))
-    if len(runs) > len(differences):
-        for algorithm, found_differences in differences.items():
-            emit({"fleet": "all"} | together(algorithm, found_differences, mean))
+        differences.setdefault((algorithm, fleet.share), []).append(found.fleet - human[cars].fleet)
+        learned = training(path, float(human[cars].fleet.mean()))
+        emit(told | row(f"{algorithm}, seed {run.run.seed}", found, human[cars]) | learned)
+    for (algorithm, share), several in differences.items():
+        if len(several) > 1:
+            mean = float(np.mean([one.fleet.mean() for (_, of), one in human.items() if of == share]))
+            emit({"fleet": "all", "share": share} | together(algorithm, several, mean))
 
 
 if __name__ == "__main__":
