@@ -16,7 +16,7 @@ from dgpg.domain import Policy, SupportsOwnConfig
 from dgpg.learning import Trainer
 from dgpg.learning.algorithms import find
 from dgpg.measuring import GreedyPotential, NetworkPolicy, Played, episode_costs
-from dgpg.runs import launch
+from dgpg.runs import launch, machine
 
 ARRIVALS = 20_000
 """Seed of the arrivals that published figures are measured on; tuning uses others."""
@@ -76,7 +76,7 @@ def train_and_measure(
     if without is not None:
         plan.task.model.weights = plan.task.model.weights.model_copy(update={without: 0.0})  # type: ignore[attr-defined]
     torch.set_num_threads(plan.run.train.threads or 1)
-    launch.keep_memory()
+    machine.keep_memory()
     trainer = Trainer(plan.run, find(plan.run.algorithm), plan.task)
     episodes = episodes_for(plan.task.env.num_agents)
     curve: dict[int, float] = {}
@@ -100,7 +100,7 @@ def follow(plan: launch.Plan, marks: Sequence[int], measure: Callable[[Policy], 
     At mark 0 the policy is untrained; the last mark is the total number of iterations.
     """
     torch.set_num_threads(plan.run.train.threads or 1)
-    launch.keep_memory()
+    machine.keep_memory()
     trainer = Trainer(plan.run, find(plan.run.algorithm), plan.task)
     found: dict[int, Any] = {}
     updates: dict[int, int] = {}

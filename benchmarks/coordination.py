@@ -30,7 +30,7 @@ from dgpg.learning import Trainer
 from dgpg.learning.algorithms import find, make_team
 from dgpg.learning.rounds import Channel, Team
 from dgpg.measuring import BiggestFirst, NetworkPolicy, episode_costs
-from dgpg.runs import launch
+from dgpg.runs import launch, machine
 from dgpg_cloud.config import Config
 from dgpg_cloud.instance import build
 from dgpg_cloud.sequential import Sequential
@@ -115,7 +115,7 @@ def trained(place: Place, cell: str, seed: int, iterations: int) -> tuple[launch
     run["train"] = {"threads": 1, **learned, **({} if coordination["rounds"] or place.values else ALONE)}
     plan = place.plan(choices, iterations=max(iterations, 1), **run)
     torch.set_num_threads(1)
-    launch.keep_memory()
+    machine.keep_memory()
     trainer = Trainer(plan.run, find(algorithm), plan.task)
     for _ in range(iterations):
         trainer.iterate()
@@ -251,7 +251,7 @@ def throughput(args: argparse.Namespace) -> None:
 
 def _speed(trainer: Trainer) -> float:
     torch.set_num_threads(1)
-    launch.keep_memory()
+    machine.keep_memory()
     trainer.iterate()
     spent = []
     for _ in range(5):

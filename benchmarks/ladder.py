@@ -26,7 +26,7 @@ from dgpg.domain import Context, CostModel, random
 from dgpg.learning import Trainer
 from dgpg.learning.algorithms import find
 from dgpg.measuring import GreedyPotential, NetworkPolicy, alignment, episode_costs
-from dgpg.runs import launch
+from dgpg.runs import launch, machine
 
 ALONE = ("ippo-local", "ippo-blocks", "mappo")
 """Learners without an analytical model."""
@@ -104,7 +104,7 @@ def reached(
 def _trained(run: Mapping[str, Any], way: str, share: float) -> float:
     plan = launch.resolve("cloud", run)
     torch.set_num_threads(1)
-    launch.keep_memory()
+    machine.keep_memory()
     trainer = Trainer(plan.run, find(plan.run.algorithm), replace(plan.task, model=_of(plan, way, share)))
     for _ in range(plan.run.iterations):
         trainer.iterate()

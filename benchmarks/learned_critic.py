@@ -25,7 +25,7 @@ from dgpg.learning.algorithms import find
 from dgpg.learning.estimators import Estimator
 from dgpg.learning.networks import Shared
 from dgpg.measuring import NetworkPolicy, episode_costs
-from dgpg.runs import launch
+from dgpg.runs import launch, machine
 
 HIDDEN, EMBEDDING = 64, 4
 MEMORY = 4
@@ -155,7 +155,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    launch.keep_memory()
+    machine.keep_memory()
     for preset in args.presets:
         settings = {"num_agents": args.agents, "preset": preset}
         h = heuristics(settings).h

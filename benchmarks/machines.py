@@ -34,7 +34,7 @@ from torch import Tensor
 from dgpg.learning import Trainer
 from dgpg.learning.algorithms import find
 from dgpg.learning.shards import Shards
-from dgpg.runs import launch
+from dgpg.runs import launch, machine
 
 SHARDS = 2
 SIZES = (1, 1_000, 10_000, 100_000, 1_000_000)
@@ -117,7 +117,7 @@ def made(agents: int, algorithm: str, envs: int | None, shards: int) -> Trainer:
 def cost(agents: int, algorithm: str, envs: int | None, shards: list[int], pairs: int) -> dict[str, str]:
     """Percent of processor time that shards add to an iteration of a single process, by their number."""
     torch.set_num_threads(1)
-    launch.keep_memory()
+    machine.keep_memory()
     trainers = {count: made(agents, algorithm, envs, count) for count in (1, *shards)}
     took: dict[int, list[float]] = {count: [] for count in trainers}
     for _ in range(pairs):

@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dgpg.learning import Trainer
 from dgpg.learning.algorithms import find
-from dgpg.runs import launch
+from dgpg.runs import launch, machine
 
 WARM = 10
 """Iterations before the first that is looked at."""
@@ -60,7 +60,7 @@ def fastest(call: Callable[[], object], repeats: int = 50) -> float:
     return min(times[repeats // 10 :])
 
 
-def machine() -> dict[str, float]:
+def rates() -> dict[str, float]:
     """What a thread of it does: products, bytes, and the time of an operator that has nothing to do."""
     generator = torch.Generator().manual_seed(0)
     x, w = (torch.randn(n, WIDTH, generator=generator) for n in (ROWS, WIDTH))
@@ -112,8 +112,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    launch.keep_memory()
-    of = machine()
+    machine.keep_memory()
+    of = rates()
     for agents in args.agents:
         for algorithm in args.algorithms:
             emit({**looked_at(agents, algorithm, args.repeats, of), "machine": of})

@@ -29,7 +29,7 @@ from dgpg.learning import Task, Trainer, guidance
 from dgpg.learning.actions import CATEGORICAL as categorical
 from dgpg.learning.algorithms import find
 from dgpg.learning.networks import ScoringActor
-from dgpg.runs import launch
+from dgpg.runs import launch, machine
 
 HORIZONS = (1, 16)
 GAMMA = 0.95
@@ -219,7 +219,7 @@ def main() -> None:
     parser.add_argument("--figure", type=Path, default=None)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    launch.keep_memory()
+    machine.keep_memory()
     actor, cells = trained(args.seed), []
     for agents in args.agents:
         states = min(max(args.rows // agents, 4), 64)

@@ -17,7 +17,7 @@ from publishing import published
 
 from dgpg.learning import Trainer
 from dgpg.learning.algorithms import find
-from dgpg.runs import launch
+from dgpg.runs import launch, machine
 
 
 def median_seconds(call: Callable[[], object], repeats: int) -> float:
@@ -66,7 +66,7 @@ def main() -> None:
             values = {"algorithm": algorithm, "device": "cpu", "train": {"parameters": args.parameters}}
             plan = launch.resolve("cloud", {**values, "settings": {"num_agents": agents}})
             torch.set_num_threads(plan.run.train.threads or 1)
-            launch.keep_memory()
+            machine.keep_memory()
             trainer = Trainer(plan.run, find(algorithm), plan.task)
             metrics = trainer.iterate()
             seconds = median_seconds(trainer.iterate, args.repeats)

@@ -25,7 +25,7 @@ from dgpg.learning.algorithms import find
 from dgpg.measuring import NetworkPolicy, Played, play
 from dgpg.measuring.evaluate import Contestant, label, rules
 from dgpg.measuring.statistics import block_of, difference, interval
-from dgpg.runs import launch
+from dgpg.runs import building, launch, machine
 from dgpg.runs.overrides import parse_overrides
 from dgpg.runs.trained import evaluated_in
 
@@ -69,7 +69,7 @@ def planned(trace: str, algorithm: str, model: str, seed: int, args: argparse.Na
 def trained(plan: launch.Plan) -> Trainer:
     """A trainer after its last iteration."""
     torch.set_num_threads(1)
-    launch.keep_memory()
+    machine.keep_memory()
     trainer = Trainer(plan.run, find(plan.run.algorithm), plan.task)
     for _ in range(plan.run.iterations):
         trainer.iterate()
@@ -99,7 +99,7 @@ class Part:
 
     def rules(self, model: str) -> Iterator[Found]:
         """Rules that learn nothing: of the first model all, of another the one that follows it."""
-        loaded, _ = launch.load_model("cloud", self.domain, self.config, model)
+        loaded, _ = building.load_model("cloud", self.domain, self.config, model)
         for rule in rules(self.domain, self.config, loaded, CPU, 0):
             follows = rule.name == "greedy-potential"
             if follows or model == self.models[0]:

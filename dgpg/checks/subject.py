@@ -32,7 +32,7 @@ from dgpg.domain import (
 )
 from dgpg.errors import ConfigError, DataError
 from dgpg.learning.actions import kind_of
-from dgpg.runs import launch
+from dgpg.runs import building, machine
 
 LONGEST = 64
 """Steps of an episode beyond which it is not played to its end: a domain's `small` should be shorter."""
@@ -118,12 +118,12 @@ class Subject:
     def make_model(self) -> AnalyticalModel:
         """A fresh analytical model."""
         if self.model_name is None:
-            return launch.on_device(self.domain.analytical_model(self.config), self.device)
-        return launch.on_device(registry.load_model(self.model_name, self.config), self.device)
+            return building.on_device(self.domain.analytical_model(self.config), self.device)
+        return building.on_device(registry.load_model(self.model_name, self.config), self.device)
 
     def make_mapping(self) -> AgentMapping | JointMapping:
         """A fresh agent mapping."""
-        return launch.on_device(self.domain.agent_mapping(self.config), self.device)
+        return building.on_device(self.domain.agent_mapping(self.config), self.device)
 
     def make_env(self, seed: int | None = None, num_envs: int | None = None) -> Environment:
         """A fresh environment, with the subject's seed and batch unless told otherwise."""
@@ -232,12 +232,12 @@ def subject(
     plugin = registry.load_domain(domain) if isinstance(domain, str) else domain
     small = plugin.small if isinstance(plugin, SupportsSmall) else {}
     values = merge(small, settings or {})
-    config: BaseModel = launch.domain_config(plugin, values)
+    config: BaseModel = building.domain_config(plugin, values)
     if name is not None and model is not None:
-        _, model = launch.load_model(name, plugin, config, model)
+        _, model = building.load_model(name, plugin, config, model)
     if not 0 <= seed < 2**48:
         raise ConfigError(f"seed = {seed}: expected a number from 0 to 2^48 - 1")
-    where = launch.device_of(device)
+    where = machine.device_of(device)
     if settings:
         _build(plugin, config, where)
     return Subject(plugin, config, values, name, model, seed, where)

@@ -245,7 +245,7 @@ def calibrate(
 ) -> None:
     """Fit unknown parameters of a domain's analytical model to a log of the real system."""
     from dgpg.domain import SupportsCalibration, registry
-    from dgpg.runs import launch
+    from dgpg.runs import building
     from dgpg.runs.places import refuse_file
     from dgpg.showing import report
     from dgpg.showing.waiting import waiting
@@ -258,7 +258,7 @@ def calibrate(
         )
     if out is not None:
         refuse_file(out, "--out")
-    config = launch.domain_config(plugin, domain_only(sets or [], "a calibration"))
+    config = building.domain_config(plugin, domain_only(sets or [], "a calibration"))
     with waiting("fitting"):
         rows = plugin.calibrate(config, data, out, iterations)
     report.calibration(domain, rows, out, as_json)

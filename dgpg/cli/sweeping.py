@@ -7,7 +7,7 @@ from pathlib import Path
 from dgpg.cli.ending import Ended
 from dgpg.errors import ConfigError
 from dgpg.runs.interruption import heeded
-from dgpg.runs.launch import cores
+from dgpg.runs.machine import cores
 from dgpg.runs.places import refuse_folder
 from dgpg.showing import report, sweeps
 from dgpg.sweeps import Engine, Grid, Local, Ray, Search, SweepFolder, outcomes, read, run

@@ -12,7 +12,7 @@ from dgpg.cli.ending import Ended, interrupted
 from dgpg.domain import registry
 from dgpg.errors import ConfigError, DgpgError, Elsewhere, RunError
 from dgpg.learning import Metrics, Trainer
-from dgpg.runs import Plan, RunFolder, launch, loggers, training
+from dgpg.runs import Plan, RunFolder, launch, loggers, machine, training
 from dgpg.runs.record import unborn
 from dgpg.runs.world import Lost, World, joined
 from dgpg.showing import report
@@ -57,7 +57,7 @@ def _asked(
     """What is asked for, and what of it somebody said."""
     asked, said = gathered(domain, named, config, sets)
     if "device" in asked:
-        launch.device_of(asked["device"])
+        machine.device_of(asked["device"])
     if resume and out is None:
         raise ConfigError("--resume needs --out RUN, the folder of the run to go on with")
     if not resume and asked.get("domain") is None:

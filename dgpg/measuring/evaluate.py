@@ -35,7 +35,7 @@ from dgpg.measuring.rows import Kind, Mode, Row, in_order
 from dgpg.measuring.rules import BiggestFirst, following
 from dgpg.measuring.statistics import Costs, Difference, block_of, difference, interval
 from dgpg.runs import Trained
-from dgpg.runs.launch import on_device
+from dgpg.runs.building import on_device
 
 Watch: TypeAlias = Callable[[str, float], None]
 """Is told what is being measured, and what part of the whole is done."""

@@ -26,8 +26,9 @@ from dgpg.learning.actions import ActionKind, kind_of
 from dgpg.learning.algorithms import find, make_team
 from dgpg.learning.blocks import BlockValue, Correction
 from dgpg.learning.rounds import Channel, Team
+from dgpg.runs.building import domain_config, domain_of, load_model, on_device
 from dgpg.runs.differences import differences
-from dgpg.runs.launch import device_of, domain_config, domain_of, load_model, on_device
+from dgpg.runs.machine import device_of
 from dgpg.runs.record import RunFolder
 from dgpg.runs.versions import changed
 

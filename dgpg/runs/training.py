@@ -17,10 +17,12 @@ from dgpg.domain import validate
 from dgpg.errors import DivergenceError, Elsewhere, OverflowingError, RunError
 from dgpg.learning import Metrics, RunConfig, Trainer
 from dgpg.learning.algorithms import find
+from dgpg.runs.building import domain_of, make_task
 from dgpg.runs.differences import changes, far_from_defaults
 from dgpg.runs.interruption import Interruption, heeded
-from dgpg.runs.launch import Plan, domain_of, keep_memory, make_task, resolve
+from dgpg.runs.launch import Plan, resolve
 from dgpg.runs.loggers.opened import keep
+from dgpg.runs.machine import keep_memory
 from dgpg.runs.record import Onlooker, RunFolder
 from dgpg.runs.restoring import cannot_restore
 from dgpg.runs.versions import changed, versions

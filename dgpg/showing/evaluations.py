@@ -28,7 +28,7 @@ from dgpg.measuring.evaluate import (
 from dgpg.measuring.rows import in_order
 from dgpg.measuring.statistics import rough
 from dgpg.runs import Trained, open_trained
-from dgpg.runs.launch import keep_memory
+from dgpg.runs.machine import keep_memory
 from dgpg.showing import figures, keeping, report
 from dgpg.showing.alone import tell
 from dgpg.showing.plain import plain

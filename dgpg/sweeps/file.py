@@ -14,7 +14,7 @@ from dgpg.domain import Settings, merge, registry, validate
 from dgpg.errors import ConfigError, DgpgError, unknown
 from dgpg.learning import RunConfig
 from dgpg.learning.algorithms import find
-from dgpg.runs import launch
+from dgpg.runs import building
 from dgpg.runs.overrides import read_file
 
 OPTIONS = ("algorithm", "iterations", "num_envs", "device", "model")
@@ -127,7 +127,7 @@ def _look(asked: Asked, path: Path) -> None:
         try:
             find(values["algorithm"])
             validate(RunConfig, values, "")
-            launch.domain_config(domain, values.get("settings", {}))
+            building.domain_config(domain, values.get("settings", {}))
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
 

@@ -12,7 +12,7 @@ from dgpg.errors import DgpgError
 from dgpg.measuring.evaluate import network_rows, recorded_episodes
 from dgpg.runs import RunFolder, open_trained
 from dgpg.runs.atomic import write_json
-from dgpg.runs.launch import keep_memory
+from dgpg.runs.machine import keep_memory
 from dgpg.sweeps.folder import MEASURED
 
 

@@ -8,7 +8,7 @@ import torch
 from dgpg.learning import ALGORITHMS, Trainer
 from dgpg.learning.algorithms import find
 from dgpg.measuring.evaluate import baseline_rows
-from dgpg.runs import launch
+from dgpg.runs import building, launch
 from dgpg_cloud.config import Config
 from dgpg_cloud.domain import domain
 
@@ -46,6 +46,6 @@ def test_every_algorithm_trains_on_the_gpu(algorithm: str) -> None:
 def test_every_rule_costs_what_it_costs_on_the_cpu() -> None:
     rows = []
     for device in (CPU, GPU):
-        model = launch.on_device(domain.analytical_model(CONFIG), device)
+        model = building.on_device(domain.analytical_model(CONFIG), device)
         rows.append({row.name: row.cost for row in baseline_rows(domain, CONFIG, model, 2, 1, device)})
     assert rows[0] == pytest.approx(rows[1], rel=0.02)  # ties between equal scores may fall otherwise
