@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,16 +38,19 @@ class Batch:
         self, domain: Domain | str, config: Any = None, num_envs: int = 1, seed: int | None = None,
         device: torch.device = CPU,
     ) -> None:  # fmt: skip
-        if num_envs < 1:
-            raise ConfigError(f"num_envs = {num_envs}: expected at least 1")
+        self.num_envs = whole("num_envs", num_envs, 1)
         self.domain = load_domain(domain) if isinstance(domain, str) else domain
-        self.config, self.num_envs, self.device = settings(self.domain, config), num_envs, device
+        self.config, self.device = settings(self.domain, config), device
         self.make(seed)
         actions.known(self.env.action_space)
 
     def make(self, seed: int | None) -> None:
-        """New environments; no episode has begun."""
-        self.seed = drawn() if seed is None else seed
+        """New environments; no episode has begun.
+
+        Raises:
+            ConfigError: the seed is no whole number of at least 0.
+        """
+        self.seed = drawn() if seed is None else whole("seed", seed, 0)
         self.env = self.domain.make_env(self.config, self.num_envs, self.device, self.seed)
         self.decision: Decision | None = None
         self._restarted = False
@@ -101,6 +105,21 @@ def settings(domain: Domain, config: Any) -> BaseModel:
     if not isinstance(config, domain.Config):
         raise ConfigError(f"config: expected a {domain.Config.__qualname__} or a mapping, got {type(config).__name__}")
     return config
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """A whole number of any library's type.
+
+    Raises:
+        ConfigError: it is none, or less than `least`.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least:
+        raise ConfigError(f"{name} = {value!r}: expected a whole number of at least {least}")
+    return number
 
 
 def drawn() -> int:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dgpg.bridges import JointEnv, VectorEnv, actions
+from dgpg.bridges.batch import Batch
 from dgpg.bridges.gym import Logits, VectorLogits
 from dgpg.domain import Simplex, load_domain
 from dgpg.errors import ActionError, ConfigError, PluginError
@@ -115,7 +116,11 @@ def test_what_a_cloud_does_with_a_choice_that_is_not_allowed_is_said() -> None:
         (lambda: JointEnv("clod"), PluginError, "did you mean 'cloud'"),
         (lambda: JointEnv("cloud", {"num_agent": 4}), ConfigError, "did you mean 'num_agents'"),
         (lambda: JointEnv("cloud", load_domain("power").Config()), ConfigError, "expected a Config or a mapping"),
-        (lambda: VectorEnv("cloud", num_envs=0), ConfigError, "num_envs = 0: expected at least 1"),
+        (lambda: VectorEnv("cloud", num_envs=0), ConfigError, "num_envs = 0: expected a whole number of at least 1"),
+        (lambda: VectorEnv("cloud", num_envs="2"), ConfigError, "num_envs = '2': expected a whole number"),
+        (lambda: Batch("cloud").reset(seed="a"), ConfigError, "seed = 'a': expected a whole number of at least 0"),
+        (lambda: Batch("cloud", seed=-1), ConfigError, "seed = -1: expected a whole number of at least 0"),
+        (lambda: Batch("cloud", seed=1.5), ConfigError, "seed = 1.5: expected a whole number of at least 0"),
         (lambda: JointEnv("cloud").step(np.zeros(50, int)), ConfigError, r"call reset\(\) before step"),
         (lambda: Logits(JointEnv("cloud")), ActionError, "of splits alone, and actions are MultiDiscrete"),
         (lambda: VectorLogits(VectorEnv("power")), ActionError, "of splits alone, and actions are Box"),
