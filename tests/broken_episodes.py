@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dgpg.domain import Decision, Step
+from dgpg.domain import Decision, Observation, Step
+from dgpg.domain.types import Features
 
 from . import toy
 from .planted import broken, observing, returning
@@ -55,6 +56,20 @@ class Reuses(toy.Env):
         return replace(step, state=self.buffer.copy_(step.state))
 
 
+class ReadsLater(toy.Env):
+    """Features on request, of a clock that has gone on when they are asked for."""
+
+    def _decide(self) -> Decision:
+        now = super()._decide()
+        seen = now.observation
+
+        def features() -> Features:
+            clock = (self.t / self.horizon).view(-1, 1, 1).expand_as(seen.agent[..., :1])
+            return torch.cat([seen.agent[..., :-1], clock], -1), seen.choices, seen.central
+
+        return replace(now, observation=Observation.on_request(seen.mask, features))
+
+
 broken("horizon", "off by one", "truncated", "no end", "clock", env=OneMore, settings={"still": True})
 broken("new_episode", "observed before the reset", "Step.decision", "Step.final", "reset",
        env=returning(lambda env, s: replace(s, decision=s.final or s.decision)))  # fmt: skip
@@ -64,6 +79,7 @@ broken("action_matters", "x_0 for x_t", "same state", "before the actions",
        env=returning(lambda env, s: replace(s, state=torch.ones_like(s.state))))  # fmt: skip
 broken("actions_kept", "changed in place", "actions", "in-place", "clone", env=Overwrites)
 broken("outputs_kept", "one buffer for all steps", "step.state", "shares memory", "clone", env=Reuses)
+broken("late_features", "of a clock that goes on", "at once and at the end", "agent", "gone on", env=ReadsLater)
 
 
 # --- batches -----------------------------------------------------------------------------------

@@ -140,6 +140,28 @@ def outputs_kept(subject: Subject) -> None:
                 )
 
 
+def late_features(subject: Subject) -> None:
+    """Features that are made on request are those of their moment, however late they are asked for."""
+    env, decisions = subject.make_env(), []
+    decision = env.reset()
+    for moment in subject.episode:
+        decisions.append(decision)
+        decision = env.step(moment.actions_then.clone()).decision
+    late = [(t, one) for t, one in enumerate(decisions) if not one.observation.made]
+    if not late:
+        raise Skipped("features are made at once")
+    for t, decision in late:
+        where = difference(flat(subject.episode[t].decision_then, "decision"), flat(decision, "decision"))
+        if where:
+            raise CheckFailed(
+                f"features of step {t}, asked for at the end of the episode",
+                expected="the numbers that were there at its time: Observation.on_request may be asked any time later",
+                got=f"at once and at the end, {where}",
+                cause="what makes them reads the environment's own tensors, which have gone on in the meantime",
+                fix="take what they are made of as it is now (local names, .clone() of what changes in place)",
+            )
+
+
 def action_matters(subject: Subject) -> None:
     """In some situation two joint actions lead to different states."""
     for situation in subject.situations:

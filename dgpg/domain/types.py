@@ -55,6 +55,11 @@ class Observation:
         vars(observation).update(mask=mask, _features=features)
         return observation
 
+    @property
+    def made(self) -> bool:
+        """Whether features are there; false until one of them is asked for, where they are made on request."""
+        return "_features" not in vars(self)
+
     @cached_property
     def active(self) -> Tensor:
         """True for agents that have something to decide, `[B, N]`."""
@@ -67,7 +72,7 @@ class Observation:
     if not TYPE_CHECKING:  # to a type checker every name would be an attribute
 
         def __getattr__(self, name: str) -> Tensor:
-            if name not in FEATURES or "_features" not in vars(self):
+            if name not in FEATURES or self.made:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
             vars(self).update(zip(FEATURES, vars(self)["_features"](), strict=True))
             del vars(self)["_features"]
