@@ -87,7 +87,8 @@ def decided(service: Service, body: bytes | memoryview) -> tuple[int, bytes]:
     loaded = service.current
     try:
         request = asked(body, loaded, service.settings.max_rows)
-        return 200, msgspec.json.encode(told(request, service.decide(loaded, request.rows), loaded))
+        answer = service.decide(loaded, request.rows) if request.able.any() else None
+        return 200, msgspec.json.encode(told(request, answer, loaded))
     except DecisionError as error:
         return 422, said(str(error))
     except NoAnswerError as error:

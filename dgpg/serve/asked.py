@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +24,9 @@ class Asked:
     """What agents see."""
 
     rows: Rows
+    """Of the agents that have anything to decide; nothing where none has."""
     able: NDArray[np.bool_]
-    """Has anything to decide: something is allowed, `[R]`."""
+    """Who has anything to decide: something is allowed, `[R]`."""
     one: bool
     """A single agent, whose answer is no list."""
 
@@ -40,8 +41,8 @@ def asked(body: bytes | memoryview, loaded: Loaded, most: int) -> Asked:
     if not isinstance(given, Mapping) or ("plain" in given) == ("agent" in given):
         raise DecisionError("expected an object with either 'plain' or 'agent' (and choices, mask, index)")
     found = _plain(given, loaded, most) if "plain" in given else _features(given, loaded)
-    if len(found.rows["agent"]) > most:
-        raise DecisionError(f"{len(found.rows['agent'])} decisions in a request, at most {most}; send several")
+    if len(found.able) > most:
+        raise DecisionError(f"{len(found.able)} decisions in a request, at most {most}; send several")
     return found
 
 
@@ -74,12 +75,12 @@ def _plain(given: Mapping[str, Any], loaded: Loaded, most: int) -> Asked:
     if not isinstance(told, Sequence) or isinstance(told, str) or not 0 < len(told) <= most:
         raise DecisionError(f"plain: expected an object, or a list of 1 to {most} of them")
     agents = [_of(loaded, one, n) for n, one in enumerate(told)]
+    able = np.array(["mask" not in one or np.count_nonzero(one["mask"]) > 0 for one in agents])
+    if np.count_nonzero(able) < len(able):  # nobody decides there, so that nothing is counted or compared
+        agents = [one for one, may in zip(agents, able.tolist(), strict=True) if may]
+        if not agents:
+            return Asked({}, able, one)
     parts = {name: x[None] for name, x in agents[0].items()} if len(agents) == 1 else stacked(agents)
-    able: NDArray[np.bool_] = np.ones(len(told), bool)
-    if "mask" in parts:
-        able = np.asarray(parts["mask"].any(-1))
-    if np.count_nonzero(able) < len(able):  # the policy wants something to choose from; its answer there is not used
-        parts["mask"] = parts["mask"] | ~able[:, None]
     return Asked(loaded.policy.rows(**parts)[0], able, one)
 
 
@@ -91,14 +92,34 @@ def _of(loaded: Loaded, plain: Any, n: int) -> dict[str, NDArray[Any]]:
         raise DecisionError(f"plain[{n}]: {error}" if n else str(error)) from None
 
 
-def told(request: Asked, answer: Answer, loaded: Loaded) -> dict[str, Any]:
-    """As JSON; an agent with nothing allowed does nothing."""
-    columns: dict[str, list[Any]] = {
-        "action": [x if able else None for x, able in zip(answer.action.tolist(), request.able.tolist(), strict=True)],
-        "by": ["rule" if rule else "policy" for rule in answer.by_rule.tolist()],
-        "reason": [x or None for x in answer.reason.tolist()],
-        "outside": [round(x, 4) for x in answer.beyond.tolist()],
-    }
+def told(request: Asked, answer: Answer | None, loaded: Loaded) -> dict[str, Any]:
+    """As JSON; an agent with nothing allowed does nothing, and nobody decided that.
+
+    Args:
+        request: what was asked.
+        answer: of those that have anything to decide; None where none has.
+        loaded: that was asked.
+    """
+    columns: dict[str, list[Any]] = {"action": [], "by": [], "reason": [], "outside": []}
+    if answer is not None:
+        columns = {
+            "action": answer.action.tolist(),
+            "by": ["rule" if rule else "policy" for rule in answer.by_rule.tolist()],
+            "reason": [x or None for x in answer.reason.tolist()],
+            "outside": [round(x, 4) for x in answer.beyond.tolist()],
+        }
+    if np.count_nonzero(request.able) < len(request.able):
+        columns = {name: _spread(column, request.able, NOTHING[name]) for name, column in columns.items()}
     if request.one:
         return {**{name: column[0] for name, column in columns.items()}, "export": loaded.export}
     return {**columns, "export": loaded.export}
+
+
+NOTHING = {"action": None, "by": None, "reason": "nothing is allowed", "outside": 0.0}
+"""Of an agent that has nothing to decide."""
+
+
+def _spread(column: Iterable[Any], able: NDArray[np.bool_], otherwise: Any) -> list[Any]:
+    """Values of those that are able at their places, `[R]`."""
+    found = iter(column)
+    return [next(found) if may else otherwise for may in able.tolist()]

@@ -62,6 +62,26 @@ def test_it_answers_plain_values_of_one_and_of_many(folder: Path) -> None:
         assert [ask.decide({"plain": one})["action"] for one in (plain, other, nobody)] == told["action"]
 
 
+@pytest.mark.parametrize("mode", ["policy", "shadow"])
+def test_who_may_do_nothing_is_counted_and_compared_nowhere(folder: Path, mode: str) -> None:
+    with client.asking(folder, mode=mode) as ask:
+        adapter = ask.service.current.adapter
+        assert adapter is not None
+        plain = json.loads(json.dumps(adapter.example))
+        nobody = {
+            **plain,
+            "nodes": [{"vcpu": 1, "memory_gib": 64, "price": 99.0}, {"vcpu": 1, "memory_gib": 64, "price": 1}],
+        }
+        nothing = {"action": None, "by": None, "reason": "nothing is allowed", "outside": 0.0}
+        told = ask.decide({"plain": nobody})
+        assert {name: told[name] for name in nothing} == nothing
+        told, alone = ask.decide({"plain": [nobody, plain, nobody]}), ask.decide({"plain": plain})
+        for name, value in nothing.items():
+            assert told[name] == [value, alone[name], value]
+        assert ask.metric('dgpg_decisions_total{by="rule"}') + ask.metric('dgpg_decisions_total{by="policy"}') == 2
+        assert len(ask.events("shadow")) == (2 if mode == "shadow" else 0)
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
