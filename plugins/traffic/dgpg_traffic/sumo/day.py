@@ -5,11 +5,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +18,7 @@ from numpy.typing import NDArray
 from dgpg.errors import DataError
 from dgpg_traffic.programs import program, said
 from dgpg_traffic.sumo.network import Floats, Ints, Network
+from dgpg_traffic.sumo.scratch import scratch
 
 QUIET = (
     "--no-step-log", "--no-warnings", "--duration-log.disable", "--xml-validation", "never",
@@ -100,19 +97,11 @@ class Days:
         Raises:
             DataError: SUMO failed; says how, and where its input is.
         """
-        folder = Path(tempfile.mkdtemp(prefix="dgpg-sumo-", dir=_memory()))
         lines = [paths[k] for paths, k in zip(self._written, choice.tolist(), strict=True)]
-        (folder / "day.rou.xml").write_text("<routes>\n" + "\n".join(lines) + "\n</routes>\n")
-        try:
+        with scratch() as folder:
+            (folder / "day.rou.xml").write_text("<routes>\n" + "\n".join(lines) + "\n</routes>\n")
             crashes = self._run(folder, seed)
-            outcome = self._read(folder, choice, crashes)
-        except DataError:
-            raise
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        shutil.rmtree(folder, ignore_errors=True)
-        return outcome
+            return self._read(folder, choice, crashes)
 
     def _run(self, folder: Path, seed: int) -> int:
         """Run SUMO; how often it crashed before it did not."""
@@ -177,11 +166,3 @@ class Days:
 
 def _elements(path: Path, tag: str) -> Sequence[ElementTree.Element]:
     return ElementTree.parse(path).getroot().findall(tag)
-
-
-def _memory() -> str | None:
-    """A folder in memory for what lives a second, where there is one."""
-    with contextlib.suppress(OSError):
-        if shutil.disk_usage("/dev/shm").free > 2**28 and os.access("/dev/shm", os.W_OK):
-            return "/dev/shm"
-    return None

@@ -63,14 +63,14 @@ def build(config: Config) -> Instance:
             f"{where.path.name}?"
         )
     names = tuple(name for name, kept in zip(who.names, ways.kept, strict=True) if kept)
+    count = round(config.fleet.share * len(names))
+    if count < 1:
+        raise ConfigError(f"fleet.share = {config.fleet.share}: of {len(names)} drivers that is none; raise it")
     free = np.where(ways.exists, ways.total(where.free_time) / 60, np.inf)
     day = config.day
     days = Days(where, who.depart[ways.kept], ways.edges, Rules(day.stuck_s, day.wait_s, day.penalty_min, day.limit_s))
     learning = Learning(config.humans.days, config.humans.memory, config.humans.share, config.seed, day.sumo_seed)
     people = humans.learn(days, free, learning, _tell)
-    count = round(config.fleet.share * len(names))
-    if count < 1:
-        raise ConfigError(f"fleet.share = {config.fleet.share}: of {len(names)} drivers that is none; raise it")
     fleet = np.sort(np.random.default_rng([config.fleet.seed, 5]).choice(len(names), count, replace=False))
     counted = np.ones(len(names), bool)
     if config.objective == "fleet":

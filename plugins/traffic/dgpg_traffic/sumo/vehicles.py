@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -16,6 +16,8 @@ LAST = 7 * 86_400.0
 """Latest departure, seconds: days are counted in windows from their midnight."""
 OTHERS = ("person", "personFlow", "container", "containerFlow")
 """Elements of who or what is no car."""
+DEFAULT = "DEFAULT_VEHTYPE"
+"""Name of SUMO's own type of cars."""
 UNITS = (1, 60, 3600, 86_400)
 """Seconds of the parts of SUMO's D:HH:MM:SS, from the last."""
 
@@ -37,9 +39,31 @@ def read(network: Network, path: Path) -> tuple[list[Row], tuple[str, ...]]:
             )
         if element.tag in ("trip", "vehicle"):
             found.append(_vehicle(network, path, element, routes))
+    return found, tuple(_left(root, routes, path.name))
+
+
+def _left(root: ElementTree.Element, routes: Mapping[str | None, ElementTree.Element], file: str) -> Iterator[str]:
+    """What of a file is not what is driven."""
     others = sum(element.tag in OTHERS for element in root)
-    notes = (f"{others} persons and containers of {path.name} are no cars: left out",) if others else ()
-    return found, notes
+    if others:
+        yield f"{others} persons and containers of {file} are no cars: left out"
+    cars = [element for element in root if element.tag in ("trip", "vehicle")]
+    types = [kind for kind in (car.get("type", DEFAULT) for car in cars) if kind != DEFAULT]
+    if types:
+        yield f"{len(types)} vehicles of {file} have a type ('{types[0]}' is the first): all are SUMO's default car"
+    detours = [car.get("id") for car in cars if _detour(car, routes)]
+    if detours:
+        yield (
+            f"{len(detours)} vehicles of {file} stop, pass by somewhere or go round ('{detours[0]}' is the first): "
+            "they drive from first edge to last"
+        )
+
+
+def _detour(car: ElementTree.Element, routes: Mapping[str | None, ElementTree.Element]) -> bool:
+    """Whether there is more to its trip than two edges."""
+    inner, named = car.find("route"), routes.get(car.get("route"))
+    parts = [part for part in (car, inner, named) if part is not None]
+    return "via" in car.attrib or any("repeat" in part.attrib or part.find("stop") is not None for part in parts)
 
 
 def elements(path: Path) -> ElementTree.Element:

@@ -2,6 +2,8 @@
 
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 from dgpg.errors import DataError
-from dgpg_traffic.sumo import day, files, network, routes, trips
+from dgpg_traffic.sumo import day, files, network, routes, scratch, trips
 from dgpg_traffic.sumo.day import Days, Rules
 
 RULES = Rules(stuck_s=300, wait_s=600, penalty_min=60, limit_s=60)
@@ -99,7 +101,7 @@ def test_what_ends_a_day_is_told_and_its_input_kept(
     town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, told: str
 ) -> None:
     fake(tmp_path, monkeypatch, script)
-    monkeypatch.setattr(day, "_memory", lambda: str(tmp_path))
+    monkeypatch.setattr(scratch, "_memory", lambda: str(tmp_path))
     with pytest.raises(DataError, match=told) as error:
         days(town, Rules(300, 600, 60, 0.3)).play(np.zeros(12, int), 5)
     (kept,) = tmp_path.glob("dgpg-sumo-*")
@@ -107,6 +109,25 @@ def test_what_ends_a_day_is_told_and_its_input_kept(
 
 
 def test_nothing_is_left_of_a_day(town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(day, "_memory", lambda: str(tmp_path))
+    monkeypatch.setattr(scratch, "_memory", lambda: str(tmp_path))
     days(town).play(np.zeros(12, int), 1)
     assert os.listdir(tmp_path) == []
+
+
+def test_what_a_killed_process_left_goes_and_nobody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scratch, "_memory", lambda: str(tmp_path))
+    code = (
+        "import os, signal, sys; from dgpg_traffic.sumo import scratch; scratch._memory = lambda: sys.argv[1]\n"
+        "with scratch.scratch() as folder: os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    (left,) = tmp_path.iterdir()
+    kept, living = tmp_path / "dgpg-sumo-kept", scratch.scratch()
+    kept.mkdir()
+    with living as own:
+        assert left.exists(), "it is too new to say that nobody has it"
+        for folder in (left, own):
+            os.utime(folder / scratch.ALIVE, (0, 0))
+        with scratch.scratch() as other:
+            assert {path.name for path in tmp_path.iterdir()} == {own.name, other.name, kept.name}
+    assert list(tmp_path.iterdir()) == [kept]

@@ -110,7 +110,10 @@ def test_rules_take_routes_that_exist(settings: dict[str, Any]) -> None:
     assert taken["aon"] == {0} and taken["random"] == {0, 1} and taken["human"] | taken["best-response"] <= {0, 1}
 
 
-def test_a_fleet_of_nobody_is_refused(settings: dict[str, Any]) -> None:
+def test_a_fleet_of_nobody_is_refused_before_people_learn(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dgpg_traffic.sumo.humans.learn", lambda *_: pytest.fail("it took minutes"))
     with pytest.raises(ConfigError, match=r"fleet.share = 0.01: of 12 drivers that is none"):
         build(Config.model_validate({**settings, "fleet": {"share": 0.01}}))
 

@@ -113,6 +113,22 @@ def test_times_of_the_clock_and_vehicles_with_two_edges(net: Network, tmp_path: 
     assert found.notes == ("1 persons and containers of x.rou.xml are no cars: left out",)
 
 
+def test_what_is_not_driven_as_it_is_written_is_told(net: Network, tmp_path: Path) -> None:
+    path = tmp_path / "x.rou.xml"
+    path.write_text(
+        '<routes><vType id="bus" vClass="bus"/><route id="r" edges="oa ab bz" repeat="2"/>'
+        '<vehicle id="b" type="bus" depart="0" route="r"/>'
+        '<trip id="d" type="DEFAULT_VEHTYPE" depart="1" from="oa" to="bz"/>'
+        '<trip id="v" depart="1" from="oa" to="bz" via="ac"/>'
+        '<vehicle id="s" depart="2"><route edges="oa ab bz"/><stop edge="ab" duration="60"/></vehicle></routes>'
+    )
+    assert trips.read(net, path, None, 1.0, 0).notes == (
+        "1 vehicles of x.rou.xml have a type ('bus' is the first): all are SUMO's default car",
+        "3 vehicles of x.rou.xml stop, pass by somewhere or go round ('b' is the first): they drive from first edge "
+        "to last",
+    )
+
+
 def test_names_stand_beside_numbers_and_blank_lines_do_not_count(net: Network, tmp_path: Path) -> None:
     path, ends = tmp_path / "agents.csv", tmp_path / "od_x.txt"
     ends.write_text('{"origins": ["oa"], "destinations": ["bz"]}')
