@@ -53,6 +53,8 @@ def _explain(model: type[BaseModel], item: Any, where: str) -> str:
         inner = _fields(model, path)
         such = f", such as {name}.{inner[0]}" if inner else ""
         return f"{name} = {_shown(item['input'])}: expected a table of settings{such}; Valid in it: {', '.join(inner)}"
+    if item["type"] in ("tuple_type", "list_type"):
+        return f"{name} = {_shown(item['input'])}: expected a list in brackets, such as {_listed(item['input'])}"
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "value_error":
         return f"{name}: {message}" if name else message
@@ -63,6 +65,12 @@ def _shown(value: Any) -> str:
     """A wrong value, cut where it is long."""
     text = repr(value) if not isinstance(value, int) or value.bit_length() < 4 * SHOWN else "a number of many digits"
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def _listed(value: Any) -> str:
+    """What was given for a list, as one in JSON; words are divided where they have commas."""
+    parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else [value]
+    return _shown(parts).replace("'", '"')
 
 
 def _takes_truth(annotation: Any) -> bool:

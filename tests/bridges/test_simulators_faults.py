@@ -55,6 +55,11 @@ def test_one_that_raises(count):
     assert "toys.py" in said and "self.fault(self)" in said and "dgpg/bridges" not in said
 
 
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_message_that_was_written_for_people_stands_alone(count):
+    assert fails(toys.bad(toys.tells), count) == "environment 0, episode 1, step 1: town.xml: no such lane; correct it"
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -16,6 +16,7 @@ from gymnasium import spaces
 
 from dgpg.bridges.simulators import Simulation, View
 from dgpg.domain import Names, numbered
+from dgpg.errors import DataError
 
 AGENTS, CHOICES = 3, 2
 LONGEST = 9
@@ -131,6 +132,10 @@ def read_bad(sim: Any, _: Any) -> View:
 
 def raises(sim: Any) -> None:
     raise ValueError("no such lane")
+
+
+def tells(sim: Any) -> None:
+    raise DataError("town.xml: no such lane; correct it")
 
 
 def hangs(sim: Any) -> None:

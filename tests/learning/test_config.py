@@ -198,3 +198,15 @@ def test_an_unknown_setting_in_an_optional_or_repeated_table(values: dict[str, A
     message = refused(Nested, values)
     assert message.startswith(f"unknown setting '{name}'")
     assert message.endswith("did you mean 'size'? Valid here: size")
+
+
+@pytest.mark.parametrize(
+    ("value_given", "such"),
+    [("AB", '["AB"]'), ("AB_0, BC", '["AB_0", "BC"]'), (3, "[3]")],
+)
+def test_a_word_for_a_list_is_told_how_a_list_is_written(value_given: Any, such: str) -> None:
+    class Town(Settings):
+        closed: tuple[str, ...] = ()
+
+    said = refused(Town, {"closed": value_given})
+    assert said == f"closed = {value_given!r}: expected a list in brackets, such as {such}"

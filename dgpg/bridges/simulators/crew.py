@@ -269,7 +269,7 @@ class Crew:
 
     def _failed(self, k: int, name: str, trouble: Trouble) -> SimulatorError:
         if name == "open":
-            return SimulatorError(f"a worker cannot import the simulator: {trouble.what}\n{trouble.details}")
+            return SimulatorError(f"a worker cannot import the simulator: {trouble.what}\n{trouble.details}".rstrip())
         b = self._cuts[k][trouble.place]
         printed = self._carriers[k].printed
         parts = [f"{self._at(b, name, trouble.step, trouble.asked)}: {trouble.said}", trouble.details]

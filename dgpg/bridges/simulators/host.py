@@ -23,6 +23,7 @@ from dgpg.bridges.simulators.view import (
     arrays_of,
     layout_of,
 )
+from dgpg.errors import DgpgError
 
 HERE = Path(__file__).parent
 
@@ -41,7 +42,7 @@ class Trouble:
     """Steps of its episode that were done before."""
     what: str
     details: str = ""
-    """The author's own traceback."""
+    """The author's own traceback; none where what was raised says all (`dgpg.errors`)."""
 
     @property
     def said(self) -> str:
@@ -219,7 +220,7 @@ class Host:
             self._leave()
             raise
         except BaseException as error:  # SystemExit of an author's is no end of ours
-            raise self._failed(place, call, _said(error), _traceback(error)) from None
+            raise self._failed(place, call, *_told(error)) from None
 
     def _failed(self, place: int, call: str, what: str, details: str = "") -> Failed:
         self._leave()
@@ -246,7 +247,12 @@ class Host:
 
 def trouble_of(error: BaseException, call: str) -> Trouble:
     """Of what was raised before there were simulators."""
-    return Trouble(0, call, "reset", 0, _said(error), _traceback(error))
+    return Trouble(0, call, "reset", 0, *_told(error))
+
+
+def _told(error: BaseException) -> tuple[str, str]:
+    """What happened and where; a message that was written for people stands alone."""
+    return (str(error), "") if isinstance(error, DgpgError) else (_said(error), _traceback(error))
 
 
 def _said(error: BaseException) -> str:
