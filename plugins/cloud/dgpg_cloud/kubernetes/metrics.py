@@ -22,7 +22,7 @@ class Figures(Collector):
         """In the format of Prometheus."""
         cluster, advice, watcher = self._extender.cluster, self._extender.cluster.advice, self._watcher
         for name, what, value in (
-            ("nodes", "Nodes that are known", len(cluster.nodes.table)),
+            ("nodes", "Nodes that are known", cluster.nodes.count),
             ("pods", "Pods that hold something of a node", len(cluster.pods.table)),
             ("waiting", "Pods that wait for a node", len(cluster.pods.waiting)),
             ("assumed", "Pods that count where they were advised to go", len(cluster.pods.assumed)),
@@ -57,7 +57,7 @@ def health(extender: Extender, watcher: Watcher) -> Mapping[str, Any]:
     elif not extender.fresh:
         trouble = f"no watch for {behind:.0f} s: the rule decides on what was known then"
     return {
-        "nodes": len(extender.cluster.nodes.table),
+        "nodes": extender.cluster.nodes.count,
         "pods": len(extender.cluster.pods.table),
         "behind_seconds": None if never else round(behind, 1),
         "trouble": trouble,

@@ -28,6 +28,11 @@ class Nodes:
         self.table: Table[str] = Table(amounts=nothing, held=nothing, price=0.0, speed=1.0, known=False)
         self._names: dict[int, str] = {}
 
+    @property
+    def count(self) -> int:
+        """Nodes that are known."""
+        return int(np.count_nonzero(self.table.columns["known"]))
+
     def put(self, node: Object, now: float) -> None:
         """As the API server has it."""
         amounts = allocatable(node, self.settings.gpus)

@@ -59,8 +59,10 @@ class Pods:
         self._nominate(pod, uid, status.get("nominatedNodeName"))
         if uid not in self.assumed or _refused(status):
             self._free(uid)
-        if self.settings.scheduler in (None, spec.get("schedulerName")) and not spec.get("schedulingGates"):
+        if self._wanted(pod):
             self.waiting.add(uid)
+        else:
+            self.waiting.discard(uid)
 
     def drop(self, pod: Object) -> None:
         """It is gone, or has ended: what it held is free."""
@@ -104,6 +106,12 @@ class Pods:
         """Free what was assumed for long enough, and what was of the pod that is to be placed (again)."""
         for uid in [uid for uid, until in self.assumed.items() if until <= now or uid == uid_of(pod)]:
             self._free(uid)
+
+    def _wanted(self, pod: Object) -> bool:
+        """Whether kube-scheduler will ask where a pod without a node goes; it passes over those told to end."""
+        spec, ends = pod.get("spec") or {}, (pod.get("metadata") or {}).get("deletionTimestamp")
+        ours = self.settings.scheduler in (None, spec.get("schedulerName"))
+        return ours and not spec.get("schedulingGates") and not ends
 
     def _nominate(self, pod: Object, uid: str, node: str | None) -> None:
         self.nominated.pop(uid, None)

@@ -96,8 +96,9 @@ def test_a_new_pod_of_the_same_name_is_another(cluster: Cluster, pods: Written) 
 
 def test_a_pod_may_be_heard_of_before_its_node_and_outlive_it(cluster: Cluster, nodes: Written, pods: Written) -> None:
     pods.put(pod("p", "a"))
-    assert not cluster.view(pod("new"), ["a"]).able.any()
+    assert not cluster.view(pod("new"), ["a"]).able.any() and cluster.nodes.count == 0
     nodes.put(node("a"))
+    assert cluster.nodes.count == 1
     assert requested(cluster, "a") == [[1, 1, 0]]
     nodes.drop(node("a"))
     nodes.put(node("b"))  # takes no row in which p still counts
@@ -201,6 +202,10 @@ def test_the_backlog_is_of_those_who_wait(cluster: Cluster, pods: Written) -> No
     pods.put(pod("c", "n"))
     assert cluster.view(pod("unheard"), []).backlog == 2
     pods.drop(pod("a"))
+    assert cluster.view(pod("unheard"), []).backlog == 1
+    pods.put(pod("ends"))
+    assert cluster.view(pod("unheard"), []).backlog == 2
+    pods.put(pod("ends", deletionTimestamp="2026-01-01T00:00:00Z"))
     assert cluster.view(pod("unheard"), []).backlog == 1
 
 
