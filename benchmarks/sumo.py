@@ -66,7 +66,8 @@ def measure(trained: Trained, policy: Policy, days: int) -> Found:
     played = play(trained.domain, trained.config, policy, days, ARRIVALS, CPU)
     spent = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - used
     fleet = np.asarray(played.measures["fleet, minutes"], float).ravel()
-    means = {m: float(played.measures[m].mean()) for m in ("everybody, minutes", "people, minutes", "not arrived")}
+    shown = ("everybody, minutes", "people, minutes", "not arrived")  # a fleet of all leaves no people
+    means = {m: float(played.measures[m].mean()) for m in shown if m in played.measures}
     return Found(fleet, means, spent / days)
 
 
