@@ -9,8 +9,8 @@ Stamp: TypeAlias = tuple[tuple[int, int, int] | None, ...]
 
 
 def stamp(folder: Path) -> Stamp:
-    """Changes whenever a file of an export does."""
-    return tuple(_of(folder / name) for name in ("policy.onnx", "policy.json"))
+    """Changes whenever a file of an export does, in whatever order they come."""
+    return tuple(_of(folder / name) for name in ("everyone.onnx", "policy.onnx", "policy.json"))
 
 
 def _of(path: Path) -> tuple[int, int, int] | None:

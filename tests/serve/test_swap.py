@@ -84,6 +84,14 @@ def test_a_copy_that_is_not_done_is_taken_when_it_is(served: Path, other: Path) 
         assert ask.service.current.policy.digest == json.loads((other / "policy.json").read_text())["sha256"]
 
 
+@pytest.mark.parametrize("name", ["everyone.onnx", "policy.json", "policy.onnx"])
+def test_whichever_file_comes_last_it_is_looked_at_again(served: Path, name: str) -> None:
+    service = client.Asking(served).service
+    assert not service.changed
+    (served / name).write_bytes(b"the last part of a copy")
+    assert service.changed and not service.swap() and not service.changed
+
+
 def test_a_policy_of_other_inputs_is_refused(served: Path, tmp_path: Path) -> None:
     ok("train", "power", "--set", "network=case9", "--iterations", 1, "--num-envs", 2, "--out", tmp_path / "run")
     ok("export", tmp_path / "run", "--out", tmp_path / "out", "--decisions", 100)
