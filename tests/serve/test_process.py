@@ -1,5 +1,6 @@
 """`dgpg serve` as a process: it listens, swaps under load, ends when told to, and never imports torch."""
 
+import contextlib
 import http.client
 import importlib.util
 import json
@@ -111,6 +112,34 @@ def test_what_was_asked_is_answered_before_it_ends(folder: Path, tmp_path: Path)
         connection.send(body[10:])
         assert json.loads(connection.getresponse().read())["action"] == policy.act(**json.loads(body)).tolist()
         assert process.wait(20) == 0
+
+
+def test_who_asks_on_and_on_loses_nothing_when_it_ends(folder: Path, tmp_path: Path) -> None:
+    """Each connection is told that its last answer is the last, so that nobody asks into one that is closed."""
+    body = json.dumps(client.seen(Policy.load(folder), 1, 4)).encode()
+    last: list[str | None] = []
+
+    def asks(port: int) -> None:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+            said = None
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                while said != "close":
+                    connection.request("POST", "/decide", body, {"Authorization": "Bearer secret"})
+                    answer = connection.getresponse()
+                    answer.read()
+                    said = answer.headers["Connection"]
+            last.append(said)
+
+    with serving(folder, tmp_path / "log", DGPG_TOKEN="secret") as (process, port):
+        threads = [threading.Thread(target=asks, args=(port,)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        time.sleep(1)
+        process.send_signal(signal.SIGTERM)
+        for thread in threads:
+            thread.join()
+        assert process.wait(20) == 0
+    assert last == ["close"] * 8
 
 
 def test_numbers_that_overflow_are_told_to_who_asked_and_leave_the_log_as_it_is(folder: Path, tmp_path: Path) -> None:
