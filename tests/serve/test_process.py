@@ -143,7 +143,7 @@ def test_who_asks_on_and_on_loses_nothing_when_it_ends(folder: Path, tmp_path: P
 
 
 def test_numbers_that_overflow_are_told_to_who_asked_and_leave_the_log_as_it_is(folder: Path, tmp_path: Path) -> None:
-    job, node = {"vcpu": 2, "memory_gib": 4, "steps": 6}, {"memory_gib": 64, "price": 1, "used": {"vcpu": 1e30}}
+    job, node = {"vcpu": 0, "memory_gib": 4, "steps": 6}, {"memory_gib": 64, "price": 1, "used": {"vcpu": 1e30}}
     content = {"plain": {"job": job, "nodes": [{**node, "vcpu": 1e-30}], "load": 0.3}}
     with serving(folder, tmp_path / "log") as (process, port):
         with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
