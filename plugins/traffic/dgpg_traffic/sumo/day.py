@@ -52,7 +52,7 @@ class Outcome:
     arrived: NDArray[np.bool_]
     """`[n]`."""
     passed: Floats
-    """Seconds that each edge of the route took, `[n, L]`; nan where it was not finished, and behind the last edge.
+    """Seconds that each edge of the route took, `[n, L]`; nan where it was not passed, and behind the last edge.
 
     An edge begins where the one before was left, so that what lies between belongs to it, and the first one with the
     wish to depart: the sum is the whole time of who arrived.
@@ -148,7 +148,7 @@ class Days:
         arrived = ~np.isnan(arrival)
         last = (self.edges[np.arange(count), choice] >= 0).sum(-1) - 1
         left[np.arange(count), last] = arrival  # who was taken out on the last edge has not passed it
-        passed = np.diff(left, axis=1, prepend=self.depart[:, None])
+        passed = left - _entered(left, self.depart)
         penalty = np.maximum(self.rules.penalty_min, np.nansum(passed, 1) / 60)  # no less than was driven
         minutes = np.where(arrived, (arrival - self.depart) / 60, penalty)
         statistics = ElementTree.parse(folder / "statistics.xml").getroot()
@@ -162,6 +162,12 @@ class Days:
             "crashes": float(crashes),
         }
         return Outcome(minutes, arrived, passed, counts)
+
+
+def _entered(left: Floats, depart: Floats) -> Floats:
+    """When each edge was begun, `[n, L]`: where SUMO moved a car past an edge, what it took counts for the next one."""
+    known = np.concatenate([depart[:, None], np.nan_to_num(left[:, :-1], nan=-np.inf)], 1)
+    return np.maximum.accumulate(known, 1)
 
 
 def _elements(path: Path, tag: str) -> Sequence[ElementTree.Element]:

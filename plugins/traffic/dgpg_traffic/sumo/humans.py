@@ -24,7 +24,7 @@ from dgpg_traffic.sumo.network import Floats, Ints
 
 KEPT = 10
 """Last days of which routes and times are kept."""
-VERSION = 3
+VERSION = 4
 
 
 @dataclass(frozen=True)

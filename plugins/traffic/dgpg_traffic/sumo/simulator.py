@@ -94,7 +94,8 @@ def block_cost(plan: Plan, choice: Ints, outcome: Outcome) -> Floats:
     edges, cell = plan.days.edges[everyone, choice], plan.cell[everyone, choice]
     spent = np.nan_to_num(outcome.passed) / SECONDS
     lost = np.flatnonzero(~outcome.arrived)
-    stopped = (np.isnan(outcome.passed[lost]) & (edges[lost] >= 0)).argmax(-1)
+    places = np.arange(1, edges.shape[-1] + 1)
+    stopped = (places * ~np.isnan(outcome.passed[lost])).max(-1)  # the place behind the last that was passed
     spent[lost, stopped] += outcome.minutes[lost] - spent[lost].sum(-1)
     there = (cell >= 0) & plan.counted[:, None]
     found: Floats = np.bincount(cell[there], spent[there], plan.num_blocks).astype(float)

@@ -74,6 +74,18 @@ def test_who_is_moved_on_by_sumo_is_counted(town: Path, tmp_path: Path, monkeypa
     assert days(town).play(np.zeros(12, int), 1).counts["teleports"] == 3
 
 
+def test_who_is_moved_past_an_edge_spends_its_whole_time_on_the_others(
+    town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = days(town).play(np.zeros(12, int), 1)
+    says = r's/exitTimes="\([0-9.]*\) [0-9.]* /exitTimes="\1 -1.00 /'
+    fake(tmp_path, monkeypatch, f"{day.program('sumo')} \"$@\" && sed -i '{says}' routes.xml")
+    moved = days(town).play(np.zeros(12, int), 1)
+    assert np.isnan(moved.passed[:, 1]).all() and not np.isnan(plain.passed).any()
+    np.testing.assert_allclose(moved.passed[:, 2], plain.passed[:, 1:3].sum(1))
+    np.testing.assert_allclose(np.nansum(moved.passed, 1) / 60, moved.minutes)
+
+
 def fake(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     path = folder / "fake-sumo"
     path.write_text(f"#!/bin/sh\n{script}\n")
