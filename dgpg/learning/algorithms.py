@@ -88,8 +88,6 @@ ALGORITHMS = {
             blocks={
                 "actor_lr": 1e-2,
                 "actor_hidden": 48,
-                "epochs": 1,
-                "minibatches": 16,
                 "clip": 0.5,
                 "entropy": 0.0,
                 "alpha": {"start": 0.9, "end": 0.9},
