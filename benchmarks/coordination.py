@@ -27,7 +27,8 @@ from publishing import published
 
 from dgpg.domain import Policy, SupportsOwnConfig, random
 from dgpg.learning import Trainer
-from dgpg.learning.algorithms import find, make_team
+from dgpg.learning.algorithms import find
+from dgpg.learning.parts import make_team
 from dgpg.learning.rounds import Channel, Team
 from dgpg.measuring import BiggestFirst, NetworkPolicy, episode_costs
 from dgpg.runs import launch, machine

@@ -4,8 +4,9 @@
 they act, `networks/` the function approximators.
 """
 
-from dgpg.learning.algorithms import ALGORITHMS, Algorithm, Task
+from dgpg.learning.algorithms import ALGORITHMS, Algorithm
 from dgpg.learning.config import AlphaSchedule, ChannelConfig, CoordinationConfig, RunConfig, TrainConfig
+from dgpg.learning.parts import Task
 from dgpg.learning.train import Metrics, Trainer
 from dgpg.learning.trajectory import Trajectory
 

@@ -10,11 +10,12 @@ from torch import Tensor
 from dgpg.domain import Decision, contract
 from dgpg.errors import ConfigError
 from dgpg.learning import advantage as adv
-from dgpg.learning.algorithms import Algorithm, Task, attributes
+from dgpg.learning.algorithms import Algorithm
 from dgpg.learning.blocks import of_choices
 from dgpg.learning.config import RunConfig
 from dgpg.learning.losses import explained_variance
 from dgpg.learning.networks import Critic, ValueNormaliser, make_block_critic, make_critic, values
+from dgpg.learning.parts import Task, attributes
 from dgpg.learning.shards import WHOLE, Shard
 from dgpg.learning.trajectory import Trajectory
 from dgpg.learning.update import ValueBatch, update_value

@@ -21,12 +21,13 @@ from dgpg.domain.types import map_tensors
 from dgpg.errors import DivergenceError, OverflowingError
 from dgpg.learning import advantage as adv
 from dgpg.learning.actions import kind_of
-from dgpg.learning.algorithms import Algorithm, Task, make_blocks, make_estimator, make_memory, make_team
+from dgpg.learning.algorithms import Algorithm
 from dgpg.learning.blocks import Memory
 from dgpg.learning.config import RunConfig
 from dgpg.learning.estimators import Estimator
 from dgpg.learning.estimators.estimator import size
 from dgpg.learning.grounds import grounds
+from dgpg.learning.parts import Task, make_blocks, make_estimator, make_memory, make_team
 from dgpg.learning.returns import Returns, Unasked
 from dgpg.learning.rollout import collect
 from dgpg.learning.shards import Shard, Shards, environments, mean

@@ -26,8 +26,9 @@ from dgpg.domain import (
 from dgpg.errors import ConfigError
 from dgpg.learning import CoordinationConfig, RunConfig, Task, TrainConfig
 from dgpg.learning.actions import kind_of
-from dgpg.learning.algorithms import Algorithm, coordination_config, find, train_config, values_blocks
+from dgpg.learning.algorithms import Algorithm, coordination_config, find, train_config
 from dgpg.learning.estimators import Estimator, find_estimator
+from dgpg.learning.parts import values_blocks
 from dgpg.learning.unused import is_record, refuse_unused, refuse_without_guidance
 from dgpg.runs.building import domain_config, load_model, make_task, stored
 from dgpg.runs.machine import device_of, keep_memory, with_threads

@@ -23,8 +23,9 @@ from dgpg.domain import (
 from dgpg.errors import ConfigError, DgpgError, RunError
 from dgpg.learning import ChannelConfig, RunConfig, Task
 from dgpg.learning.actions import ActionKind, kind_of
-from dgpg.learning.algorithms import find, make_team
+from dgpg.learning.algorithms import find
 from dgpg.learning.blocks import BlockValue, Correction
+from dgpg.learning.parts import make_team
 from dgpg.learning.rounds import Channel, Team
 from dgpg.runs.building import domain_config, domain_of, load_model, on_device
 from dgpg.runs.differences import differences
