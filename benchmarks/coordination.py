@@ -143,8 +143,8 @@ def table(args: argparse.Namespace) -> None:
                     costs.setdefault(name, []).append(cost)
                 for cell in args.cells:
                     _fill(costs, cell, place, args)
-                emit({"preset": preset, "agents": agents, "instance": instance, "costs": costs})
-            _print(f"{preset}, N = {agents}", costs)
+            for row in rows(costs):
+                emit({"preset": preset, "agents": agents, **row})
 
 
 def _fill(costs: dict[str, list[float]], cell: str, place: Place, args: argparse.Namespace) -> None:
@@ -159,16 +159,17 @@ def _fill(costs: dict[str, list[float]], cell: str, place: Place, args: argparse
         costs.setdefault(f"untrained {cell}", []).append(place.cost(plan, NetworkPolicy(trainer.team, "stochastic")))
 
 
-def _print(title: str, costs: Mapping[str, Sequence[float]]) -> None:
-    best = np.mean(costs["global best-fit"])
-    print(f"\n{title}   cost, over global best-fit, share of the gap from no rounds with the same lists closed")
+def rows(costs: Mapping[str, Sequence[float]]) -> Iterator[dict[str, Any]]:
+    """Of the costs of each row's runs, the cheapest row first: against global best-fit, and the share that is closed of
+    the gap to it from no rounds with the same lists, where there is a gap."""
+    best = float(np.mean(costs["global best-fit"]))
     for name, found in sorted(costs.items(), key=lambda item: float(np.mean(item[1]))):
         lists = re.search(r"K = \d+", name)
         begin = f"no rounds, {lists[0] if lists else ''}" + (", greedy" if name.endswith("greedy") else "")
-        mean, none = np.mean(found), np.mean(costs.get(begin, [np.nan]))
-        spread = f"{min(found):.4f} to {max(found):.4f}"
-        closed = f"{(none - mean) / (none - best):6.0%}" if none > 1.02 * best else "     -"  # no gap, no share of it
-        print(f"  {name:<40} {mean:.4f} ({spread})  {mean / best:.3f}  {closed}")
+        mean, none = float(np.mean(found)), float(np.mean(costs.get(begin, [np.nan])))
+        told = {"row": name, "runs": len(found), "cost": mean, "least": min(found), "most": max(found)}
+        told["over global best-fit, %"] = 100 * (mean / best - 1)
+        yield told | ({"gap closed, %": 100 * (none - mean) / (none - best)} if none > 1.02 * best else {})
 
 
 def _spread(costs: Sequence[float]) -> dict[str, float]:
