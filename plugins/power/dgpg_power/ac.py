@@ -26,8 +26,8 @@ from dgpg_power.network import FloatArray, Network
 from dgpg_power.recorded import folder_of
 from dgpg_power.system import source_of
 
-QD, VM, VMAX, VMIN, PG, QG, QMAX, QMIN, ON = 3, 7, 11, 12, 1, 2, 3, 4, 10
-VOLT = [VM, 8]
+QD, BS, VM, VA, VMAX, VMIN, PG, QG, QMAX, QMIN, VG, B, ON = 3, 5, 7, 8, 11, 12, 1, 2, 3, 4, 5, 4, 10
+VOLT = [VM, VA]
 ENDS = ((13, 14), (15, 16))
 """Columns of MW and Mvar at either end of a line in a result; MATPOWER User's Manual, table B-3."""
 HELD, SLACK, ISOLATED = 2, 3, 4
@@ -87,7 +87,7 @@ def read_source(config: Config, network: Network) -> Source:
 
     Raises:
         ConfigError: no source case stands behind the configuration unit by unit.
-        DataError: the source case has no single slack unit.
+        DataError: the source case has no single slack unit, or a number is none that an AC power flow needs.
     """
     if folder_of(config):
         raise ConfigError(
@@ -103,8 +103,27 @@ def read_source(config: Config, network: Network) -> Source:
         )
     case = load_case(name, bus=source.bus)
     kept = kept_rows(case)
+    _check_numbers(case, kept)
     rate = case.branch.array(13)[kept.branch, RATE] * source.limit
     return Source(case, kept, network, _slack(case, kept), np.where(rate > 0, rate, np.inf))
+
+
+def _check_numbers(case: Case, kept: Kept) -> None:
+    """DataError for the first value in service that is no number, of those that DC power flow does not need."""
+    bus, gen = case.bus.array(13), case.gen.array(10)
+    on = (gen[:, STATUS] > 0) & np.isin(gen[:, 0], bus[kept.bus, 0])
+    for matrix, values, rows, finite, limits in (
+        (case.bus, bus, kept.bus, {"Qd": QD, "Bs": BS, "Vm": VM, "Va": VA}, {"Vmax": VMAX, "Vmin": VMIN}),
+        (case.gen, gen, np.flatnonzero(on), {"Vg": VG}, {"Qmax": QMAX, "Qmin": QMIN}),
+        (case.branch, case.branch.array(13), kept.branch, {"b": B}, {}),
+    ):
+        idle = ~np.isin(np.arange(len(values)), rows)
+        for name, at in finite.items():
+            matrix.require(idle | np.isfinite(values[:, at]), name, values[:, at], "a finite number")
+        for name in finite.keys() & {"Vm", "Vg"}:
+            matrix.require(idle | (values[:, finite[name]] > 0), name, values[:, finite[name]], "per unit, above 0")
+        for name, at in limits.items():
+            matrix.require(idle | ~np.isnan(values[:, at]), name, values[:, at], "a number")
 
 
 def _slack(case: Case, kept: Kept) -> int:

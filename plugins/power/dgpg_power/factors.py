@@ -7,6 +7,10 @@ import numpy as np
 from dgpg.errors import DataError
 from dgpg_power.network import BoolArray, FloatArray, Network, island_of
 
+MEANINGLESS = 1e6
+"""MW that a MW fed in moves on a line from which on susceptances cancel but for rounding; without series capacitors it
+is 1 at most."""
+
 
 def loop_flows(network: Network, factors: FloatArray) -> FloatArray:
     """Flows that phase shifters drive around loops, MW, `[nl]`: flows are `factors @ injection + loop_flows`.
@@ -27,7 +31,7 @@ def ptdf(network: Network) -> FloatArray:
     balanced injections do not see.
 
     Raises:
-        DataError: the susceptance matrix is singular, as islands make it.
+        DataError: the susceptance matrix is singular, as islands make it, or reactances that cancel.
     """
     nl, nb = network.num_lines, network.num_buses
     incidence = np.zeros((nl, nb))
@@ -35,16 +39,26 @@ def ptdf(network: Network) -> FloatArray:
     incidence[np.arange(nl), network.line_to] -= 1.0
     flow = network.susceptance[:, None] * incidence
     factors = np.zeros((nl, nb))
+    matrix = (incidence.T @ flow)[1:, 1:]
     try:  # the first bus has angle 0; each other column is a flow from its bus to the first
-        factors[:, 1:] = np.linalg.solve((incidence.T @ flow)[1:, 1:], flow[:, 1:].T).T
+        factors[:, 1:] = np.linalg.solve(matrix, flow[:, 1:].T).T
     except np.linalg.LinAlgError:
-        message = "the susceptance matrix is singular: check for islands and for reactances that cancel"
-        raise DataError(f"{network.name}: {message}") from None
+        raise _singular(network, matrix) from None
+    if not np.abs(factors).max(initial=0.0) < MEANINGLESS:
+        raise _singular(network, matrix)
     demand = np.maximum(network.load, 0.0)
     total = demand.sum()
     share = demand / total if total > 0 else np.full(nb, 1 / nb)
     result: FloatArray = factors - (factors @ share)[:, None]
     return result
+
+
+def _singular(network: Network, matrix: FloatArray) -> DataError:
+    """The error for a matrix of susceptances `[nb - 1, nb - 1]`: which angles cause no flow, and on which line."""
+    angle = np.append(0.0, np.linalg.svd(matrix)[2][-1])
+    line = network.line_name(int(np.abs(angle[network.line_from] - angle[network.line_to]).argmax()))
+    cause = f"reactances at {line} and beside it cancel, so that flows are undefined"
+    return DataError(f"{network.name}: the susceptance matrix is singular: {cause}; correct x, or connect islands")
 
 
 def bridges(network: Network, factors: FloatArray | None = None) -> BoolArray:

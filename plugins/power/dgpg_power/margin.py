@@ -77,7 +77,8 @@ def _lacking(source: Source, system: System, tight: System, days: Tape) -> Float
     good = np.array([one is not None for one in found])
     if not good.any():
         raise DataError(
-            f"{source.case.where}: none of {len(found)} AC power flows converged: margin has nothing to say"
+            f"{source.case.where}: none of {len(found)} AC power flows converged, so that margin has nothing to say: "
+            "correct voltages, reactive loads or charging, or leave margin out"
         )
     ends = np.stack([one.flow for one in found if one is not None])
     return _beyond(source.rate, ends, flow[good], system, tight)
@@ -119,10 +120,11 @@ def _notes(system: System, taken: FloatArray, share: float) -> tuple[str, ...]:
     besides = f", and {share:.1%} off every limit" if share else ""
     if not taken.any():
         return (f"margin: AC power flows take nothing off any limit{besides}",)
-    most = int(part.argmax())
+    most, count = int(part.argmax()), int((taken > 0).sum())
+    lines = "1 line" if count == 1 else f"{count} lines"
     said = (
         f"margin: AC power flows of sampled optima take up to {part[most]:.1%} off the limits of "
-        f"{int((taken > 0).sum())} lines, most off {network.line_name(most)}{besides}"
+        f"{lines}, most off {network.line_name(most)}{besides}"
     )
     full = np.flatnonzero(part > HALF)
     if not len(full):

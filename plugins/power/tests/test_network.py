@@ -117,6 +117,21 @@ def test_a_bridge_is_a_line_without_which_there_are_islands(name: str) -> None:
             assert found[line] and "2 islands" in str(error)
 
 
+@pytest.mark.parametrize("last", [-15.0, -15.0 + 1e-14, 15.0])
+def test_reactances_that_cancel_but_for_rounding_are_refused(last: float) -> None:
+    """Three lines side by side: what flows on each is anything, as their sum carries nothing at any angle."""
+    lines = {"line_from": [0, 1, 1, 1], "line_to": [1, 2, 2, 2], "susceptance": [8.0, 10, 5, last]}
+    network = triangle(**lines, bus_number=[1, 2, 3], area=[1, 1, 1], load=[0.0, 0, 50], unit_bus=[0, 0])
+    if last > 0:
+        np.testing.assert_allclose(ptdf(network) @ np.array([30.0, 0, -30]), [30, 10, 5, 15])
+        return
+    message = (
+        r"triangle: the susceptance matrix is singular: reactances at line 1 \(bus 2 to bus 3\) and beside it cancel"
+    )
+    with pytest.raises(DataError, match=message):
+        ptdf(network)
+
+
 def test_a_bridge_has_no_outage_factors() -> None:
     assert bridges(triangle()).tolist() == [False, False, False, True]
     with pytest.raises(DataError, match=r"triangle: line 3 \(bus 30 to bus 40\) is a bridge"):

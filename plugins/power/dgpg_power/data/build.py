@@ -182,11 +182,15 @@ def _kept_units(
 ) -> tuple[IntArray, tuple[str, ...]]:
     """Rows of the units to keep, and notes."""
     there = live[_known(matrix, gen[:, GEN_BUS], number)]
+    matrix.require(np.isfinite(gen[:, STATUS]), "status", gen[:, STATUS], "1 (in service) or 0")
     on = (gen[:, STATUS] > 0) & there
     low, high = gen[:, PMIN], gen[:, PMAX]
     for name, values in (("Pmin", low), ("Pmax", high)):
         matrix.require(~on | np.isfinite(values), name, values, "a finite number for a unit in service")
     matrix.check(~on | (low <= high), "Pmin is above Pmax, expected Pmin <= Pmax: correct them")
+    if gen.shape[1] > RAMP_AGC:
+        ramp = gen[:, RAMP_AGC]
+        matrix.require(~on | (ramp >= 0), "ramp_agc", ramp, "MW per minute of at least 0, 0 for no limit")
     condenser = on & (low == 0) & (high == 0)
     off, away = gen[:, STATUS] <= 0, (gen[:, STATUS] > 0) & ~there
     notes = (
@@ -205,6 +209,8 @@ def _kept_lines(
 ) -> tuple[IntArray, tuple[str, ...]]:
     """Rows of the lines to keep, and notes."""
     ends = [_known(matrix, branch[:, end], number) for end in (FROM, TO)]
+    # MATPOWER multiplies susceptances by the status: another number would be another line there.
+    matrix.require(np.isin(branch[:, ON], (0, 1)), "status", branch[:, ON], "1 (in service) or 0")
     on = (branch[:, ON] > 0) & live[ends[0]] & live[ends[1]]
     names = [f"line {int(a)}-{int(b)}" for a, b in branch[:, [FROM, TO]]]
     for row in np.flatnonzero(on & ~np.isfinite(branch[:, [R, X]]).all(1))[:1]:

@@ -75,14 +75,20 @@ def matpower_text(case: Case, name: str) -> str:
 
 
 def _limits(network: Network, line: int) -> tuple[float, float, float]:
-    """Rate A, angmin and angmax that give the line its limits."""
+    """Rate A, angmin and angmax that give the line its limits.
+
+    Rate A says the wider of two, as an angle may be too far to count as a limit.
+    """
     low, high = network.flow_min[line], network.flow_max[line]
+    wider = max(-low, high)
+    rate = float(wider) if np.isfinite(wider) else 0.0
     if low == -high:
-        return (float(high) if np.isfinite(high) else 0.0), 0.0, 0.0
+        return rate, 0.0, 0.0
+    ends = np.array([-np.inf if -low == wider else low, np.inf if high == wider else high])
     scale = network.susceptance[line] * network.base_mva
-    angles = np.rad2deg(np.sort((np.array([low, high]) - network.shift_flow[line]) / scale))
+    angles = np.rad2deg(np.sort((ends - network.shift_flow[line]) / scale))
     angle_min, angle_max = np.clip(angles, -360.0, 360.0).tolist()
-    return 0.0, angle_min, angle_max
+    return rate, angle_min, angle_max
 
 
 def _replaced(matrix: Matrix, rows: Iterable[Iterable[float]]) -> Matrix:

@@ -94,6 +94,21 @@ def test_ramps_come_in_a_column_beyond_the_first_ten(load: Callable[..., Network
     assert load(gen, wide).ramp.tolist() == [120, 120]
 
 
+@pytest.mark.parametrize("ramp", ["NaN", "-2"])
+def test_a_ramp_that_is_none_is_refused(load: Callable[..., Network], ramp: str) -> None:
+    wide = GRID[GRID.index("mpc.gen = [") : GRID.index("mpc.branch")]
+    columns = wide.replace("200 10;", f"200 10 0 0 0 0 0 0 {ramp} 0 0 0 0;").replace(
+        "60, 0;", "60, 0 0 0 0 0 0 0 1 0 0 0 0;"
+    )
+    columns = columns.replace("1 0 0;", "1 0 0 0 0 0 0 0 0 1 0 0 0 0;").replace(
+        "80 0;", f"80 0 0 0 0 0 0 0 {ramp} 0 0 0 0;"
+    )
+    with pytest.raises(
+        DataError, match=r"grid\.m:10: mpc.gen row 1: ramp_agc is .*, expected MW per minute of at least"
+    ):
+        load(wide, columns)  # that of row 4 does not matter: its unit is off
+
+
 def test_isolated_buses_leave_with_what_hangs_on_them(load: Callable[..., Network]) -> None:
     network = load("7 1 50", "7 4 50")
     assert network.bus_number.tolist() == [1, 2] and network.num_lines == 1
@@ -165,6 +180,13 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     "rating": (" 500 ", " -5 ", r":19: mpc.branch row 3: line 1-7 has rateA -5, expected 0 or more"),
     "minimum": ("200 10", "200 210", r":10: mpc.gen row 1: Pmin is above Pmax"),
     "unlimited": ("200 10", "Inf 10", r":10: mpc.gen row 1: Pmax is inf, expected a finite number for a unit in"),
+    "status of a unit": ("100 1 200 10", "100 NaN 200 10", r":10: mpc.gen row 1: status is nan, expected 1 \(in serv"),
+    "status of a line": (
+        "1 -30 30",
+        "NaN -30 30",
+        r":16: mpc.branch row 1: status is nan, expected 1 \(in service\) or",
+    ),
+    "another status": ("1 -20 10", "2 -20 10", r":19: mpc.branch row 3: status is 2, expected 1 \(in service\) or 0"),
     "falling": (
         "0 0 20 200 60 1000",
         "0 0 20 800 60 1000",

@@ -105,6 +105,22 @@ def test_limits_that_differ_by_direction_come_back_as_angles(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("flow", ["pglib", "matpower"])
+def test_a_limit_one_way_keeps_that_of_the_other(tmp_path: Path, flow: Flow) -> None:
+    """Rate A of 100 MW is an angle beyond all that count as limits, and was written as none."""
+    case = load_case("case14", flow=flow)
+    rows = [list(row) for row in case.branch.rows]
+    for row, angles in ((1, (-0.5, 0.0)), (6, (0.0, 0.5)), (7, (-360.0, 0.0)), (8, (0.1, 360.0))):
+        rows[row][3], rows[row][5], rows[row][11:13] = 9.0, 100.0, list(angles)
+    rows[8][5] = 0.0
+    case = replace(case, branch=replace(case.branch, rows=tuple(map(tuple, rows))))
+    network = to_network(case).scaled(limit=1.3)
+    assert network.flow_max[6] < 1 and network.flow_min[6] == 0 and network.flow_min[7] == -130
+    found = to_network(again(with_network(case, network), tmp_path))
+    for field in ("flow_min", "flow_max"):
+        np.testing.assert_allclose(getattr(found, field), getattr(network, field), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("flow", ["pglib", "matpower"])
 @pytest.mark.parametrize("name", ["new", "2 strange", "pglib_opf_new"])
 def test_a_written_case_is_read_by_its_own_convention(tmp_path: Path, flow: Flow, name: str) -> None:
     case = load_case("case14", flow=flow)

@@ -211,6 +211,31 @@ def test_a_case_without_one_slack_bus_is_refused_by_bus(tmp_path: Path) -> None:
     refused(r"at slack bus 1 is a condenser \(mpc.gen row 1\)", condenser, {})
 
 
+@pytest.mark.parametrize(
+    ("matrix", "row", "column", "value", "message"),
+    [
+        ("bus", 4, ac.QD, np.nan, "mpc.bus row 5: Qd is nan, expected a finite number"),
+        ("bus", 2, ac.VM, 0.0, "mpc.bus row 3: Vm is 0, expected per unit, above 0"),
+        ("bus", 2, ac.VMAX, np.nan, "mpc.bus row 3: Vmax is nan, expected a number"),
+        ("gen", 1, ac.VG, 0.0, "mpc.gen row 2: Vg is 0, expected per unit, above 0"),
+        ("gen", 1, ac.QMIN, np.nan, "mpc.gen row 2: Qmin is nan, expected a number"),
+        ("branch", 3, ac.B, np.inf, "mpc.branch row 4: b is inf, expected a finite number"),
+    ],
+)
+def test_numbers_that_only_ac_power_flow_needs_are_named(
+    tmp_path: Path, matrix: str, row: int, column: int, value: float, message: str
+) -> None:
+    """Every power flow diverged, and nothing said why; a limit of voltage that is none was never broken."""
+    case = load_case("case9")
+    rows = [list(cells) for cells in getattr(case, matrix).rows]
+    rows[row][column] = value
+    changed = replace(case, **{matrix: replace(getattr(case, matrix), rows=tuple(map(tuple, rows)))})
+    (tmp_path / "odd.m").write_text(matpower_text(changed, "odd"))
+    config = Config(network=str(tmp_path / "odd.m"))
+    with pytest.raises(DataError, match=rf"odd\.m:\d+: {message}"):
+        ac.read_source(config, build(config).network)
+
+
 def test_a_bus_that_is_cut_off_is_no_part_of_the_power_flow(tmp_path: Path) -> None:
     case = load_case("case9")
     rows = (*case.bus.rows, (10.0, 1.0, *(0.0,) * 4, 1.0, 1.0, 0.0, 345.0, 1.0, 1.1, 0.9))
