@@ -7,6 +7,7 @@ in any case. Nodes of node_type "centroid" may not be crossed. `capacity` is per
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from dgpg_traffic.network.network import Network, validate
 
 from .constant import constant_times
 from .names import file_or
-from .units import ASSUMED, CONFIG, Units, read_units
+from .units import CONFIG, Units, read_units
 from .zones import joined, zone_nodes
 
 NODE, LINK, DEMAND = "node.csv", "link.csv", "demand.csv"
@@ -27,12 +28,26 @@ _COLUMNS = {
     LINK: ("from_node_id", "to_node_id", "length"),
     DEMAND: ("o_zone_id", "d_zone_id", "volume"),
 }
-LONGEST = 120.0
-"""Minutes of a median link above which units were guessed wrongly: lengths are metres or feet."""
+LONGEST = 30.0
+"""Minutes of a median link above which units were guessed wrongly: blocks in metres or feet."""
+_PERFORMANCE = ("alpha", "beta", "fftt", "bpr")
+"""What other columns of link performance have in their names."""
+_CARS = {"auto", "car", "all", "sov", "hov", "drive", "vehicle", "motor_vehicle", "truck", "bus", "passenger"}
+"""Words of `allowed_uses` with which a link is a road."""
 _VDF = ("vdf_fftt", "vdf_alpha", "vdf_beta", "vdf_cap")
 _OPTIONAL = {
     NODE: ("node_type", "x_coord", "y_coord"),
-    LINK: ("capacity", "lanes", "directed", "dir_flag", "free_speed", "toll", *_VDF, *(f"{name}1" for name in _VDF)),
+    LINK: (
+        "capacity",
+        "lanes",
+        "directed",
+        "dir_flag",
+        "free_speed",
+        "toll",
+        "allowed_uses",
+        *_VDF,
+        *(f"{name}1" for name in _VDF),
+    ),
     DEMAND: (),
 }
 
@@ -73,7 +88,7 @@ def read_gmns(folder: Path) -> Network:
             destination=destination[kept],
             demand=demand[kept],
             toll=links.numbers("toll", blank=0.0),
-            notes=(times_told, capacity_told, *_unread(links), *within),
+            notes=(times_told, capacity_told, *_unread(links), *_not_for_cars(links), *within),
         ),
         zones,
     )
@@ -145,11 +160,21 @@ def _unread(links: Rows) -> tuple[str, ...]:
     said = [
         name
         for name in dict.fromkeys(links.header)
-        if name.startswith("vdf_")
+        if (name.startswith("vdf_") or any(word in name for word in _PERFORMANCE))
         and name not in known
         and any(cell not in ("", "0", "0.0") for cell in links.column(name))
     ]
     return (f"{LINK}: {', '.join(said)}: not read",) if said else ()
+
+
+def _not_for_cars(links: Rows) -> tuple[str, ...]:
+    """A note on links that say what may use them, and name nothing that drives."""
+    uses = [set(re.findall("[a-z_]+", cell.lower())) for cell in links.column("allowed_uses")]
+    rows = [row for row, words in enumerate(uses) if words and not words & _CARS]
+    if not rows:
+        return ()
+    count = "1 link is" if len(rows) == 1 else f"{len(rows)} links are"
+    return (f"{count} not for cars by allowed_uses, first in {LINK}:{links.line[rows[0]]}, and a road all the same",)
 
 
 def _either(links: Rows, name: str, blank: float) -> FloatArray:
@@ -188,9 +213,9 @@ def _free_time(links: Rows, units: Units) -> tuple[FloatArray, str]:
     if not missing.any():
         return given, "free-flow times are vdf_fftt, in minutes"
     median = float(np.median(computed[missing]))
-    if units is ASSUMED and median > LONGEST:
+    if units.guessed and median > LONGEST:
         found = f"{median:.3g} min in the median, if lengths are kilometres or miles"
-        expected = f"expected at most {LONGEST:g}: write {CONFIG} with the units in its columns long_length and speed"
+        expected = f"expected at most {LONGEST:g}: give the units in columns long_length and speed of {CONFIG}"
         raise DataError(f"{links.path}: free-flow times are {found}, {expected}")
     middle = f"{median:.3g} min in the median"
     some = "" if missing.all() else f" on {missing.sum()} of {len(missing)} links"

@@ -26,19 +26,31 @@ _ORIGIN = re.compile(r"origin\s+(\S+)", re.IGNORECASE)
 _ENDS, _COLUMNS = ("init_node", "term_node"), ("capacity", "length", "free_flow_time", "b", "power")
 _USUAL = (*_ENDS, *_COLUMNS, "speed", "toll")
 """Columns of the rows of links where no header says otherwise."""
-_ALSO = {"tail": "init_node", "head": "term_node"}
+_ALSO = {
+    "tail": "init_node",
+    "head": "term_node",
+    "from": "init_node",
+    "to": "term_node",
+    "alpha": "b",
+    "beta": "power",
+}
+_ALSO |= dict.fromkeys(("fft", "fftt", "fftime", "free_flow_travel_time"), "free_flow_time")
+_PHRASE = re.compile("(?:init|from|term|to) node|free flow (?:travel )?time|speed limit|link type")
+"""Names of several words, which blanks divide as they divide names."""
+_FEW = 3
+"""Names of columns from which a comment is a header."""
 _TOLERANCE = 1e-4
 """Share by which the trips may miss the total of their header: files round."""
 
 
 @dataclass(frozen=True)
 class _File:
-    """One file: its tags with where they stand, its lines below them without comments, and the comment above these."""
+    """One file: its tags with where they stand, its lines below them without comments, and the comments above these."""
 
     path: Path
     tags: dict[str, tuple[str, str]]
     lines: tuple[tuple[str, str], ...]
-    header: str
+    comments: tuple[tuple[str, str], ...]
 
     def count(self, tag: str, high: int = 10_000_000) -> int:
         """The whole number from 1 to `high` behind a tag."""
@@ -113,14 +125,14 @@ def read_flow(path: Path, network: Network) -> FloatArray:
 def _read(path: Path) -> _File:
     tags: dict[str, tuple[str, str]] = {}
     lines: list[tuple[str, str]] | None = None
-    header = ""
+    comments: list[tuple[str, str]] = []
     for index, line in enumerate(read_text(path).splitlines(), start=1):
         at, text = f"{path}:{index}", line.split("~")[0].strip()
         if lines is not None:
             if text:
                 lines.append((at, text))
             elif not lines and line.strip():
-                header = line.strip().lstrip("~")
+                comments.append((at, line.strip().lstrip("~")))
         elif match := _TAG.match(line.strip()):
             tag = " ".join(match.group(1).split()).upper()
             if tag == "END OF METADATA":
@@ -133,17 +145,17 @@ def _read(path: Path) -> _File:
             raise DataError(f"{at}: found {text[:30]!r}, expected <TAG> VALUE up to <END OF METADATA>: fetch it again")
     if lines is None:
         raise DataError(f"{path}: no <END OF METADATA>, expected it above the rows: the file may be truncated")
-    return _File(path, tags, tuple(lines), header)
+    return _File(path, tags, tuple(lines), tuple(comments))
 
 
 def _links(file: _File) -> tuple[IntArray, FloatArray, list[str]]:
     """Node numbers `[L, 2]`, `_COLUMNS` and the toll `[L, 6]`, and the place of each row."""
-    ends, values, header = [], [], file.header
+    ends, values, headers = [], [], file.comments
     rows = [(at, text.replace(";", " ").split()) for at, text in file.lines]
     if rows and not any(map(_is_number, rows[0][1])):  # a header that is no comment
-        header = file.lines[0][1]
+        headers = (*headers, file.lines[0])
         del rows[0]
-    place = _places_of(header)
+    place = _places_of(headers)
     needed = 1 + max(place[name] for name in (*_ENDS, *_COLUMNS))
     for at, cells in rows:
         if len(cells) < needed:
@@ -158,16 +170,36 @@ def _links(file: _File) -> tuple[IntArray, FloatArray, list[str]]:
     return np.array(ends), np.array(values), [at for at, _ in rows]
 
 
-def _places_of(header: str) -> dict[str, int]:
-    """Place of each column of links in their rows: the usual one, or that of a header that names all it must."""
-    usual = {name: place for place, name in enumerate(_USUAL)}
-    text = header.replace(";", " ").strip().lower()
-    words = [re.sub(r"\(.*?\)", "", word) for word in (text.split("\t") if "\t" in text else text.split())]
-    names = ["_".join(word.split()) for word in words if word.strip()]
-    found = {_ALSO.get(name, name): place for place, name in reversed(list(enumerate(names)))}
-    if not found.keys() >= {*_ENDS, *_COLUMNS}:
-        return usual
-    return {name: found.get(name, len(names)) for name in _USUAL}
+def _places_of(headers: tuple[tuple[str, str], ...]) -> dict[str, int]:
+    """Place of each column of links in their rows: that of a header that names all it must, else the usual one.
+
+    `headers` are comments, of which the last may be a header, or one further up, with where they stand.
+
+    Raises:
+        DataError: a header names some of the columns, and one in another place than the usual.
+    """
+    usual, needed = {name: place for place, name in enumerate(_USUAL)}, (*_ENDS, *_COLUMNS)
+    for at, text in reversed(headers):
+        found, count = _named(text)
+        missing = [name for name in needed if name not in found]
+        if not missing:
+            return {name: found.get(name, count) for name in _USUAL}
+        moved = [name for name in (*needed, "toll") if found.get(name, usual[name]) != usual[name]]
+        if moved and len(needed) - len(missing) >= _FEW:
+            place = f"{moved[0]} is column {found[moved[0]] + 1} of the header, usually {usual[moved[0]] + 1}"
+            expected = f"which names no {', '.join(missing)}, expected all of {', '.join(needed)}"
+            raise DataError(
+                f"{at}: {place}, {expected}: name them all, or take the header out if the order is the usual"
+            )
+    return usual
+
+
+def _named(header: str) -> tuple[dict[str, int], int]:
+    """Place of each column that a header names, and how many it has."""
+    text = re.sub(r"\(.*?\)", "", header.replace(";", " ").lower()).strip()
+    joined = _PHRASE.sub(lambda words: words.group().replace(" ", "_"), text)
+    names = ["_".join(word.split()) for word in (text.split("\t") if "\t" in text else joined.split()) if word.strip()]
+    return {_ALSO.get(name, name): place for place, name in reversed(list(enumerate(names)))}, len(names)
 
 
 def _numbering(ends: IntArray, nodes: int, link_at: list[str]) -> IntArray:

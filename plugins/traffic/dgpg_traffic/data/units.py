@@ -6,7 +6,7 @@ Fields of config.csv: General Modeling Network Specification, github.com/zephyr-
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dgpg.files import csv_rows, wrong
@@ -36,11 +36,13 @@ class Units:
         length: metres of a unit of length.
         speed: kilometres an hour of a unit of speed.
         told: what is known or assumed, as a note.
+        guessed: whether that of lengths is assumed.
     """
 
     length: float
     speed: float
     told: str
+    guessed: bool = False
 
     @property
     def minutes(self) -> float:
@@ -48,7 +50,7 @@ class Units:
         return 60 * self.length / (1000 * self.speed)
 
 
-ASSUMED = Units(1000.0, 1.0, f"no {CONFIG}: kilometres and km/h, or miles and mph, are assumed")
+ASSUMED = Units(1000.0, 1.0, f"no {CONFIG}: kilometres and km/h, or miles and mph, are assumed", True)
 
 
 def read_units(folder: Path) -> Units:
@@ -75,5 +77,5 @@ def read_units(folder: Path) -> Units:
     if "speed" in found:
         speed, one = found["speed"]
         length, other = (1609.344, "miles") if speed in (1.609344, 1.09728) else (1000.0, "kilometres")
-        return Units(length, speed, f"{CONFIG}: speeds in {one}; it has no unit of length: {other} are assumed")
-    return Units(ASSUMED.length, ASSUMED.speed, ASSUMED.told.replace("no ", "no units in ", 1))
+        return Units(length, speed, f"{CONFIG}: speeds in {one}; it has no unit of length: {other} are assumed", True)
+    return replace(ASSUMED, told=ASSUMED.told.replace("no ", "no units in ", 1))

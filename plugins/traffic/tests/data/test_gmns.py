@@ -177,8 +177,27 @@ def test_metres_are_not_taken_for_kilometres(tmp_path: Path) -> None:
         DataError, match=r"link\.csv: free-flow times are 4e\+03 min in the median, if lengths are kilom"
     ):
         _changed(tmp_path, metres)
+    for config in ("dataset_name\ntown\n", "speed\nkph\n"):  # which say nothing of lengths
+        with pytest.raises(DataError, match="free-flow times are 4e\\+03 min in the median, if lengths are kilometres"):
+            _changed(tmp_path, metres, config=config)
     network = _changed(tmp_path, metres, config="long_length,speed\nmeters,kph\n")
     np.testing.assert_allclose(network.free_time, [2, 4.5, 12])
+
+
+def test_a_block_of_a_hundred_metres_takes_no_hour(tmp_path: Path) -> None:
+    metres = LINK.replace("1,2,2,900", "1,100,2,900").replace("1,5,1,700", "1,50,1,700")
+    with pytest.raises(
+        DataError, match=r"free-flow times are 80 min in the median, .* expected at most 30: give the uni"
+    ):
+        _changed(tmp_path, metres)
+
+
+def test_links_that_are_no_roads_and_columns_of_other_names_are_told(tmp_path: Path) -> None:
+    lines = LINK.splitlines()
+    more = [lines[0] + ",allowed_uses,BPR_alpha", lines[1] + ",auto;walk,0", lines[2] + ",walk,1", lines[3] + ",,"]
+    notes = _changed(tmp_path, "\n".join(more) + "\n").notes
+    assert "1 link is not for cars by allowed_uses, first in link.csv:3, and a road all the same" in notes
+    assert "link.csv: bpr_alpha: not read" in notes
 
 
 def test_nodes_of_no_zone_may_say_so_by_minus_one(tmp_path: Path) -> None:
@@ -204,6 +223,19 @@ def test_a_zone_of_several_nodes_begins_at_any_of_them(tmp_path: Path) -> None:
     # By the node that is nearer: 4.5 (1 + 0.5 (100 / 800)^2) from 20 on, nothing on the way from 10.
     found = solve(network, USER_EQUILIBRIUM)
     assert found.flow[:3].tolist() == [0, 100, 0] and found.total_time == pytest.approx(100 * 4.5 * (1 + 0.5 / 64))
+
+
+def test_centroids_of_one_zone_are_one_node_that_is_not_crossed(tmp_path: Path) -> None:
+    """Each could only be reached by crossing it, so that no route led anywhere."""
+    node = NODE.replace("middle,20,,,,", "middle,20,1,,,centroid") + ",40,,,,\n"
+    link = LINK + "4,20,40,1,1,1,100,60,,,\n5,40,30,1,1,1,100,60,,,\n6,30,20,1,1,1,100,60,,,\n"
+    network = _changed(tmp_path, link, node)
+    assert network.node_number.tolist() == [10, 20, 30, 40, 41]
+    assert network.tail.tolist() == [0, 4, 2, 4, 3, 2] and network.head.tolist() == [1, 2, 4, 3, 2, 4]
+    assert network.through.tolist() == [False, False, False, True, False]
+    assert (network.origin.tolist(), network.destination.tolist()) == ([4], [2])
+    assert "1 zone has several centroids: taken as one node" in network.notes
+    assert solve(network, USER_EQUILIBRIUM).flow[[0, 2, 5]].tolist() == [0, 0, 0]
 
 
 def test_the_centroid_of_a_zone_is_where_it_begins(tmp_path: Path) -> None:

@@ -186,6 +186,9 @@ def test_a_header_of_links_need_not_be_a_comment(tmp_path: Path) -> None:
 ORDERS = {
     "comment": "~\tinit_node\tterm_node\tlength\tcapacity\tpower\tb\tfree_flow_time\tlink_type\ttoll\t;",
     "words": "~ init_node term_node length capacity power b free_flow_time link_type toll ;",
+    "words of several": "~ Init node Term node Length Capacity Power B Free Flow Time Link type Toll ;",
+    "other names": "~\tfrom\tto\tlength (in ft)\tcapacity\tbeta\talpha\tFFT\ttype\ttoll\t;",
+    "comment below": "~ init_node term_node length capacity power b free_flow_time link_type toll ;\n~ --- in feet",
     "no comment": "Tail\tHead\tLength (ft)\tCapacity (veh/h)\tPower\tB\tFree Flow Time (min)\tType\tToll\t;",
 }
 
@@ -201,9 +204,27 @@ def test_columns_stand_where_the_header_says(tmp_path: Path, header: str) -> Non
     assert network.b.tolist() == [0.15, 0.5, 1, 1] and network.toll.tolist() == [7, 0, 0, 0]
 
 
-def test_a_header_that_does_not_name_every_column_moves_none(tmp_path: Path) -> None:
+def test_a_header_that_names_some_columns_in_another_order_is_refused(tmp_path: Path) -> None:
+    """Capacities were read as lengths and lengths as capacities, without a word."""
+    head = "\tcapacity\tlength\tfree_flow_time"
+    assert head in NET
+    message = (
+        r"net\.tntp:8: length is column 3 of the header, usually 4, which names no capacity, expected all of init_no"
+    )
+    with pytest.raises(DataError, match=message):
+        load_network(str(_write(tmp_path / "swapped", NET.replace(head, "\tlength\tcap\tfree_flow_time"))))
+    with pytest.raises(DataError, match="toll is column 8 of the header, usually 9, which names no capacity"):
+        load_network(
+            str(_write(tmp_path / "toll", NET.replace("capacity", "cap").replace("speed\ttoll", "toll\tspeed")))
+        )
+
+
+@pytest.mark.parametrize("header", ["\tcap\tlength\ttime", "\tc\tl\tt"])
+def test_a_header_that_names_some_columns_moves_none(tmp_path: Path, header: str) -> None:
     plain = load_network(str(_write(tmp_path / "plain")))
-    other = NET.replace("init_node\tterm_node\tcapacity\tlength", "init_node\tterm_node\tlength\tcap")
+    other = NET.replace("\tcapacity\tlength\tfree_flow_time", header)
+    other = other.replace("~\tinit", "~ length in miles, capacity in vehicles an hour\n~\tinit")
+    assert other.count("~") > NET.count("~") and header in other
     assert load_network(str(_write(tmp_path / "other", other))).capacity.tolist() == plain.capacity.tolist()
 
 
