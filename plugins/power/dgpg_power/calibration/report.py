@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from dgpg.convex import Solution
 from dgpg_power.calibration.choose import EXACT, Explained, at_ends, binding
 from dgpg_power.calibration.fit import Fit, Task, error_of, optimum
 from dgpg_power.calibration.level import Level, curves_of
@@ -18,6 +19,8 @@ from dgpg_power.reward import marginal
 Row: TypeAlias = Mapping[str, float | str]
 BADLY = 0.02
 """Root mean square of what outputs are off, shares of their ranges, from which a fit explains nothing."""
+DEAR = 0.1
+"""Root mean square of what prices are off, share of their mean size, from which one of them is named."""
 APART = 1e-3
 """Share of its range by which outputs of a unit differ to be two."""
 
@@ -119,7 +122,8 @@ def _unit_behind(network: Network, line: int) -> int | None:
 def _whole(network: Network, fitted: Network, grid: Grid, task: Task, found: Fit, level: Level) -> list[Row]:
     """The level of costs, and the error that is left."""
     mine, theirs = (float(marginal(task.output, c)[task.within].mean()) for c in (curves_of(grid, found), grid.curves))
-    before = error_of(task, optimum(task, task.own)[1])
+    first, output = optimum(task, task.own)
+    before = error_of(task, output)
     now = level.scale * mine + level.shift
     turned = "; the network's own is above 0: check the sign of the prices" if now <= 0 < theirs else ""
     worse = "more than with the network's own values: do prices and outputs belong together?"
@@ -129,7 +133,21 @@ def _whole(network: Network, fitted: Network, grid: Grid, task: Task, found: Fit
         _row("level of all costs", "$/MWh", theirs, now, level.note + turned),
         *_below_zero(network, fitted, task),
         _row("error of outputs, root mean square", "MW", before, found.error, "; ".join(notes)),
+        *_prices(task, first, found),
     ]
+
+
+def _prices(task: Task, first: Solution, found: Fit) -> list[Row]:
+    """What the prices of a log are off, if it has any: costs that they spoilt may explain outputs well."""
+    if task.price is None:
+        return []
+    before, now = (-one.equality_dual[:, 0] - task.price for one in (first, found.solution))
+    start, end = (float(off.square().mean().sqrt()) for off in (before, now))
+    note, worst = "", int(now.abs().argmax())
+    if end > DEAR * float(task.price.abs().mean()):
+        moment = f"at a load of {float(task.load[worst].sum()):.6g} MW it is {float(task.price[worst]):.6g}"
+        note = f"costs do not explain the prices, most of all {moment}: correct or leave out what is no price of energy"
+    return [_row("error of prices, root mean square", "$/MWh", start, end, note)]
 
 
 def _badly(network: Network, task: Task, found: Fit) -> tuple[str, ...]:

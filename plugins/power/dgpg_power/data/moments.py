@@ -64,6 +64,10 @@ def _check_header(
     known = (*loads, *outputs, "price")
     if not set(loads) & set(header):
         wanted = ", ".join(loads[:4]) + (" ..." if len(loads) > 4 else "")
+        if len(header) == 1 and (divider := next((mark for mark in ";\t|" if mark in header[0]), "")):
+            raise DataError(
+                f"{where}: one column alone, expected {wanted}: divide columns by commas, not by {divider!r}"
+            )
         raise DataError(f"{where}: no column is a load of {network}, expected {wanted}: the log is of another network?")
     missing, strange = (
         [n for n in a if n not in b] for a, b in (((*loads, *outputs), header), (header, (*known, *TIMES)))

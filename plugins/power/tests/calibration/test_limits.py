@@ -167,6 +167,25 @@ def test_prices_that_contradict_the_outputs_are_told(tmp_path: Path) -> None:
     assert "sign" not in note(rows, "level of all costs") and note(rows, "error of outputs, root mean square") == ""
 
 
+def test_a_price_that_is_none_is_named(tmp_path: Path) -> None:
+    """One of the wrong sign bends all costs, under which outputs are as they were."""
+    instance = built()
+    true = untold(instance.network, 3, limits=0.0)
+    moments, _ = operated(instance, true, 40)
+    assert moments.price is not None
+    rows = fitted(tmp_path, true, moments, True)
+    (row,) = (row for row in rows if row["parameter"] == "error of prices, root mean square")
+    assert row["note"] == "" and row["start"] > 0.1 and row["fitted"] < 1e-3
+    (tmp_path / "fitted.m").unlink()
+    price = np.where(np.arange(40) == 7, -moments.price, moments.price)
+    rows = fitted(tmp_path, true, replace(moments, price=price), True)
+    assert note(rows, "error of outputs, root mean square") == ""
+    told = f"at a load of {moments.load[7].sum():.6g} MW it is {price[7]:.6g}"
+    assert told in note(rows, "error of prices, root mean square")
+    (tmp_path / "fitted.m").unlink()
+    assert not [row for row in fitted(tmp_path, true, moments, False) if "of prices" in row["parameter"]]
+
+
 @pytest.mark.parametrize("prices", [True, False])
 def test_a_unit_on_a_schedule_has_no_limit_and_no_cost(tmp_path: Path, prices: bool) -> None:
     """Its output between its limits is explained by no cost, and was by a limit of its line and -1,720 $/MWh."""

@@ -58,6 +58,11 @@ def cut(row: str, cells: int) -> str:
     ("header", "rows", "message"),
     [
         (
+            HEADER.replace(",", ";"),
+            [row.replace(",", ";") for row in ROWS],
+            r"log.csv:1: one column alone, expected load_5, load_7, load_9: divide columns by commas, not by ';'",
+        ),
+        (
             HEADER.replace("load_7", "load_8"),
             ROWS,
             r"log.csv:1: no column load_7; load_8 is not known, expected load_BUS",
