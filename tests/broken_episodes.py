@@ -70,6 +70,20 @@ class ReadsLater(toy.Env):
         return replace(now, observation=Observation.on_request(seen.mask, features))
 
 
+class FinalReadsLater(toy.Env):
+    """The same of final observations alone, whose value stands for what was cut off."""
+
+    def step(self, actions: Tensor) -> Step:
+        step = super().step(actions)
+        if step.final is None:
+            return step
+        seen = step.final.observation
+        late = Observation.on_request(
+            seen.mask, lambda: (seen.agent + self.t.view(-1, 1, 1), seen.choices, seen.central)
+        )
+        return replace(step, final=replace(step.final, observation=late))
+
+
 broken("horizon", "off by one", "truncated", "no end", "clock", env=OneMore, settings={"still": True})
 broken("new_episode", "observed before the reset", "Step.decision", "Step.final", "reset",
        env=returning(lambda env, s: replace(s, decision=s.final or s.decision)))  # fmt: skip
@@ -80,6 +94,7 @@ broken("action_matters", "x_0 for x_t", "same state", "before the actions",
 broken("actions_kept", "changed in place", "actions", "in-place", "clone", env=Overwrites)
 broken("outputs_kept", "one buffer for all steps", "step.state", "shares memory", "clone", env=Reuses)
 broken("late_features", "of a clock that goes on", "at once and at the end", "agent", "gone on", env=ReadsLater)
+broken("late_features", "of a final clock", "features of Step.final", "agent", "gone on", env=FinalReadsLater)
 
 
 # --- batches -----------------------------------------------------------------------------------

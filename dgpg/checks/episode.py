@@ -10,6 +10,7 @@ from torch import Tensor
 from dgpg.checks.nested import difference, flat, row
 from dgpg.checks.subject import LONGEST, Moment, Situation, Subject, continuous, ends, splits
 from dgpg.checks.verdict import CheckFailed, Skipped
+from dgpg.domain import Decision
 
 
 def horizon(subject: Subject) -> None:
@@ -142,19 +143,26 @@ def outputs_kept(subject: Subject) -> None:
 
 def late_features(subject: Subject) -> None:
     """Features that are made on request are those of their moment, however late they are asked for."""
-    env, decisions = subject.make_env(), []
+    env = subject.make_env()
+    late: list[tuple[str, Decision, Decision]] = []
+
+    def keep(where: str, then: Decision | None, now: Decision | None) -> None:
+        if then is not None and now is not None and not now.observation.made:
+            late.append((where, then, now))
+
     decision = env.reset()
-    for moment in subject.episode:
-        decisions.append(decision)
-        decision = env.step(moment.actions_then.clone()).decision
-    late = [(t, one) for t, one in enumerate(decisions) if not one.observation.made]
+    for t, moment in enumerate(subject.episode):
+        step = env.step(moment.actions_then.clone())
+        keep(f"decision {t}", moment.decision_then, decision)
+        keep(f"Step.final of step {t}", moment.step_then.final, step.final)
+        decision = step.decision
     if not late:
         raise Skipped("features are made at once")
-    for t, decision in late:
-        where = difference(flat(subject.episode[t].decision_then, "decision"), flat(decision, "decision"))
+    for name, then, now in late:
+        where = difference(flat(then, "decision"), flat(now, "decision"))
         if where:
             raise CheckFailed(
-                f"features of step {t}, asked for at the end of the episode",
+                f"features of {name}, asked for at the end of the episode",
                 expected="the numbers that were there at its time: Observation.on_request may be asked any time later",
                 got=f"at once and at the end, {where}",
                 cause="what makes them reads the environment's own tensors, which have gone on in the meantime",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -70,7 +71,7 @@ def _shown(value: Any) -> str:
 def _listed(value: Any) -> str:
     """What was given for a list, as one in JSON; words are divided where they have commas."""
     parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else [value]
-    return _shown(parts).replace("'", '"')
+    return json.dumps(parts, ensure_ascii=False, default=str)
 
 
 def _takes_truth(annotation: Any) -> bool:

@@ -202,7 +202,7 @@ def test_an_unknown_setting_in_an_optional_or_repeated_table(values: dict[str, A
 
 @pytest.mark.parametrize(
     ("value_given", "such"),
-    [("AB", '["AB"]'), ("AB_0, BC", '["AB_0", "BC"]'), (3, "[3]")],
+    [("AB", '["AB"]'), ("AB_0, BC", '["AB_0", "BC"]'), ("rue d'Arc", '["rue d\'Arc"]'), (3, "[3]")],
 )
 def test_a_word_for_a_list_is_told_how_a_list_is_written(value_given: Any, such: str) -> None:
     class Town(Settings):

@@ -78,9 +78,7 @@ def _merged(network: Network, nodes_of: dict[int, list[int]]) -> Network:
         at[nodes] = own
     tail, head = at[network.tail], at[network.head]
     within = tail == head
-    return replace(
-        network, tail=np.where(within, network.tail, tail), head=np.where(within, network.head, head)
-    )  # fmt: skip
+    return replace(network, tail=np.where(within, network.tail, tail), head=np.where(within, network.head, head))
 
 
 def _told(count: int, nodes: str, what: str) -> tuple[str, ...]:
